@@ -1,0 +1,1 @@
+//! Room for agent: see the design.

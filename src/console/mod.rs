@@ -1,0 +1,1 @@
+//! Room for console: see the design.

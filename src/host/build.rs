@@ -1,0 +1,12 @@
+//! `podling build`.
+
+/// The arguments of `podling build`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+impl Args {
+    /// Does it.
+    pub fn run(self) -> anyhow::Result<()> {
+        anyhow::bail!("not built yet")
+    }
+}

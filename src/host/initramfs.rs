@@ -1,0 +1,1 @@
+//! Room for host/initramfs.

@@ -1,0 +1,17 @@
+//! The workstation: from Kubernetes YAML and OCI images to a manifest, squashfs files and a board's flash.
+//!
+//! Stands on floors 0 and 1 and the pure half of the console; knows nothing of the board's floors.
+
+pub mod arena;
+pub mod boards;
+pub mod build;
+pub mod image;
+pub mod initramfs;
+pub mod inspect;
+pub mod layers;
+pub mod lower;
+pub mod oci;
+pub mod pack;
+pub mod squash;
+pub mod units;
+pub mod yaml;

@@ -1,0 +1,12 @@
+//! `podling pack`.
+
+/// The arguments of `podling pack`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+impl Args {
+    /// Does it.
+    pub fn run(self) -> anyhow::Result<()> {
+        anyhow::bail!("not built yet")
+    }
+}

@@ -1,0 +1,1 @@
+//! Room for machine/backoff: see the design.

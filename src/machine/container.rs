@@ -1,0 +1,1 @@
+//! Room for machine/container: see the design.

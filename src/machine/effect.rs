@@ -1,0 +1,122 @@
+//! What a machine asks the world to do, and what the world tells it.
+
+use crate::manifest::limits;
+use crate::manifest::record::{Ending, Memo};
+use crate::manifest::status::{Exit, Message, Reason};
+use crate::manifest::time::Duration;
+
+/// Something for the effect floor to carry out. Containers are named by their index in the manifest's list.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Make the pod's cgroup, volumes and pod-init. Answered by [`Event::SandboxReady`] or [`Event::SandboxFailed`].
+    CreateSandbox,
+    /// Start instance `instance` (from 1) of a container. Answered by [`Event::Started`] or [`Event::StartFailed`], later by [`Event::Exited`].
+    Start {
+        /// Which.
+        container: u8,
+        /// Its number.
+        instance: u32,
+        /// What an agent that adopts the pod must be told.
+        memo: Memo,
+    },
+    /// Run the preStop hook inside. Answered by [`Event::PreStopEnded`].
+    PreStop {
+        /// Which.
+        container: u8,
+    },
+    /// Send the stop signal (STOPSIGNAL, else TERM) to the main process (spec 71).
+    Stop {
+        /// Which.
+        container: u8,
+    },
+    /// Kill everything in the container's cgroup (spec 74). Answered by [`Event::Exited`].
+    Kill {
+        /// Which.
+        container: u8,
+    },
+    /// Have pod-init remember that the pod is being ended (spec 76).
+    MarkEnding(Ending),
+    /// End pod-init and remove the pod's cgroup, mounts, volumes and files. Answered by [`Event::SandboxRemoved`].
+    RemoveSandbox,
+    /// Tell people.
+    Report(Report),
+}
+
+/// An event as `kubectl get events` shows one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// `type: Warning`, else Normal.
+    pub warning: bool,
+    /// `reason`, for example `BackOff`.
+    pub reason: &'static str,
+    /// The container it is about.
+    pub container: Option<u8>,
+    /// `message`.
+    pub message: Message,
+}
+
+/// Something that happened to a pod. Answers name the instance they are about, so that a late one is not taken for another's.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Nothing but time: the moment of `poll_at` has come.
+    Wake,
+    /// The sandbox stands.
+    SandboxReady,
+    /// The sandbox could not be made; nothing of it is left.
+    SandboxFailed(Message),
+    /// pod-init has died, and all containers with it (failure F3).
+    SandboxLost,
+    /// The sandbox is gone: nothing of it is left.
+    SandboxRemoved,
+    /// The program runs.
+    Started {
+        /// Which.
+        container: u8,
+        /// Its number.
+        instance: u32,
+    },
+    /// The instance could not be started.
+    StartFailed {
+        /// Which.
+        container: u8,
+        /// Its number.
+        instance: u32,
+        /// Why, as a waiting reason.
+        reason: Reason,
+        /// Why, in words.
+        message: Message,
+    },
+    /// The instance is over, with everything in its cgroup.
+    Exited {
+        /// Which.
+        container: u8,
+        /// Its number.
+        instance: u32,
+        /// How.
+        exit: Exit,
+    },
+    /// The preStop hook is over.
+    PreStopEnded {
+        /// Which.
+        container: u8,
+        /// What went wrong, if something did.
+        failure: Option<Message>,
+    },
+    /// End the pod (spec 66–82).
+    Delete {
+        /// `--grace-period`, else the pod's own.
+        grace: Option<Duration>,
+        /// `--force`: the name is free at once, the node still gives 2 s (spec 80, 81).
+        force: bool,
+        /// Start a replacement afterwards, with a new UID.
+        replace: bool,
+    },
+    /// Stop one container, and start its next instance without back-off (`restart POD -c CONTAINER`).
+    Restart {
+        /// Which.
+        container: u8,
+    },
+}
+
+/// The effects of one step: bounded, since one step asks for a few things per container at the most.
+pub type Effects = heapless::Vec<Effect, { 4 * limits::CONTAINERS + 8 }>;

@@ -1,0 +1,1 @@
+//! Room for machine/slot: see the design.

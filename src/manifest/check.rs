@@ -1,0 +1,1 @@
+//! Room for the one semantic check, for workstation and board.

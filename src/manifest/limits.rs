@@ -1,0 +1,60 @@
+//! Every bound of the system, in one place. A table, queue or length that is not here is a bug.
+
+/// Pods in one manifest, and on one board.
+pub const PODS: usize = 64;
+/// Containers of one pod, init containers and sidecars included.
+pub const CONTAINERS: usize = 16;
+/// Volumes of one pod.
+pub const VOLUMES: usize = 32;
+/// Volume mounts of one container.
+pub const MOUNTS: usize = 32;
+/// Files of one configMap or secret volume.
+pub const FILES: usize = 64;
+/// Environment variables of one container, the image's not counted.
+pub const ENV: usize = 256;
+/// Words of one command, args or hook.
+pub const ARGS: usize = 128;
+/// Labels, annotations or host aliases of one pod.
+pub const PAIRS: usize = 64;
+/// Supplemental groups of one pod or image user.
+pub const GROUPS: usize = 32;
+/// Ports declared by one container.
+pub const PORTS: usize = 32;
+/// Bytes of a DNS label (RFC 1123): container, volume and host names.
+pub const LABEL: usize = 63;
+/// Bytes of a DNS subdomain (RFC 1123): pod and namespace names.
+pub const SUBDOMAIN: usize = 253;
+/// Bytes of a path in a manifest.
+pub const PATH: usize = 1024;
+/// Bytes of an image reference, so that its escaped form is still a file name.
+pub const IMAGE: usize = 200;
+/// Bytes of any other string: an argument, an environment value.
+pub const STRING: usize = 128 * 1024;
+/// Bytes of a whole manifest file, header included.
+pub const MANIFEST: usize = 1024 * 1024;
+/// Bytes of one image record.
+pub const IMAGE_RECORD: usize = 64 * 1024;
+/// Bytes of a board record.
+pub const BOARD: usize = 16 * 1024;
+/// Bytes of a board class name.
+pub const BOARD_CLASS: usize = 32;
+/// The longest grace period that a manifest may ask for, in seconds (one day).
+pub const GRACE_SECONDS: u32 = 86_400;
+/// Bytes of one output ring of a container (two segments of half of it), by default.
+pub const LOG_RING: u64 = 256 * 1024;
+/// Bytes of one message between the agent and a pod-init.
+pub const POD_MESSAGE: usize = 128 * 1024;
+/// Descriptors that travel with one such message (the kernel's own bound is 253).
+pub const POD_MESSAGE_FDS: usize = 64;
+/// Events that the board remembers.
+pub const EVENTS: usize = 256;
+/// Bytes of the text of an event or a reason.
+pub const MESSAGE: usize = 200;
+/// Console sessions at once.
+pub const SESSIONS: usize = 16;
+/// Bytes of one console line.
+pub const LINE: usize = 4096;
+/// Console lines that the line editor remembers.
+pub const HISTORY: usize = 32;
+/// The default bound on the processes of one pod, where neither the board nor the pod says another.
+pub const POD_PIDS: u32 = 1024;

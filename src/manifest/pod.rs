@@ -1,0 +1,318 @@
+//! The manifest's body: what one board is to run, with everything that a workstation can resolve already resolved.
+//!
+//! Names are Kubernetes'. References (configMap keys, `$(VAR)`, service names) are gone: the compiler has replaced them.
+//! A change of anything here is a change of the format: raise [`crate::manifest::codec::VERSION`] and say so there.
+
+use super::List;
+use serde::{Deserialize, Serialize};
+
+/// The body of a manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest<'a> {
+    /// The settings of the node.
+    pub node: Node,
+    /// The pods, in the order of the source.
+    #[serde(borrow)]
+    pub pods: List<'a, Pod<'a>>,
+}
+
+/// What a node may set for all of its pods.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// The delay of the second restart, in milliseconds (spec 43: 10 s).
+    pub backoff_base_ms: u32,
+    /// The longest delay between restarts, in milliseconds (spec 43: 300 s).
+    pub backoff_cap_ms: u32,
+    /// How long a container must have run for its back-off to be forgotten, in milliseconds (spec 43: 10 min).
+    pub backoff_reset_ms: u32,
+    /// Processes of one pod, where the pod says no other.
+    pub pod_pids_limit: u32,
+    /// The time that all pods together get to end when the node shuts down, in seconds.
+    pub shutdown_grace_seconds: u32,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Node {
+            backoff_base_ms: 10_000,
+            backoff_cap_ms: 300_000,
+            backoff_reset_ms: 600_000,
+            pod_pids_limit: super::limits::POD_PIDS,
+            shutdown_grace_seconds: 60,
+        }
+    }
+}
+
+/// A label or an annotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pair<'a> {
+    /// The key.
+    pub key: &'a str,
+    /// The value.
+    pub value: &'a str,
+}
+
+/// One pod.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pod<'a> {
+    /// `metadata.namespace`.
+    pub namespace: &'a str,
+    /// `metadata.name` (spec 7).
+    pub name: &'a str,
+    /// `metadata.labels`.
+    #[serde(borrow)]
+    pub labels: List<'a, Pair<'a>>,
+    /// `metadata.annotations`.
+    #[serde(borrow)]
+    pub annotations: List<'a, Pair<'a>>,
+    /// The host name inside (spec 26), already cut and, with `setHostnameAsFQDN`, already qualified.
+    pub hostname: &'a str,
+    /// `spec.restartPolicy` (spec 43).
+    pub restart_policy: RestartPolicy,
+    /// `spec.terminationGracePeriodSeconds` (spec 66).
+    pub grace_seconds: u32,
+    /// The namespaces that the pod shares with the node or among its containers.
+    pub sharing: Sharing,
+    /// `spec.securityContext.supplementalGroups`.
+    #[serde(borrow)]
+    pub supplemental_groups: List<'a, u32>,
+    /// `spec.hostAliases`, one line of /etc/hosts each: key the address, value the names.
+    #[serde(borrow)]
+    pub host_aliases: List<'a, Pair<'a>>,
+    /// The bounds of the whole pod (spec 19): `spec.resources`, else the sum of the containers.
+    pub resources: Resources,
+    /// Processes in the whole pod, or the node's setting.
+    pub pids_limit: Option<u32>,
+    /// `priorityClassName: system-node-critical` and its like end in the second wave of a node shutdown.
+    pub critical: bool,
+    /// `spec.volumes`.
+    #[serde(borrow)]
+    pub volumes: List<'a, Volume<'a>>,
+    /// The containers, in start order: init containers and sidecars as written, then the app containers.
+    #[serde(borrow)]
+    pub containers: List<'a, Container<'a>>,
+}
+
+/// `spec.restartPolicy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RestartPolicy {
+    /// Restart whatever ends.
+    Always,
+    /// Restart what ends in failure.
+    OnFailure,
+    /// Restart nothing.
+    Never,
+}
+
+/// What a pod does not have to itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sharing {
+    /// `hostNetwork`.
+    pub host_network: bool,
+    /// `hostPID`.
+    pub host_pid: bool,
+    /// `hostIPC`.
+    pub host_ipc: bool,
+    /// `shareProcessNamespace` (spec 27): else each container has a PID namespace of its own inside the pod's.
+    pub process_namespace: bool,
+}
+
+/// One container.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Container<'a> {
+    /// `name`.
+    pub name: &'a str,
+    /// What part it has in the life of the pod.
+    pub kind: ContainerKind,
+    /// `image`, normalised by [`crate::manifest::image::normalise`].
+    pub image: &'a str,
+    /// `command`: replaces the image's ENTRYPOINT, and its CMD with it.
+    #[serde(borrow)]
+    pub command: Option<List<'a, &'a str>>,
+    /// `args`: replaces the image's CMD.
+    #[serde(borrow)]
+    pub args: Option<List<'a, &'a str>>,
+    /// `workingDir`.
+    pub working_dir: Option<&'a str>,
+    /// `env` and `envFrom`, resolved, in order; over the image's.
+    #[serde(borrow)]
+    pub env: List<'a, Pair<'a>>,
+    /// `ports`.
+    #[serde(borrow)]
+    pub ports: List<'a, Port>,
+    /// `volumeMounts`.
+    #[serde(borrow)]
+    pub mounts: List<'a, Mount<'a>>,
+    /// `resources`.
+    pub resources: Resources,
+    /// `securityContext`, with the pod's already folded in.
+    pub security: Security,
+    /// `lifecycle.preStop` (spec 69).
+    #[serde(borrow)]
+    pub pre_stop: Option<Hook<'a>>,
+}
+
+/// The part of a container in the life of its pod (spec 36).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ContainerKind {
+    /// Runs to success before the next one starts.
+    Init,
+    /// An init container with `restartPolicy: Always`: the next starts once it has started, and it ends after the app containers.
+    Sidecar,
+    /// An app container.
+    App,
+}
+
+/// `ports[*]`. Only told to people so far: a pod on the host network has the node's ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Port {
+    /// `containerPort`.
+    pub container: u16,
+    /// `protocol: UDP`, else TCP.
+    pub udp: bool,
+}
+
+/// `volumeMounts[*]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount<'a> {
+    /// The index of the volume in [`Pod::volumes`].
+    pub volume: u8,
+    /// `mountPath`: absolute, normalised, not `/`.
+    pub path: &'a str,
+    /// `readOnly`.
+    pub read_only: bool,
+}
+
+/// Requests and limits (spec 93). Zero requests mean "none"; an absent limit means "none".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resources {
+    /// `requests.cpu` in thousandths of a processor.
+    pub cpu_request_milli: u32,
+    /// `limits.cpu` in thousandths of a processor.
+    pub cpu_limit_milli: Option<u32>,
+    /// `requests.memory` in bytes.
+    pub memory_request: u64,
+    /// `limits.memory` in bytes.
+    pub memory_limit: Option<u64>,
+}
+
+/// Who a container runs as and what it may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Security {
+    /// `runAsUser`, else the image's.
+    pub run_as_user: Option<u32>,
+    /// `runAsGroup`, else the image's.
+    pub run_as_group: Option<u32>,
+    /// `runAsNonRoot`: refuse to start as user 0.
+    pub run_as_non_root: bool,
+    /// `readOnlyRootFilesystem`.
+    pub read_only_root: bool,
+    /// `allowPrivilegeEscalation: false` sets no_new_privs.
+    pub no_new_privileges: bool,
+    /// The capabilities that it keeps, bit n being capability n of capabilities(7).
+    pub capabilities: u64,
+}
+
+impl Security {
+    /// Docker's default set: CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT MKNOD AUDIT_WRITE SETFCAP.
+    pub const DEFAULT_CAPABILITIES: u64 =
+        1 | 1 << 1 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 13 | 1 << 18 | 1 << 27 | 1 << 29 | 1 << 31;
+}
+
+impl Default for Security {
+    fn default() -> Self {
+        Security {
+            run_as_user: None,
+            run_as_group: None,
+            run_as_non_root: false,
+            read_only_root: false,
+            no_new_privileges: false,
+            capabilities: Self::DEFAULT_CAPABILITIES,
+        }
+    }
+}
+
+/// What runs at a point of a container's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Hook<'a> {
+    /// `exec.command`, inside the container.
+    Exec(#[serde(borrow)] List<'a, &'a str>),
+    /// `sleep.seconds`.
+    Sleep(u32),
+}
+
+/// `volumes[*]`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Volume<'a> {
+    /// `name`.
+    pub name: &'a str,
+    /// Where it comes from.
+    #[serde(borrow)]
+    pub source: Source<'a>,
+}
+
+/// The kind of a volume (spec 31–35).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Source<'a> {
+    /// `emptyDir`: lives as long as the pod's UID (spec 34).
+    EmptyDir {
+        /// `medium: Memory`.
+        memory: bool,
+        /// `sizeLimit` in bytes; the size of the tmpfs where it is memory.
+        size_limit: Option<u64>,
+    },
+    /// `hostPath`.
+    HostPath {
+        /// `path`.
+        path: &'a str,
+        /// `type`.
+        kind: HostPathKind,
+    },
+    /// `persistentVolumeClaim`: a directory on the data partition, by namespace and name (spec 35).
+    Claim {
+        /// `claimName`.
+        name: &'a str,
+        /// `readOnly`.
+        read_only: bool,
+    },
+    /// `configMap` and `secret`: files compiled in.
+    Files {
+        /// A secret: on tmpfs that is never swapped, and redacted wherever it is shown.
+        secret: bool,
+        /// The files.
+        #[serde(borrow)]
+        files: List<'a, File<'a>>,
+    },
+}
+
+/// `hostPath.type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HostPathKind {
+    /// `""`: whatever is there.
+    Any,
+    /// `DirectoryOrCreate`.
+    DirectoryOrCreate,
+    /// `Directory`.
+    Directory,
+    /// `FileOrCreate`.
+    FileOrCreate,
+    /// `File`.
+    File,
+    /// `Socket`.
+    Socket,
+    /// `CharDevice`.
+    CharDevice,
+    /// `BlockDevice`.
+    BlockDevice,
+}
+
+/// A file of a configMap or secret volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File<'a> {
+    /// Its path below the volume: relative, without `..`.
+    pub path: &'a str,
+    /// Its permission bits.
+    pub mode: u16,
+    /// Its content.
+    pub data: &'a [u8],
+}

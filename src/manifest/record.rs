@@ -1,0 +1,69 @@
+//! What a pod-init remembers of its pod for an agent that may die at any instant: enough to go on as if it had not.
+
+use super::status::{Exit, Terminated};
+use super::time::Instant;
+use serde::{Deserialize, Serialize};
+
+/// The life of one container so far, as its pod-init knows it.
+///
+/// Instances are numbered from 1; the restart count is the instance less one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerRecord {
+    /// The newest instance that was ordered, 0 where none was.
+    pub instance: u32,
+    /// The agent's own notes, handed over with the order to start that instance.
+    pub memo: Memo,
+    /// How far that instance has come.
+    pub life: Life,
+}
+
+impl ContainerRecord {
+    /// A container that was never started.
+    pub const NEW: ContainerRecord = ContainerRecord { instance: 0, memo: Memo { failures: 0, last: None }, life: Life::None };
+}
+
+/// What the agent wants to be told again after its own death.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memo {
+    /// Starts in a row that count towards the back-off, this instance included (failure F24).
+    pub failures: u16,
+    /// `lastState.terminated`.
+    pub last: Option<Terminated>,
+}
+
+/// The life of one instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Life {
+    /// No instance.
+    None,
+    /// Its program runs.
+    Running {
+        /// Since when.
+        started: Instant,
+    },
+    /// It could not be started, or it ended.
+    Ended {
+        /// When its program had started, `None` where it never did.
+        started: Option<Instant>,
+        /// When it ended.
+        finished: Instant,
+        /// How; without knowledge of the memory controller.
+        exit: Exit,
+    },
+}
+
+/// What the pod as a whole has been told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodRecord {
+    /// The pod is being ended: an agent that finds this ends it again, with the full grace period (spec 76).
+    pub ending: Option<Ending>,
+}
+
+/// Why and how a pod is being ended (spec 67).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// The grace period in milliseconds.
+    pub grace_ms: u64,
+    /// Start a replacement with a new UID once it is gone.
+    pub replace: bool,
+}

@@ -1,0 +1,231 @@
+//! The messages between the agent and a pod-init: one postcard value per packet of a unix seqpacket socket, with descriptors beside it.
+//!
+//! pod-init inherits the listening socket as descriptor 3 and serves one connection at a time; a newer connection replaces
+//! the older, since only one agent lives. Packets are bounded by [`limits::POD_MESSAGE`], descriptors by [`limits::POD_MESSAGE_FDS`].
+//! The first packet on a connection is pod-init's [`Report::Hello`]. Then the agent sends [`Order::Setup`] unless the hello says
+//! that this has been done.
+
+use crate::manifest::List;
+use crate::manifest::limits;
+use crate::manifest::record::{ContainerRecord, Ending, Memo, PodRecord};
+use crate::manifest::status::{Exit, Message, Uid};
+use serde::{Deserialize, Serialize};
+
+/// The version of these messages (failure F2). Raised with every change of them.
+pub const VERSION: u16 = 1;
+
+/// The descriptor at which pod-init finds its listening socket.
+pub const LISTENER_FD: i32 = 3;
+
+/// From the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Order<'a> {
+    /// Once, first.
+    Setup(#[serde(borrow)] Setup<'a>),
+    /// Start a container. Descriptors: the image's detached mount; the two log segments; the cgroup directory on v2, or the
+    /// `cgroup.procs` files on v1 ([`Start::cgroups`] of them); then one detached mount per element of [`Start::mounts`].
+    Start(#[serde(borrow)] Start<'a>),
+    /// Send a signal to the main process of a container.
+    Signal {
+        /// Which.
+        container: u8,
+        /// Its number; a signal for another instance is dropped.
+        instance: u32,
+        /// The signal.
+        signal: u8,
+    },
+    /// Run a program inside a running container. Descriptors: standard input, output and error; the cgroups as for Start.
+    Exec(#[serde(borrow)] Exec<'a>),
+    /// Kill a program started by Exec.
+    ExecKill {
+        /// Which.
+        id: u32,
+    },
+    /// Remember that the pod is being ended.
+    MarkEnding(Ending),
+    /// Kill everything and exit.
+    Quit,
+}
+
+/// How the pod is to stand.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Setup<'a> {
+    /// The pod's UID; told again in every hello.
+    pub uid: Uid,
+    /// The pod's host name. Set unless the pod has the node's network (whose host name it then keeps).
+    pub hostname: &'a str,
+    /// The number of containers.
+    pub containers: u8,
+    /// The containers share the pod's PID namespace (spec 27).
+    pub share_processes: bool,
+    /// The pod has the node's network: no loopback to bring up, and /sys stays the node's.
+    pub host_network: bool,
+    /// Bytes of the pod's /dev/shm.
+    pub shm_bytes: u64,
+}
+
+/// One start of one container, with nothing left to look up.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Start<'a> {
+    /// Which.
+    pub container: u8,
+    /// Its number, from 1.
+    pub instance: u32,
+    /// What to tell an agent that adopts the pod.
+    pub memo: Memo,
+    /// The program and its arguments. The program is looked up in the PATH of `env` where it has no `/`.
+    #[serde(borrow)]
+    pub argv: List<'a, &'a str>,
+    /// The environment, each `NAME=value`.
+    #[serde(borrow)]
+    pub env: List<'a, &'a str>,
+    /// The working directory; made where it is missing.
+    pub cwd: &'a str,
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Supplementary groups.
+    #[serde(borrow)]
+    pub groups: List<'a, u32>,
+    /// Capabilities to keep (bounding, permitted, effective; ambient for a user other than 0 none; inheritable never).
+    pub capabilities: u64,
+    /// Set no_new_privs.
+    pub no_new_privileges: bool,
+    /// No writable layer: the root is read-only.
+    pub read_only_root: bool,
+    /// Bytes of the writable layer (a tmpfs of the container's own, gone with the instance).
+    pub layer_bytes: u64,
+    /// Bytes a core file or such never takes: /proc/self/oom_score_adj (spec 94).
+    pub oom_score_adj: i16,
+    /// How many cgroup descriptors there are. On v2 it is one, and `cgroup_v2` is set.
+    pub cgroups: u8,
+    /// The one cgroup descriptor is a v2 directory, for CLONE_INTO_CGROUP.
+    pub cgroup_v2: bool,
+    /// Where the mounts go.
+    #[serde(borrow)]
+    pub mounts: List<'a, MountPoint<'a>>,
+}
+
+/// A mount's place in the container.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MountPoint<'a> {
+    /// Absolute path inside; resolved inside the container's root whatever links are there; made where it is missing.
+    pub path: &'a str,
+    /// It is a directory, else a file.
+    pub directory: bool,
+    /// Mount it read-only.
+    pub read_only: bool,
+}
+
+/// A further program in a running container: the `exec` verb and exec hooks.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Exec<'a> {
+    /// The caller's name for it.
+    pub id: u32,
+    /// Which container; environment, user and confinement are those of its newest start.
+    pub container: u8,
+    /// The program and its arguments.
+    #[serde(borrow)]
+    pub argv: List<'a, &'a str>,
+    /// How many cgroup descriptors there are.
+    pub cgroups: u8,
+    /// The one cgroup descriptor is a v2 directory.
+    pub cgroup_v2: bool,
+}
+
+/// From pod-init.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Report {
+    /// The first packet on each connection: who this is and what it knows.
+    Hello(Hello),
+    /// The pod stands.
+    SetupDone,
+    /// It does not; pod-init exits.
+    SetupFailed(Failure),
+    /// The program has been executed.
+    Started {
+        /// Which.
+        container: u8,
+        /// Its number.
+        instance: u32,
+    },
+    /// It has not, and nothing of the attempt is left.
+    StartFailed {
+        /// Which.
+        container: u8,
+        /// Its number.
+        instance: u32,
+        /// Why.
+        failure: Failure,
+    },
+    /// The main process has ended (with everything in its PID namespace, where it had its own).
+    Exited {
+        /// Which.
+        container: u8,
+        /// Its number.
+        instance: u32,
+        /// How.
+        exit: Exit,
+    },
+    /// A program of Exec is over; also where it could not be started.
+    ExecEnded {
+        /// Which.
+        id: u32,
+        /// How, or why not.
+        result: Result<Exit, Failure>,
+    },
+}
+
+/// Who a pod-init is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`VERSION`].
+    pub version: u16,
+    /// The pod's UID; `None` before Setup, and then nothing has been started.
+    pub uid: Option<Uid>,
+    /// What was told about the pod.
+    pub pod: PodRecord,
+    /// The containers' lives.
+    pub containers: heapless::Vec<ContainerRecord, { limits::CONTAINERS }>,
+}
+
+/// A step that failed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Which step.
+    pub step: Step,
+    /// errno, or 0 where the kernel was not asked.
+    pub errno: i32,
+    /// On what: a path, a program.
+    pub subject: Message,
+}
+
+/// The steps on the way to a running container, in order; the text of an error names one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Step {
+    /// The order itself made no sense.
+    Order,
+    /// clone3.
+    Clone,
+    /// Joining the cgroups.
+    Cgroup,
+    /// Namespaces.
+    Namespace,
+    /// The root file system.
+    Root,
+    /// /dev, /proc, /sys.
+    SystemMounts,
+    /// A volume or a managed file.
+    Mount,
+    /// pivot_root.
+    Pivot,
+    /// Host name, loopback.
+    Names,
+    /// The working directory.
+    WorkingDirectory,
+    /// User, groups, capabilities.
+    Credentials,
+    /// execve.
+    Exec,
+}

@@ -1,0 +1,1 @@
+//! Room for sys: see the design.
