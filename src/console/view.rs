@@ -3,7 +3,7 @@
 use super::clock::Clock;
 use crate::machine;
 use crate::manifest::limits;
-use crate::manifest::pod::{ContainerKind, Pod, Resources};
+use crate::manifest::pod::ContainerKind;
 use crate::manifest::status::{Condition, ConditionKind, ContainerState, Phase, Reason, Terminated, Uid};
 use crate::manifest::time::Instant;
 use core::fmt::Write;
@@ -194,23 +194,4 @@ fn init_word(reason: &str) -> String<48> {
     let mut text = word("Init:");
     let _ = text.push_str(reason);
     text
-}
-
-/// `status.qosClass` (spec 93), from what the containers ask for.
-pub fn qos_class(pod: &Pod<'_>) -> &'static str {
-    let mut best_effort = true;
-    let mut guaranteed = true;
-    for Resources { cpu_request_milli, cpu_limit_milli, memory_request, memory_limit } in
-        pod.containers.iter().map(|c| c.resources)
-    {
-        best_effort &= cpu_request_milli == 0 && memory_request == 0 && cpu_limit_milli.is_none() && memory_limit.is_none();
-        // An absent request is the limit.
-        let same = |request: u64, limit: Option<u64>| limit.is_some_and(|l| l != 0 && (request == 0 || request == l));
-        guaranteed &= same(cpu_request_milli.into(), cpu_limit_milli.map(u64::from)) && same(memory_request, memory_limit);
-    }
-    match (best_effort, guaranteed) {
-        (true, _) => "BestEffort",
-        (_, true) => "Guaranteed",
-        _ => "Burstable",
-    }
 }

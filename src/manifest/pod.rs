@@ -93,6 +93,53 @@ pub struct Pod<'a> {
     pub containers: List<'a, Container<'a>>,
 }
 
+impl Pod<'_> {
+    /// `status.qosClass` (spec 93), from what the containers ask for.
+    pub fn qos(&self) -> Qos {
+        let mut best_effort = true;
+        let mut guaranteed = true;
+        for asked in self.containers.iter().map(|container| container.resources) {
+            best_effort &= asked == Resources::default();
+            // An absent request is the limit.
+            let whole = |request: u64, limit: Option<u64>| {
+                limit.is_some_and(|limit| limit != 0 && (request == 0 || request == limit))
+            };
+            guaranteed &= whole(asked.memory_request, asked.memory_limit)
+                && whole(
+                    asked.cpu_request_milli.into(),
+                    asked.cpu_limit_milli.map(u64::from),
+                );
+        }
+        match (best_effort, guaranteed) {
+            (true, _) => Qos::BestEffort,
+            (false, true) => Qos::Guaranteed,
+            (false, false) => Qos::Burstable,
+        }
+    }
+}
+
+/// The quality of service that a pod's requests and limits promise (spec 93, 94).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Qos {
+    /// Every container has its limits as its requests.
+    Guaranteed,
+    /// Something is asked for.
+    Burstable,
+    /// Nothing is asked for.
+    BestEffort,
+}
+
+impl Qos {
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Qos::Guaranteed => "Guaranteed",
+            Qos::Burstable => "Burstable",
+            Qos::BestEffort => "BestEffort",
+        }
+    }
+}
+
 /// `spec.restartPolicy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RestartPolicy {
