@@ -337,7 +337,11 @@ fn what_a_container_runs_can_be_run() {
     for key in ["", "A=B", "A\0"] {
         says(
             container_error(Container {
-                env: list([Pair { key, value: "" }]),
+                env: list([EnvVar {
+                    key,
+                    value: "",
+                    secret: false,
+                }]),
                 ..app("a")
             }),
             &["env[0].name: "],
@@ -345,9 +349,10 @@ fn what_a_container_runs_can_be_run() {
     }
     says(
         container_error(Container {
-            env: list([Pair {
+            env: list([EnvVar {
                 key: "A",
                 value: "\0",
+                secret: false,
             }]),
             ..app("a")
         }),

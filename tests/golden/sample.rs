@@ -146,10 +146,18 @@ pub fn full() -> Pod<'static> {
             },
             Container {
                 working_dir: Some("/srv"),
-                env: list([Pair {
-                    key: "MODE",
-                    value: "a=b",
-                }]),
+                env: list([
+                    EnvVar {
+                        key: "MODE",
+                        value: "a=b",
+                        secret: false,
+                    },
+                    EnvVar {
+                        key: "PASSWORD",
+                        value: "",
+                        secret: true,
+                    },
+                ]),
                 ports: list([
                     Port {
                         container: 80,
