@@ -8,6 +8,7 @@ pub mod events;
 pub mod local;
 pub mod logs;
 pub mod paths;
+pub mod store;
 pub mod verbs;
 
 pub use config::{Config, Facts};
