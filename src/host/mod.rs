@@ -5,6 +5,7 @@
 pub mod arena;
 pub mod boards;
 pub mod build;
+pub mod diagnostic;
 pub mod image;
 pub mod initramfs;
 pub mod inspect;
@@ -12,6 +13,8 @@ pub mod layers;
 pub mod lower;
 pub mod oci;
 pub mod pack;
+pub mod read;
+pub mod schema;
 pub mod squash;
 pub mod suggest;
 pub mod units;
