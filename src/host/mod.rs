@@ -20,6 +20,7 @@ pub mod pack;
 pub mod progress;
 pub mod record;
 pub mod squash;
+pub mod suggest;
 pub mod tarstream;
 pub mod tree;
 pub mod units;
