@@ -1,6 +1,7 @@
 //! Files that appear whole or not at all.
 
 use anyhow::{Context, Result};
+use std::format;
 use std::fs::{self, File, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;

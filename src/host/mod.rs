@@ -19,6 +19,7 @@ pub mod oci;
 pub mod pack;
 pub mod progress;
 pub mod record;
+pub mod select;
 pub mod squash;
 pub mod suggest;
 pub mod tarstream;

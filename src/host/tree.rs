@@ -193,6 +193,18 @@ impl Tree {
         &self.nodes[ROOT].meta
     }
 
+    /// Bytes of all files, as often as they have names.
+    pub fn bytes(&self) -> u64 {
+        let mut sum = 0u64;
+        let _ = self.walk(|_, _, kind| {
+            if let Kind::File(content) = kind {
+                sum = sum.saturating_add(content.length);
+            }
+            Ok::<(), core::convert::Infallible>(())
+        });
+        sum
+    }
+
     /// Calls `each` with every node but the root: parents first, siblings by the bytes of their names.
     pub fn walk<E>(&self, mut each: impl FnMut(&[u8], &Meta, &Kind) -> Result<(), E>) -> Result<(), E> {
         self.walk_below(ROOT, &mut vec![], &mut each)
