@@ -49,8 +49,9 @@ pub fn write(rootfs: &Rootfs, out: &File, step: &Step) -> Result<()> {
         };
         pushed.with_context(|| std::format!("cannot put {} into the squashfs", show(path)))
     })?;
-    image.write(out).context("cannot write the squashfs")?;
-    Ok(())
+    let (_, length) = image.write(out).context("cannot write the squashfs")?;
+    // A file that turns out to be a duplicate is written, then written over: what is left of it ends here.
+    out.set_len(length).context("cannot cut the squashfs to its length")
 }
 
 fn header(meta: &Meta) -> NodeHeader {
