@@ -328,8 +328,11 @@ impl Container {
         if !restarts(self.rules.kind, policy, ended.exit.success()) {
             return;
         }
-        let ran = ended.started.map_or(Duration::ZERO, |started| ended.finished.since(started));
-        self.memo = Memo { failures: backoff.counted(self.memo.failures, ran), last: Some(ended) };
+        let failures = match ended.started {
+            Some(started) => backoff.counted(self.memo.failures, ended.finished.since(started)),
+            None => self.memo.failures,
+        };
+        self.memo = Memo { failures, last: Some(ended) };
         let wait = backoff.after_end(self.memo.failures);
         let due = ended.finished.after(wait);
         self.state = State::BackOff { reason: Reason::CrashLoopBackOff, due };
