@@ -13,5 +13,6 @@ pub mod lower;
 pub mod oci;
 pub mod pack;
 pub mod squash;
+pub mod suggest;
 pub mod units;
 pub mod yaml;

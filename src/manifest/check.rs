@@ -18,8 +18,6 @@ use serde::{Deserialize, Serialize};
 
 mod pod;
 pub mod rule;
-#[cfg(test)]
-mod tests;
 
 /// What is wrong, and where.
 #[derive(Clone, Debug, PartialEq)]

@@ -46,8 +46,6 @@ pub const CPU_MILLI: u32 = 1_024_000;
 pub const BYTES: u64 = 1 << 50;
 /// The largest user or group number: above it some kernel interfaces see a negative one.
 pub const ID: u32 = i32::MAX as u32;
-/// Capabilities that Linux has: bit 40 is CAP_CHECKPOINT_RESTORE, the last one.
-pub const CAPABILITIES: u32 = 41;
 /// Processes that a pod may ask for: the kernel's own bound on process numbers.
 pub const PIDS: u32 = 4_194_304;
 /// The longest grace period that a manifest may ask for, in seconds (one day).

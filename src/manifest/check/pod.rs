@@ -252,7 +252,7 @@ fn security<'a>(at: &At<'_>, security: &Security) -> Result<(), Error<'a>> {
     security
         .run_as_group
         .map_or(Ok(()), |id| at.field("runAsGroup").id(id))?;
-    let all = (1 << limits::CAPABILITIES) - 1;
+    let all = (1 << Security::CAPABILITIES.len()) - 1;
     at.field("capabilities").number(
         security.capabilities,
         0..=all,

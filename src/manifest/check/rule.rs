@@ -31,7 +31,7 @@ pub const HOST_NAME: Rule = Rule {
 
 /// `volumeMounts[*].mountPath`.
 pub const MOUNT_PATH: Rule = Rule {
-    holds: |text| text.strip_prefix('/').is_some_and(is_relative),
+    holds: |text| is_path(text) && text.strip_prefix('/').is_some_and(is_relative),
     says: "is not a place to mount at: an absolute path other than /, without //, . and .. and without a / at its end",
 };
 
