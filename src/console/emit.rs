@@ -136,10 +136,21 @@ impl Emit for Yaml<'_> {
         self.value()?;
         let indent = match (self.frames.last(), kind) {
             (None, _) => 0,
-            (Some(Frame { kind: Kind::Map, indent, .. }), Kind::List) => *indent,
+            (
+                Some(Frame {
+                    kind: Kind::Map,
+                    indent,
+                    ..
+                }),
+                Kind::List,
+            ) => *indent,
             (Some(Frame { indent, .. }), _) => indent + 2,
         };
-        let frame = Frame { kind, empty: true, indent };
+        let frame = Frame {
+            kind,
+            empty: true,
+            indent,
+        };
         self.frames.push(frame).map_err(|_| fmt::Error)
     }
 
@@ -193,7 +204,8 @@ impl Yaml<'_> {
     /// A literal block scalar: the lines as they are.
     fn block(&mut self, text: &str, level: usize) -> fmt::Result {
         let body = text.strip_suffix('\n');
-        self.out.write_str(if body.is_some() { "|" } else { "|-" })?;
+        self.out
+            .write_str(if body.is_some() { "|" } else { "|-" })?;
         for line in body.unwrap_or(text).split('\n') {
             self.out.write_str("\n")?;
             if !line.is_empty() {
@@ -237,7 +249,11 @@ impl<'w> Json<'w> {
 
     /// The document ends its last line.
     fn finish(&mut self) -> fmt::Result {
-        if self.frames.is_empty() { self.out.write_str("\n") } else { Ok(()) }
+        if self.frames.is_empty() {
+            self.out.write_str("\n")
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -245,7 +261,11 @@ impl Emit for Json<'_> {
     fn open(&mut self, kind: Kind) -> fmt::Result {
         self.place()?;
         let indent = 4 * (self.frames.len() + 1);
-        let frame = Frame { kind, empty: true, indent };
+        let frame = Frame {
+            kind,
+            empty: true,
+            indent,
+        };
         self.frames.push(frame).map_err(|_| fmt::Error)?;
         self.out.write_str(match kind {
             Kind::Map => "{",
@@ -293,7 +313,9 @@ fn indent(out: &mut dyn Write, spaces: usize) -> fmt::Result {
 /// Whether YAML reads the bare text back as this very string, in version 1.1 as in 1.2.
 fn is_plain(text: &str) -> bool {
     let bytes = text.as_bytes();
-    let Some(first) = bytes.first() else { return false };
+    let Some(first) = bytes.first() else {
+        return false;
+    };
     let starts_well = first.is_ascii_alphanumeric() || b"/_.$".contains(first);
     let printable = bytes.iter().all(|b| (0x20..0x7f).contains(b));
     let breaks = text.contains(": ") || text.contains(" #") || text.ends_with([':', ' ']);
@@ -322,7 +344,9 @@ fn is_block(text: &str) -> bool {
         && !body.starts_with([' ', '\t', '\n'])
         && !body.ends_with('\n')
         && body.split('\n').all(|line| !line.ends_with([' ', '\t']))
-        && body.chars().all(|c| c == '\n' || c == '\t' || is_printable(c))
+        && body
+            .chars()
+            .all(|c| c == '\n' || c == '\t' || is_printable(c))
 }
 
 /// Printable in YAML without an escape, line breaks not counted.
@@ -355,14 +379,23 @@ pub struct Base64<'a>(pub &'a [u8]);
 
 impl Display for Base64<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        const DIGITS: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         f.write_str("\"")?;
         for chunk in self.0.chunks(3) {
-            let bytes = [chunk[0], chunk.get(1).copied().unwrap_or(0), chunk.get(2).copied().unwrap_or(0)];
+            let bytes = [
+                chunk[0],
+                chunk.get(1).copied().unwrap_or(0),
+                chunk.get(2).copied().unwrap_or(0),
+            ];
             let bits = u32::from_be_bytes([0, bytes[0], bytes[1], bytes[2]]);
             for digit in 0..4 {
                 let value = bits >> (18 - 6 * digit) & 63;
-                f.write_char(if digit <= chunk.len() { char::from(DIGITS[value as usize]) } else { '=' })?;
+                f.write_char(if digit <= chunk.len() {
+                    char::from(DIGITS[value as usize])
+                } else {
+                    '='
+                })?;
             }
         }
         f.write_str("\"")
