@@ -17,6 +17,7 @@ mod mounts;
 pub mod paths;
 mod sandbox;
 mod start;
+pub mod store;
 pub mod verbs;
 mod volumes;
 
