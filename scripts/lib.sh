@@ -5,6 +5,7 @@
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/podling
 LOGS=$CACHE/logs
+# shellcheck disable=SC2034  # for those who source this
 TOOLCHAIN=$(sed -n 's/^channel *= *"\(.*\)"$/\1/p' "$ROOT/rust-toolchain.toml")
 # mke2fs, depmod and ip live in sbin, which an ordinary user's PATH lacks on Debian; rustup's own default is ~/.cargo/bin.
 export PATH=$PATH:/usr/sbin:/sbin:${CARGO_HOME:-$HOME/.cargo}/bin
