@@ -9,6 +9,7 @@ LOGS=$CACHE/logs
 TOOLCHAIN=$(sed -n 's/^channel *= *"\(.*\)"$/\1/p' "$ROOT/rust-toolchain.toml")
 # mke2fs, depmod and ip live in sbin, which an ordinary user's PATH lacks on Debian; rustup's own default is ~/.cargo/bin.
 export PATH=$PATH:/usr/sbin:/sbin:${CARGO_HOME:-$HOME/.cargo}/bin
+umask 022
 mkdir -p "$CACHE" "$LOGS"
 
 # ---- saying what happens -------------------------------------------------------------------------------------------
