@@ -4,20 +4,26 @@
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/podling
-LOGS=$CACHE/logs
 # shellcheck disable=SC2034  # for those who source this
 TOOLCHAIN=$(sed -n 's/^channel *= *"\(.*\)"$/\1/p' "$ROOT/rust-toolchain.toml")
 # mke2fs, depmod and ip live in sbin, which an ordinary user's PATH lacks on Debian; rustup's own default is ~/.cargo/bin.
 export PATH=$PATH:/usr/sbin:/sbin:${CARGO_HOME:-$HOME/.cargo}/bin
 umask 022
-mkdir -p "$CACHE" "$LOGS"
+mkdir -p "$CACHE/logs"
+
+# One folder of logs for a run, shared with the scripts that it starts; the last twenty runs are kept.
+if [ -z "${PODLING_LOGS:-}" ]; then
+    PODLING_LOGS=$CACHE/logs/$(date +%Y%m%d-%H%M%S)-$(basename "$0")-$$
+    export PODLING_LOGS
+    mkdir "$PODLING_LOGS"
+    find "$CACHE/logs" -mindepth 1 -maxdepth 1 | sort -r | tail -n +21 | xargs -r rm -rf
+fi
 
 # ---- saying what happens -------------------------------------------------------------------------------------------
 
 die() { printf '\n%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
 note() { printf '     %s\n' "$*"; }
 
-STEP=0
 # seconds_since START_NS: elapsed time with one decimal.
 seconds_since() {
     local tenths=$((($(date +%s%N) - $1) / 100000000))
@@ -27,28 +33,28 @@ seconds_since() {
 # step TEXT COMMAND…: one long step. Shows its number, what it does and how long it takes; what the command prints goes
 # to a log file, whose end is shown if the command fails. The command runs in a subshell of its own, with errexit.
 step() {
-    local text=$1 start log pid status=0
+    local text=$1 number start log pid status=0
     shift
-    STEP=$((STEP + 1))
+    number=$(($(find "$PODLING_LOGS" -name '*.log' | wc -l) + 1))
+    log=$PODLING_LOGS/$(printf %02d "$number")-$(basename "$0").log
     start=$(date +%s%N)
-    log=$LOGS/$(basename "$0")-$(printf %02d "$STEP").log
-    printf '[%2d] %s … ' "$STEP" "$text"
+    printf '[%2d] %s … ' "$number" "$text"
     (set -euo pipefail; "$@") </dev/null >"$log" 2>&1 &
     pid=$!
     if [ -t 1 ]; then
         while kill -0 "$pid" 2>/dev/null; do
-            printf '\r[%2d] %s … %s s ' "$STEP" "$text" "$(seconds_since "$start")"
+            printf '\r[%2d] %s … %s s ' "$number" "$text" "$(seconds_since "$start")"
             sleep 0.5
         done
-        printf '\r[%2d] %s … ' "$STEP" "$text"
+        printf '\r[%2d] %s … ' "$number" "$text"
     fi
     wait "$pid" || status=$?
     if [ "$status" = 0 ]; then
         printf '%s s    \n' "$(seconds_since "$start")"
     else
         printf 'failed after %s s\n' "$(seconds_since "$start")"
-        tail -n 25 "$log" | sed 's/^/     | /' >&2
-        die "step $STEP failed: $text (whole log: $log)"
+        tail -n 40 "$log" | sed 's/^/     | /' >&2
+        die "$text: failed. The whole log: $log"
     fi
 }
 
