@@ -136,7 +136,7 @@ pub struct Container<'a> {
     pub working_dir: Option<&'a str>,
     /// `env` and `envFrom`, resolved, in order; over the image's.
     #[serde(borrow)]
-    pub env: List<'a, Pair<'a>>,
+    pub env: List<'a, EnvVar<'a>>,
     /// `ports`.
     #[serde(borrow)]
     pub ports: List<'a, Port>,
@@ -150,6 +150,17 @@ pub struct Container<'a> {
     /// `lifecycle.preStop` (spec 69).
     #[serde(borrow)]
     pub pre_stop: Option<Hook<'a>>,
+}
+
+/// A variable of a container's environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvVar<'a> {
+    /// Its name.
+    pub key: &'a str,
+    /// Its value.
+    pub value: &'a str,
+    /// It came from a Secret, in whole or in part: redacted wherever it is shown.
+    pub secret: bool,
 }
 
 /// The part of a container in the life of its pod (spec 36).
