@@ -1,1 +1,8 @@
-//! Room for console: see the design.
+//! Floor 5: the verbs, on any byte stream: the serial line, the local socket, and later SSH.
+//!
+//! The pure half (`grammar`, `wire`, `emit`, `table`, `view`, `object`, `editor`) does no I/O and serves the workstation too.
+
+pub mod clock;
+pub mod emit;
+pub mod object;
+pub mod view;

@@ -53,13 +53,20 @@ impl Store {
         let mut file = File::open(path).with_context(shown)?;
         if compression(&head(&mut file).with_context(shown)?)? != Compression::None {
             file.rewind().with_context(shown)?;
-            let mut plain = tempfile::tempfile_in(scratch).context("cannot create a temporary file")?;
-            let copied = io::copy(&mut decompress(&file)?.take(limit + 1), &mut plain).with_context(shown)?;
-            ensure!(copied <= limit, "{} is larger than {limit} bytes when unpacked (see --max-size)", path.display());
+            let mut plain =
+                tempfile::tempfile_in(scratch).context("cannot create a temporary file")?;
+            let copied = io::copy(&mut decompress(&file)?.take(limit + 1), &mut plain)
+                .with_context(shown)?;
+            ensure!(
+                copied <= limit,
+                "{} is larger than {limit} bytes when unpacked (see --max-size)",
+                path.display()
+            );
             file = plain;
         }
         file.rewind().with_context(shown)?;
-        let members = index(&file).with_context(|| format!("{} is no archive of an image", path.display()))?;
+        let members = index(&file)
+            .with_context(|| format!("{} is no archive of an image", path.display()))?;
         Ok(Store::Archive { file, members })
     }
 
@@ -77,7 +84,8 @@ impl Store {
             Store::Directory(directory) => {
                 let path = directory.join(name);
                 let open = || File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
-                let (length, file) = open().with_context(|| format!("cannot read {}", path.display()))?;
+                let (length, file) =
+                    open().with_context(|| format!("cannot read {}", path.display()))?;
                 Ok((Box::new(file), length))
             }
             Store::Archive { file, members } => {
@@ -85,7 +93,14 @@ impl Store {
                 for _ in 0..LINKS {
                     match members.get(at) {
                         Some(Member::File { offset, length }) => {
-                            return Ok((Box::new(Window { file, offset: *offset, length: *length }), *length));
+                            return Ok((
+                                Box::new(Window {
+                                    file,
+                                    offset: *offset,
+                                    length: *length,
+                                }),
+                                *length,
+                            ));
                         }
                         Some(Member::Link(target)) => at = target,
                         None => break,
@@ -99,9 +114,15 @@ impl Store {
     /// The whole part called `name`, of at most `limit` bytes, not checked.
     pub fn read(&self, name: &str, limit: u64) -> Result<Vec<u8>> {
         let (reader, length) = self.reader(name)?;
-        ensure!(length <= limit, "{name} has {length} bytes; at most {limit} are read");
+        ensure!(
+            length <= limit,
+            "{name} has {length} bytes; at most {limit} are read"
+        );
         let mut bytes = vec![];
-        reader.take(limit).read_to_end(&mut bytes).with_context(|| format!("cannot read {name}"))?;
+        reader
+            .take(limit)
+            .read_to_end(&mut bytes)
+            .with_context(|| format!("cannot read {name}"))?;
         Ok(bytes)
     }
 }
@@ -111,9 +132,16 @@ fn index(file: &File) -> Result<BTreeMap<Vec<u8>, Member>> {
     let mut members = BTreeMap::new();
     tarstream::for_each(io::BufReader::with_capacity(1 << 20, file), |entry, _| {
         ensure!(members.len() < MEMBERS, "it has more than {MEMBERS} files");
-        let name = entry.name.strip_prefix(b"./").unwrap_or(&entry.name).to_vec();
+        let name = entry
+            .name
+            .strip_prefix(b"./")
+            .unwrap_or(&entry.name)
+            .to_vec();
         let member = match entry.kind {
-            Kind::File(length) => Member::File { offset: entry.position, length },
+            Kind::File(length) => Member::File {
+                offset: entry.position,
+                length,
+            },
             Kind::HardLink(target) => Member::Link(target),
             Kind::Symlink(target) => Member::Link(beside(&name, &target)),
             _ => return Ok(()),
@@ -153,7 +181,10 @@ impl Read for Window<'_> {
         let wanted = self.length.min(buffer.len() as u64) as usize;
         let n = self.file.read_at(&mut buffer[..wanted], self.offset)?;
         if n == 0 && wanted > 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file was cut short"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the file was cut short",
+            ));
         }
         self.offset += n as u64;
         self.length -= n as u64;
@@ -172,7 +203,9 @@ fn compression(head: &[u8]) -> Result<Compression> {
     match head {
         [0x1f, 0x8b, ..] => Ok(Compression::Gzip),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Ok(Compression::Zstd),
-        [0xfd, b'7', b'z', b'X', ..] | [b'B', b'Z', b'h', ..] => bail!("it is compressed with xz or bzip2: only gzip and zstd are read"),
+        [0xfd, b'7', b'z', b'X', ..] | [b'B', b'Z', b'h', ..] => {
+            bail!("it is compressed with xz or bzip2: only gzip and zstd are read")
+        }
         _ => Ok(Compression::None),
     }
 }
@@ -190,7 +223,9 @@ pub fn decompress<'a>(mut reader: impl Read + 'a) -> Result<Box<dyn Read + 'a>> 
     let whole = Cursor::new(head).chain(reader);
     Ok(match compression {
         Compression::None => Box::new(whole),
-        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(io::BufReader::with_capacity(1 << 17, whole))),
+        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(
+            io::BufReader::with_capacity(1 << 17, whole),
+        )),
         Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(whole)?),
     })
 }
@@ -205,7 +240,11 @@ pub struct Hashing<R> {
 impl<R: Read> Hashing<R> {
     /// Over `reader`.
     pub fn new(reader: R) -> Self {
-        Hashing { reader, hash: Sha256::new(), length: 0 }
+        Hashing {
+            reader,
+            hash: Sha256::new(),
+            length: 0,
+        }
     }
 
     /// Reads what is left; the hash and number of all bytes.

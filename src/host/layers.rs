@@ -21,7 +21,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { bytes: 4 << 30, entries: 250_000 }
+        Limits {
+            bytes: 4 << 30,
+            entries: 250_000,
+        }
     }
 }
 
@@ -39,15 +42,27 @@ impl Rootfs {
     /// An empty one, its spool a nameless file in `directory`.
     pub fn new(directory: &Path, limits: Limits) -> Result<Rootfs> {
         let spool = tempfile::tempfile_in(directory);
-        let spool = spool.with_context(|| format!("cannot create a temporary file in {}", directory.display()))?;
-        Ok(Rootfs { tree: Tree::default(), spool, spooled: 0, limits, bytes: 0, entries: 0 })
+        let spool = spool.with_context(|| {
+            format!("cannot create a temporary file in {}", directory.display())
+        })?;
+        Ok(Rootfs {
+            tree: Tree::default(),
+            spool,
+            spooled: 0,
+            limits,
+            bytes: 0,
+            entries: 0,
+        })
     }
 
     /// Lays the next layer, an uncompressed tar stream, over what there is. Reads it to its end.
     pub fn apply(&mut self, layer: impl Read) -> Result<()> {
         self.tree.begin_layer();
         let allowed = self.limits.bytes - self.bytes;
-        let mut layer = Metered { reader: layer, left: allowed };
+        let mut layer = Metered {
+            reader: layer,
+            left: allowed,
+        };
         let read = tarstream::for_each(&mut layer, |entry, bytes| self.add(entry, bytes));
         // What follows the end of the archive is no file, but it is part of the layer's digest.
         let read = read.and_then(|()| Ok(io::copy(&mut layer, &mut io::sink()).map(drop)?));
@@ -67,21 +82,36 @@ impl Rootfs {
 
     /// A reader of one file.
     pub fn open(&self, content: Content) -> Window<'_> {
-        Window { file: &self.spool, offset: content.offset, length: content.length }
+        Window {
+            file: &self.spool,
+            offset: content.offset,
+            length: content.length,
+        }
     }
 
     /// The bytes of the file at `name`, symlinks followed, if there is one of at most `limit` bytes.
     pub fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>> {
-        let Some((_, Kind::File(content))) = self.tree.find(name.as_bytes()) else { return Ok(None) };
-        ensure!(content.length <= limit, "/{name} of the image is larger than {limit} bytes");
+        let Some((_, Kind::File(content))) = self.tree.find(name.as_bytes()) else {
+            return Ok(None);
+        };
+        ensure!(
+            content.length <= limit,
+            "/{name} of the image is larger than {limit} bytes"
+        );
         let mut bytes = vec![];
-        self.open(*content).read_to_end(&mut bytes).context("cannot read the temporary file")?;
+        self.open(*content)
+            .read_to_end(&mut bytes)
+            .context("cannot read the temporary file")?;
         Ok(Some(bytes))
     }
 
     fn add(&mut self, entry: Entry, bytes: &mut dyn Read) -> Result<()> {
         self.entries += 1;
-        ensure!(self.entries <= self.limits.entries, "the image has more than {} entries (see --max-entries)", self.limits.entries);
+        ensure!(
+            self.entries <= self.limits.entries,
+            "the image has more than {} entries (see --max-entries)",
+            self.limits.entries
+        );
         match whiteout(&entry.name)? {
             Whiteout::None => self.add_node(entry, bytes),
             Whiteout::Name(name) => self.tree.whiteout(&name),
@@ -91,12 +121,22 @@ impl Rootfs {
     }
 
     fn add_node(&mut self, entry: Entry, bytes: &mut dyn Read) -> Result<()> {
-        let lost = match entry.xattrs.iter().any(|name| name == "security.capability") {
+        let lost = match entry
+            .xattrs
+            .iter()
+            .any(|name| name == "security.capability")
+        {
             true => Lost::Capability,
             false if entry.xattrs.is_empty() => Lost::Nothing,
             false => Lost::Attributes,
         };
-        let meta = Meta { mode: entry.mode, uid: entry.uid, gid: entry.gid, mtime: entry.mtime, lost };
+        let meta = Meta {
+            mode: entry.mode,
+            uid: entry.uid,
+            gid: entry.gid,
+            mtime: entry.mtime,
+            lost,
+        };
         let kind = match entry.kind {
             tarstream::Kind::File(length) => Kind::File(self.spool(bytes, length)?),
             tarstream::Kind::HardLink(target) => return self.tree.link(&entry.name, &target),
@@ -111,8 +151,14 @@ impl Rootfs {
 
     fn spool(&mut self, bytes: &mut dyn Read, length: u64) -> Result<Content> {
         let copied = io::copy(bytes, &mut self.spool).context("cannot copy its bytes")?;
-        ensure!(copied == length, "it says {length} bytes, and {copied} follow");
-        let content = Content { offset: self.spooled, length };
+        ensure!(
+            copied == length,
+            "it says {length} bytes, and {copied} follow"
+        );
+        let content = Content {
+            offset: self.spooled,
+            length,
+        };
         self.spooled += length;
         Ok(content)
     }
@@ -130,7 +176,10 @@ enum Whiteout<'a> {
 fn whiteout(name: &[u8]) -> Result<Whiteout<'_>> {
     let trimmed = name.strip_suffix(b"/").unwrap_or(name);
     let relative = trimmed.strip_prefix(b"./").unwrap_or(trimmed);
-    let slash = trimmed.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+    let slash = trimmed
+        .iter()
+        .rposition(|&byte| byte == b'/')
+        .map_or(0, |slash| slash + 1);
     let (directory, last) = trimmed.split_at(slash);
     match last.strip_prefix(b".wh.") {
         Some(b".wh..opq") => Ok(Whiteout::Opaque(directory)),
@@ -165,7 +214,10 @@ pub fn losses(tree: &Tree) -> Vec<String> {
     let _ = tree.walk(|path, meta, _| {
         match meta.lost {
             Lost::Nothing => {}
-            Lost::Capability => warnings.push(format!("{}: its file capability is lost; add the capability to the container instead", show(path))),
+            Lost::Capability => warnings.push(format!(
+                "{}: its file capability is lost; add the capability to the container instead",
+                show(path)
+            )),
             Lost::Attributes => {
                 others += 1;
                 if others == 1 {
@@ -176,7 +228,14 @@ pub fn losses(tree: &Tree) -> Vec<String> {
         Ok::<(), std::convert::Infallible>(())
     });
     if others > 0 {
-        warnings.push(format!("{first}: its extended attributes are lost{}", if others > 1 { format!(", and those of {} more files", others - 1) } else { String::new() }));
+        warnings.push(format!(
+            "{first}: its extended attributes are lost{}",
+            if others > 1 {
+                format!(", and those of {} more files", others - 1)
+            } else {
+                String::new()
+            }
+        ));
     }
     warnings
 }

@@ -8,8 +8,7 @@ use super::progress::Step;
 use super::record::{self, Packed};
 use super::{oci, squash, units};
 use crate::manifest::codec::{self, Kind};
-use crate::manifest::image;
-use crate::manifest::limits;
+use crate::manifest::{check, image, limits};
 use anyhow::{Context, Result, ensure};
 use std::fs::File;
 use std::io::Seek;
@@ -59,27 +58,58 @@ pub struct Outcome {
 impl Args {
     /// Does it.
     pub fn run(self) -> Result<()> {
-        let limits = Limits { bytes: self.max_size, entries: self.max_entries };
-        let done = pack(&self.image, self.name.as_deref(), self.arch.as_deref(), &self.output, limits)?;
+        let limits = Limits {
+            bytes: self.max_size,
+            entries: self.max_entries,
+        };
+        let done = pack(
+            &self.image,
+            self.name.as_deref(),
+            self.arch.as_deref(),
+            &self.output,
+            limits,
+        )?;
         for warning in &done.warnings {
             eprintln!("warning: {warning}");
         }
-        println!("{}: {} of files in {} of squashfs", done.reference, units::from_bytes(done.unpacked), units::from_bytes(done.packed.size));
+        println!(
+            "{}: {} of files in {} of squashfs",
+            done.reference,
+            units::from_bytes(done.unpacked),
+            units::from_bytes(done.packed.size)
+        );
         println!("  {}\n  {}", done.record.display(), done.squashfs.display());
         Ok(())
     }
 }
 
 /// Packs the image `source` into `output`, as `name`.
-pub fn pack(source: &str, name: Option<&str>, arch: Option<&str>, output: &Path, limits: Limits) -> Result<Outcome> {
+pub fn pack(
+    source: &str,
+    name: Option<&str>,
+    arch: Option<&str>,
+    output: &Path,
+    limits: Limits,
+) -> Result<Outcome> {
     atomic::ensure_directory(output)?;
     let doing = || std::format!("cannot pack {source}");
     let image = oci::open(source, arch, output, limits).with_context(doing)?;
-    let reference = name.or(image.reference.as_deref()).context("the image has no name of its own: give one with --name").with_context(doing)?;
-    let normal = image::normalise(reference).with_context(|| std::format!("{reference:?} is no image reference of at most {} bytes", limits::IMAGE))?;
+    let reference = name
+        .or(image.reference.as_deref())
+        .context("the image has no name of its own: give one with --name")
+        .with_context(doing)?;
+    let normal = image::normalise(reference).with_context(|| {
+        std::format!(
+            "{reference:?} is no image reference of at most {} bytes",
+            limits::IMAGE
+        )
+    })?;
     let rootfs = image.unpack(output, limits).with_context(doing)?;
     let files = rootfs.tree().bytes();
-    ensure!(files <= limits.bytes, "the image's files have {files} bytes, each hard link counted: more than was allowed (see --max-size)");
+    ensure!(
+        files <= limits.bytes,
+        "the image's files have {files} bytes, each hard link counted: more than was allowed (see --max-size)"
+    );
     let mut warnings = layers::losses(rootfs.tree());
     if name.is_none() && !reference.contains(['/', ':']) {
         warnings.push(std::format!("the image is called {normal}, after its tag {reference:?}: to call it something else, use --name"));
@@ -92,14 +122,31 @@ pub fn pack(source: &str, name: Option<&str>, arch: Option<&str>, output: &Path,
     let packed = measure(draft.file()).with_context(doing)?;
 
     let arena = Arena::default();
-    let record = record::record(&arena, &normal, &image.config, &rootfs, packed, &mut |warning| warnings.push(warning)).with_context(doing)?;
+    let record = record::record(
+        &arena,
+        &normal,
+        &image.config,
+        &rootfs,
+        packed,
+        &mut |warning| warnings.push(warning),
+    )
+    .with_context(doing)?;
     let bytes = seal(&record).with_context(doing)?;
     // The record last: whoever finds it finds its squashfs.
     let squashfs = output.join(&*image::squashfs_name(&packed.sha256));
     draft.publish(&squashfs, 0o644)?;
-    let record = output.join(&*image::record_name(&normal).context("the image's name is too long for a file name")?);
+    let record = output.join(
+        &*image::record_name(&normal).context("the image's name is too long for a file name")?,
+    );
     atomic::write(&record, 0o644, &bytes)?;
-    Ok(Outcome { reference: normal.as_str().into(), squashfs, record, warnings, unpacked: rootfs.unpacked(), packed })
+    Ok(Outcome {
+        reference: normal.as_str().into(),
+        squashfs,
+        record,
+        warnings,
+        unpacked: rootfs.unpacked(),
+        packed,
+    })
 }
 
 /// The hash and size of the whole of `file`.
@@ -118,6 +165,8 @@ fn seal(record: &image::Image<'_>) -> Result<Vec<u8>> {
         body.len(),
         limits::IMAGE_RECORD - codec::HEADER
     );
-    let header = codec::seal(Kind::Image, "", 0, &body).map_err(|error| anyhow::anyhow!("cannot seal the image's record: {error}"))?;
+    check::image(&body).map_err(|error| anyhow::anyhow!("the image's configuration: {error}"))?;
+    let header = codec::seal(Kind::Image, "", 0, &body)
+        .map_err(|error| anyhow::anyhow!("cannot seal the image's record: {error}"))?;
     Ok([&header[..], &body].concat())
 }

@@ -23,7 +23,9 @@ const LEVEL: u32 = 15;
 /// Writes `rootfs` into the empty file `out`.
 pub fn write(rootfs: &Rootfs, out: &File, step: &Step) -> Result<()> {
     let mut compressor = FilesystemCompressor::new(Compressor::Zstd, None)?;
-    compressor.options(CompressionOptions::Zstd(Zstd { compression_level: LEVEL }))?;
+    compressor.options(CompressionOptions::Zstd(Zstd {
+        compression_level: LEVEL,
+    }))?;
     let mut image = FilesystemWriter::default();
     image.set_compressor(compressor);
     image.set_block_size(BLOCK);
@@ -41,16 +43,22 @@ pub fn write(rootfs: &Rootfs, out: &File, step: &Step) -> Result<()> {
         let header = header(meta);
         let pushed = match kind {
             Kind::Directory => image.push_dir(place, header),
-            Kind::File(content) => image.push_file(step.reading(rootfs.open(*content)), place, header),
-            Kind::Symlink(target) => image.push_symlink(PathBuf::from(OsStr::from_bytes(target)), place, header),
+            Kind::File(content) => {
+                image.push_file(step.reading(rootfs.open(*content)), place, header)
+            }
+            Kind::Symlink(target) => {
+                image.push_symlink(PathBuf::from(OsStr::from_bytes(target)), place, header)
+            }
             Kind::Char(device) => image.push_char_device(encode(*device), place, header),
             Kind::Block(device) => image.push_block_device(encode(*device), place, header),
             Kind::Fifo => image.push_fifo(place, header),
         };
         pushed.with_context(|| std::format!("cannot put {} into the squashfs", show(path)))
     })?;
-    image.write(out).context("cannot write the squashfs")?;
-    Ok(())
+    let (_, length) = image.write(out).context("cannot write the squashfs")?;
+    // A file that turns out to be a duplicate is written, then written over: what is left of it ends here.
+    out.set_len(length)
+        .context("cannot cut the squashfs to its length")
 }
 
 fn header(meta: &Meta) -> NodeHeader {

@@ -23,6 +23,8 @@ pub enum Effect {
     PreStop {
         /// Which.
         container: u8,
+        /// Its number, for the answer.
+        instance: u32,
     },
     /// Send the stop signal (STOPSIGNAL, else TERM) to the main process (spec 71).
     Stop {
@@ -99,6 +101,8 @@ pub enum Event {
     PreStopEnded {
         /// Which.
         container: u8,
+        /// Its number.
+        instance: u32,
         /// What went wrong, if something did.
         failure: Option<Message>,
     },
@@ -110,6 +114,11 @@ pub enum Event {
         force: bool,
         /// Start a replacement afterwards, with a new UID.
         replace: bool,
+    },
+    /// The node shuts down: end the pod within its own grace period, and within what the node has left. It gets no replacement.
+    Shutdown {
+        /// What [`super::shutdown::Shutdown`] allows.
+        at_most: Duration,
     },
     /// Stop one container, and start its next instance without back-off (`restart POD -c CONTAINER`).
     Restart {

@@ -229,7 +229,7 @@ impl core::error::Error for Error {}
 
 /// The unsigned header for `body`. An image record is for no class: it is empty.
 pub fn seal(kind: Kind, class: &str, sequence: u64, body: &[u8]) -> Result<[u8; HEADER], Error> {
-    check_class(kind, class.as_bytes())?;
+    check_class(kind, class)?;
     let found = HEADER.saturating_add(body.len());
     if found > kind.limit() {
         return Err(Error::TooLong {
@@ -297,6 +297,8 @@ pub fn header(bytes: &[u8; HEADER], kind: Kind) -> Result<Header<'_>, Error> {
             .position(|byte| *byte == 0)
             .unwrap_or(padded.len()),
     );
+    let class =
+        core::str::from_utf8(class).map_err(|_| Error::Header("board class is not ASCII"))?;
     check_class(kind, class)?;
     if padding.iter().any(|byte| *byte != 0) {
         return Err(Error::Header("board class is not zero padded"));
@@ -305,7 +307,7 @@ pub fn header(bytes: &[u8; HEADER], kind: Kind) -> Result<Header<'_>, Error> {
         kind,
         version,
         sequence: u64::from(u32_at(bytes, 16)) | u64::from(u32_at(bytes, 20)) << 32,
-        class: core::str::from_utf8(class).unwrap_or_default(),
+        class,
         body_len,
         body_crc: u32_at(bytes, 56),
         signature: bytes[SIGNATURE].try_into().unwrap_or(&[0; 64]),
@@ -363,20 +365,22 @@ impl Flavor for Compare<'_> {
     }
 }
 
-/// A class is a name of lower-case letters, digits, `-`, `_` and `.`: it is typed on command lines and is a directory below `boards/`.
-fn check_class(kind: Kind, class: &[u8]) -> Result<(), Error> {
+/// A class is typed on command lines and names a directory below `boards/`.
+pub(super) fn is_class(class: &str) -> bool {
     let legal =
-        |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(byte);
-    if class.len() > limits::BOARD_CLASS || !class.iter().all(legal) {
-        return Err(Error::Header(
-            "board class is not a name of at most 32 of a-z, 0-9, '-', '_' and '.'",
-        ));
-    }
-    match (kind, class.is_empty()) {
-        (Kind::Image, false) => Err(Error::Header(
-            "board class is not empty, but images are for all boards",
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
+    (1..=limits::BOARD_CLASS).contains(&class.len()) && class.bytes().all(legal)
+}
+
+/// Manifests and board records name a class; an image is for all boards.
+fn check_class(kind: Kind, class: &str) -> Result<(), Error> {
+    match kind {
+        Kind::Image if !class.is_empty() => Err(Error::Header(
+            "board class is not empty, as it is in an image record",
         )),
-        (Kind::Manifest | Kind::Board, true) => Err(Error::Header("board class is empty")),
+        Kind::Manifest | Kind::Board if !is_class(class) => Err(Error::Header(
+            "board class is not a name of 1 to 32 of a-z, 0-9, '-', '_' and '.'",
+        )),
         _ => Ok(()),
     }
 }

@@ -1,1 +1,2 @@
-//! Room for sys: see the design.
+//! Floor 2: Linux.
+pub mod cgroup;

@@ -1,0 +1,1 @@
+//! Every path that an agent makes, in one place.
