@@ -2,7 +2,9 @@
 //!
 //! The pure half (`grammar`, `wire`, `emit`, `table`, `view`, `object`, `editor`) does no I/O and serves the workstation too.
 
+pub mod catalog;
 pub mod clock;
 pub mod emit;
+pub mod grammar;
 pub mod object;
 pub mod view;
