@@ -4,7 +4,13 @@
 
 pub mod catalog;
 pub mod clock;
+pub mod complete;
+pub mod editor;
 pub mod emit;
 pub mod grammar;
+pub mod keys;
 pub mod object;
+pub mod screen;
+pub mod table;
 pub mod view;
+pub mod wire;

@@ -1,0 +1,110 @@
+//! The few mounts an agent makes and takes away itself. All are below its own directory, where no container can reach.
+
+use crate::sys::error::{Attempt, Error};
+use rustix::fs::CWD;
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
+use std::ffi::OsString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::prelude::v1::*;
+
+/// What a tmpfs is to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tmpfs {
+    /// Its bound in bytes; the kernel's own (half of the memory) where there is none.
+    pub(super) size: Option<u64>,
+    /// The mode of its root.
+    pub(super) mode: u16,
+    /// Keep it out of the swap, where the kernel can.
+    pub(super) secret: bool,
+}
+
+/// Mounts a new tmpfs.
+pub(super) fn tmpfs(at: &Path, what: Tmpfs) -> Result<(), Error> {
+    use rustix::mount::{fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen};
+    let name = at.to_string_lossy();
+    let make = || {
+        let fs = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        fsconfig_set_string(fs.as_fd(), "mode", std::format!("{:o}", what.mode))?;
+        if let Some(size) = what.size {
+            fsconfig_set_string(fs.as_fd(), "size", std::format!("{size}"))?;
+        }
+        if what.secret {
+            // From kernel 6.4 on; before it a secret may be swapped out as any memory may.
+            let _ = fsconfig_set_flag(fs.as_fd(), "noswap");
+        }
+        fsconfig_create(fs.as_fd())?;
+        let harmless = MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
+        fsmount(fs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, harmless)
+    };
+    attach(make().attempt("mount tmpfs on", &name)?, at)
+}
+
+/// Puts a detached mount in its place.
+pub(super) fn attach(mount: OwnedFd, at: &Path) -> Result<(), Error> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    rustix::mount::move_mount(mount.as_fd(), "", CWD, at, flags).attempt("mount on", &at.to_string_lossy())
+}
+
+/// A detached copy of what is mounted, or only lies, at `path`; with the mounts below it where `whole` is set.
+pub(super) fn copy(path: &Path, whole: bool) -> Result<OwnedFd, Error> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if whole {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    rustix::mount::open_tree(CWD, path, flags).attempt("open", &path.to_string_lossy())
+}
+
+/// Takes away what is mounted at `path`, even while it is in use: it is gone when its last user is.
+pub(super) fn detach(path: &Path) -> Result<(), Error> {
+    rustix::mount::unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).attempt("unmount", &path.to_string_lossy())
+}
+
+/// Everything that is mounted below `directory`, innermost first.
+pub(super) fn below(directory: &Path) -> Vec<PathBuf> {
+    let table = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+    let mut found: Vec<PathBuf> =
+        table.split(|byte| *byte == b'\n').filter_map(mount_point).filter(|at| at.starts_with(directory) && at != directory).collect();
+    found.reverse();
+    found
+}
+
+/// The fifth field of a line of mountinfo, its octal escapes undone.
+fn mount_point(line: &[u8]) -> Option<PathBuf> {
+    let field = line.split(|byte| *byte == b' ').nth(4)?;
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&byte, tail)) = rest.split_first() {
+        let digits = tail.get(..3).filter(|digits| byte == b'\\' && digits.iter().all(|d| (b'0'..=b'7').contains(d)));
+        match digits {
+            Some(digits) => {
+                bytes.push(digits.iter().fold(0u8, |value, d| value.wrapping_mul(8).wrapping_add(d - b'0')));
+                rest = &tail[3..];
+            }
+            None => {
+                bytes.push(byte);
+                rest = tail;
+            }
+        }
+    }
+    Some(PathBuf::from(OsString::from_vec(bytes)))
+}
+
+/// Whether a path is one of a mount of ours: for messages and tests.
+pub(super) fn is_mounted(path: &Path) -> bool {
+    let Some(parent) = path.parent() else { return false };
+    below(parent).iter().any(|at| at.as_os_str().as_bytes() == path.as_os_str().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escaped_mount_points_are_read_back() {
+        let line = b"36 35 98:0 /mnt1 /run/a\\040b\\134c rw,noatime master:1 - ext3 /dev/root rw";
+        assert_eq!(mount_point(line), Some(PathBuf::from("/run/a b\\c")));
+        assert_eq!(mount_point(b"36 35"), None);
+    }
+}
