@@ -1,5 +1,9 @@
 //! YAML text to trees of nodes that know their place, as Kubernetes reads YAML: version 1.1 scalars, merge keys, no duplicate keys.
 
+mod scalar;
+
+pub use scalar::{Kind, meaning};
+
 use super::arena::Arena;
 use super::diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span, quote};
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput, Tag};
@@ -50,47 +54,61 @@ pub struct Scalar<'a> {
     pub kind: Kind,
 }
 
-/// What the text of a scalar means.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Kind {
-    /// Nothing, `~` or `null`.
-    Null,
-    /// `true`, `yes`, `on` and their opposites.
-    Bool(bool),
-    /// A whole number.
-    Int(i64),
-    /// Another number.
-    Float,
-    /// Everything else, and everything in quotes.
-    String,
-}
-
 impl Node<'_> {
     /// Whether it is as good as absent.
     pub fn is_null(&self) -> bool {
-        matches!(self.value, Value::Scalar(Scalar { kind: Kind::Null, .. }))
+        matches!(
+            self.value,
+            Value::Scalar(Scalar {
+                kind: Kind::Null,
+                ..
+            })
+        )
     }
 }
 
 /// The documents of a file that are not empty. What cannot be read is said in `diagnostics`, and reading goes on with the next document.
-pub fn documents<'a>(file: u16, source: &Source, arena: &'a Arena, diagnostics: &Diagnostics) -> Vec<Node<'a>> {
+pub fn documents<'a>(
+    file: u16,
+    source: &Source,
+    arena: &'a Arena,
+    diagnostics: &Diagnostics,
+) -> Vec<Node<'a>> {
     let text = source.text.strip_prefix('\u{feff}').unwrap_or(&source.text);
     let secret = text.contains("Secret");
     let mut found = vec![];
     let mut rest = text;
     let mut lines_before = 0;
     loop {
-        let mut tree = Tree { arena, diagnostics, file, lines_before, secret, stack: vec![], anchors: BTreeMap::new(), found: vec![] };
+        let mut tree = Tree {
+            arena,
+            diagnostics,
+            file,
+            lines_before,
+            secret,
+            stack: vec![],
+            anchors: BTreeMap::new(),
+            found: vec![],
+        };
         let result = tree.read(rest);
         found.append(&mut tree.found);
         let Err(error) = result else { return found };
         let line = error.marker().line();
         let at = tree.span(error.marker(), 1);
-        let tab = rest.lines().nth(line.saturating_sub(1)).is_some_and(|l| l.trim_start_matches(' ').starts_with('\t'));
-        let hint = if tab { ": indent with spaces, YAML does not allow tabs" } else { "" };
+        let tab = rest
+            .lines()
+            .nth(line.saturating_sub(1))
+            .is_some_and(|l| l.trim_start_matches(' ').starts_with('\t'));
+        let hint = if tab {
+            ": indent with spaces, YAML does not allow tabs"
+        } else {
+            ""
+        };
         tree.error(at, format!("this is not YAML: {}{hint}", error.info()));
         // The rest of this document cannot be trusted; the next one can.
-        let Some((skipped, next)) = next_document(rest, line) else { return found };
+        let Some((skipped, next)) = next_document(rest, line) else {
+            return found;
+        };
         rest = next;
         lines_before += skipped;
     }
@@ -117,7 +135,11 @@ struct Frame<'a> {
 
 enum FrameKind<'a> {
     List(Vec<Node<'a>>),
-    Map { entries: Vec<Entry<'a>>, key: Option<(&'a str, Span)>, merged: Vec<Entry<'a>> },
+    Map {
+        entries: Vec<Entry<'a>>,
+        key: Option<(&'a str, Span)>,
+        merged: Vec<Entry<'a>>,
+    },
 }
 
 /// The reading of one stream.
@@ -138,7 +160,11 @@ impl<'a> Tree<'a, '_> {
         let mut parser: Parser<'_, StrInput<'_>> = Parser::new_from_str(text);
         while let Some(event) = parser.next_event() {
             let (event, span) = event?;
-            let length = if span.start.line() == span.end.line() { span.end.col().saturating_sub(span.start.col()) } else { 1 };
+            let length = if span.start.line() == span.end.line() {
+                span.end.col().saturating_sub(span.start.col())
+            } else {
+                1
+            };
             let at = self.span(&span.start, length);
             match event {
                 Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
@@ -146,11 +172,27 @@ impl<'a> Tree<'a, '_> {
                 Event::Alias(id) => self.alias(id, at),
                 Event::Scalar(text, style, anchor, tag) => {
                     let scalar = self.scalar(&text, style, tag.as_deref(), at);
-                    self.complete(Node { at, value: Value::Scalar(scalar) }, anchor);
+                    self.complete(
+                        Node {
+                            at,
+                            value: Value::Scalar(scalar),
+                        },
+                        anchor,
+                    );
                 }
-                Event::SequenceStart(anchor, _) => self.open(at, anchor, FrameKind::List(vec![]))?,
+                Event::SequenceStart(anchor, _) => {
+                    self.open(at, anchor, FrameKind::List(vec![]))?
+                }
                 Event::MappingStart(anchor, _) => {
-                    self.open(at, anchor, FrameKind::Map { entries: vec![], key: None, merged: vec![] })?;
+                    self.open(
+                        at,
+                        anchor,
+                        FrameKind::Map {
+                            entries: vec![],
+                            key: None,
+                            merged: vec![],
+                        },
+                    )?;
                 }
                 Event::SequenceEnd | Event::MappingEnd => self.close(),
             }
@@ -164,7 +206,10 @@ impl<'a> Tree<'a, '_> {
             let line = usize::try_from(at.line - self.lines_before).unwrap_or(1);
             let column = usize::try_from(at.column - 1).unwrap_or(0);
             let marker = saphyr_parser::Marker::new(0, line, column);
-            return Err(ScanError::new(marker, format!("lists and maps nest deeper than {DEPTH}")));
+            return Err(ScanError::new(
+                marker,
+                format!("lists and maps nest deeper than {DEPTH}"),
+            ));
         }
         if anchor > 0 {
             self.anchors.insert(anchor, None);
@@ -174,10 +219,16 @@ impl<'a> Tree<'a, '_> {
     }
 
     fn close(&mut self) {
-        let Some(frame) = self.stack.pop() else { return };
+        let Some(frame) = self.stack.pop() else {
+            return;
+        };
         let value = match frame.kind {
             FrameKind::List(items) => Value::List(self.arena.slice(&items)),
-            FrameKind::Map { mut entries, merged, .. } => {
+            FrameKind::Map {
+                mut entries,
+                merged,
+                ..
+            } => {
                 for entry in merged {
                     if !entries.iter().any(|e| e.key == entry.key) {
                         entries.push(entry);
@@ -186,7 +237,13 @@ impl<'a> Tree<'a, '_> {
                 Value::Map(self.arena.slice(&entries))
             }
         };
-        self.complete(Node { at: frame.at, value }, frame.anchor);
+        self.complete(
+            Node {
+                at: frame.at,
+                value,
+            },
+            frame.anchor,
+        );
     }
 
     fn alias(&mut self, id: usize, at: Span) {
@@ -196,9 +253,22 @@ impl<'a> Tree<'a, '_> {
                 self.complete(node, 0);
             }
             known => {
-                let problem = if known.is_some() { "this alias is inside of what it names" } else { "this alias names nothing in its document" };
+                let problem = if known.is_some() {
+                    "this alias is inside of what it names"
+                } else {
+                    "this alias names nothing in its document"
+                };
                 self.error(at, problem.into());
-                self.complete(Node { at, value: Value::Scalar(Scalar { text: "", kind: Kind::Null }) }, 0);
+                self.complete(
+                    Node {
+                        at,
+                        value: Value::Scalar(Scalar {
+                            text: "",
+                            kind: Kind::Null,
+                        }),
+                    },
+                    0,
+                );
             }
         }
     }
@@ -211,8 +281,14 @@ impl<'a> Tree<'a, '_> {
         match self.stack.last_mut() {
             None if node.is_null() => {}
             None => self.found.push(node),
-            Some(Frame { kind: FrameKind::List(items), .. }) => items.push(node),
-            Some(Frame { kind: FrameKind::Map { key, .. }, .. }) => match key.take() {
+            Some(Frame {
+                kind: FrameKind::List(items),
+                ..
+            }) => items.push(node),
+            Some(Frame {
+                kind: FrameKind::Map { key, .. },
+                ..
+            }) => match key.take() {
                 None => self.key(node),
                 Some((key, at)) => self.entry(key, at, node),
             },
@@ -224,10 +300,17 @@ impl<'a> Tree<'a, '_> {
         let text = if let Value::Scalar(scalar) = node.value {
             scalar.text
         } else {
-            self.error(node.at, "a key must be one word: if this is a template, fill it in first".into());
+            self.error(
+                node.at,
+                "a key must be one word: if this is a template, fill it in first".into(),
+            );
             ""
         };
-        if let Some(Frame { kind: FrameKind::Map { key, .. }, .. }) = self.stack.last_mut() {
+        if let Some(Frame {
+            kind: FrameKind::Map { key, .. },
+            ..
+        }) = self.stack.last_mut()
+        {
             *key = Some((text, node.at));
         }
     }
@@ -237,11 +320,23 @@ impl<'a> Tree<'a, '_> {
         if key == "<<" {
             return self.merge(at, value);
         }
-        let Some(Frame { kind: FrameKind::Map { entries, .. }, .. }) = self.stack.last_mut() else { return };
+        let Some(Frame {
+            kind: FrameKind::Map { entries, .. },
+            ..
+        }) = self.stack.last_mut()
+        else {
+            return;
+        };
         match entries.iter().find(|e| e.key == key) {
             Some(first) => {
                 let line = first.at.line;
-                self.error(at, format!("duplicate key {}: it is set in line {line} already", quote(key)));
+                self.error(
+                    at,
+                    format!(
+                        "duplicate key {}: it is set in line {line} already",
+                        quote(key)
+                    ),
+                );
             }
             None => entries.push(Entry { key, at, value }),
         }
@@ -255,9 +350,18 @@ impl<'a> Tree<'a, '_> {
         };
         for map in maps {
             let Value::Map(more) = map.value else {
-                return self.error(at, "`<<` merges maps: it takes an alias of a map, or a list of them".into());
+                return self.error(
+                    at,
+                    "`<<` merges maps: it takes an alias of a map, or a list of them".into(),
+                );
             };
-            let Some(Frame { kind: FrameKind::Map { merged, .. }, .. }) = self.stack.last_mut() else { return };
+            let Some(Frame {
+                kind: FrameKind::Map { merged, .. },
+                ..
+            }) = self.stack.last_mut()
+            else {
+                return;
+            };
             for entry in more {
                 if !merged.iter().any(|e| e.key == entry.key) {
                     merged.push(*entry);
@@ -270,13 +374,19 @@ impl<'a> Tree<'a, '_> {
         let text = self.arena.str(text);
         let plain = style == ScalarStyle::Plain;
         let Some(tag) = tag else {
-            return Scalar { text, kind: if plain { meaning(text) } else { Kind::String } };
+            return Scalar {
+                text,
+                kind: if plain { meaning(text) } else { Kind::String },
+            };
         };
         let kind = match tag.suffix.as_str() {
             "str" if tag.is_yaml_core_schema() => Kind::String,
             "int" | "float" | "bool" | "null" if tag.is_yaml_core_schema() => meaning(text),
             _ => {
-                self.error(at, format!("the tag {} has no meaning here", quote(&format!("{tag}"))));
+                self.error(
+                    at,
+                    format!("the tag {} has no meaning here", quote(&format!("{tag}"))),
+                );
                 Kind::String
             }
         };
@@ -287,79 +397,20 @@ impl<'a> Tree<'a, '_> {
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Span {
             file: self.file,
-            line: number(marker.line()).saturating_add(self.lines_before).max(1),
+            line: number(marker.line())
+                .saturating_add(self.lines_before)
+                .max(1),
             column: number(marker.col()).saturating_add(1),
             length: number(length).max(1),
         }
     }
 
     fn error(&self, at: Span, message: String) {
-        self.diagnostics.push(Diagnostic { severity: Severity::Error, at, message, secret: self.secret });
-    }
-}
-
-/// What an unquoted text means in YAML 1.1, as Kubernetes' own reader has it: `0644` is octal, and `no` is false.
-pub fn meaning(text: &str) -> Kind {
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Kind::Null,
-        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return Kind::Bool(true),
-        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => return Kind::Bool(false),
-        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf" | "-.Inf" | "-.INF" | ".nan" | ".NaN" | ".NAN" => return Kind::Float,
-        _ => {}
-    }
-    if let Some(number) = integer(text) {
-        return Kind::Int(number);
-    }
-    let float = |b: u8| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-');
-    let is_float = text.bytes().all(float) && text.bytes().any(|b| b.is_ascii_digit()) && text.parse::<f64>().is_ok();
-    if is_float { Kind::Float } else { Kind::String }
-}
-
-/// A whole number, with YAML 1.1's prefixes and underscores.
-fn integer(text: &str) -> Option<i64> {
-    let plain = text.replace('_', "");
-    let (sign, digits) = match plain.as_bytes().first()? {
-        b'-' => ("-", &plain[1..]),
-        b'+' => ("", &plain[1..]),
-        _ => ("", plain.as_str()),
-    };
-    if !digits.starts_with(|c: char| c.is_ascii_digit()) || text.starts_with('_') {
-        return None;
-    }
-    let (digits, radix) = match digits.as_bytes() {
-        [b'0', b'x', ..] => (&digits[2..], 16),
-        [b'0', b'o', ..] => (&digits[2..], 8),
-        [b'0', b'b', ..] => (&digits[2..], 2),
-        [b'0', _, ..] => (&digits[1..], 8),
-        _ => (digits, 10),
-    };
-    if !digits.starts_with(|c: char| c.is_ascii_hexdigit()) {
-        return None;
-    }
-    i64::from_str_radix(&format!("{sign}{digits}"), radix).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn scalars_mean_what_they_mean_in_kubernetes() {
-        assert_eq!(meaning("0644"), Kind::Int(0o644));
-        assert_eq!(meaning("0o644"), Kind::Int(0o644));
-        assert_eq!(meaning("420"), Kind::Int(420));
-        assert_eq!(meaning("-1"), Kind::Int(-1));
-        assert_eq!(meaning("0x1F"), Kind::Int(31));
-        assert_eq!(meaning("1_000"), Kind::Int(1000));
-        assert_eq!(meaning("0"), Kind::Int(0));
-        assert_eq!(meaning("no"), Kind::Bool(false));
-        assert_eq!(meaning("on"), Kind::Bool(true));
-        assert_eq!(meaning("~"), Kind::Null);
-        for float in ["1.5", ".5", "5.", "1e3", "-.inf", "089", "99999999999999999999"] {
-            assert_eq!(meaning(float), Kind::Float, "{float}");
-        }
-        for string in ["1.2.3", "128Mi", "nope", "-", "+", ".", "0x", "e3", "_1", "10.0.2.15", "2001-01-01", "+-1", "0x-1", "inf", "nan"] {
-            assert_eq!(meaning(string), Kind::String, "{string}");
-        }
+        self.diagnostics.push(Diagnostic {
+            severity: Severity::Error,
+            at,
+            message,
+            secret: self.secret,
+        });
     }
 }

@@ -13,18 +13,28 @@ use std::format;
 use std::prelude::v1::*;
 
 /// Lowers a container of `spec.containers` (`app`) or of `spec.initContainers`.
-pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, pod: &Shared<'c>, object: &Object<'a>, app: bool) -> Container<'c> {
+pub(super) fn lower<'c, 'a: 'c>(
+    cx: &'c Context<'a>,
+    pod: &Shared<'c>,
+    object: &Object<'a>,
+    app: bool,
+) -> Container<'c> {
     let kind = kind(object, app);
     let environment = env::lower(cx, pod.meta, object);
     let working_dir = object.get("workingDir").filter(|p| p.text() != Some(""));
     pull_policy(object);
     Container {
-        name: object.require("name").and_then(|name| names::label(&name)).unwrap_or_default(),
+        name: object
+            .require("name")
+            .and_then(|name| names::label(&name))
+            .unwrap_or_default(),
         kind,
         image: image_name(cx, object),
         command: words(cx, &environment, object.get("command")),
         args: words(cx, &environment, object.get("args")),
-        working_dir: working_dir.and_then(|p| names::absolute(&p)).map(|path| cx.arena.str(&path)),
+        working_dir: working_dir
+            .and_then(|p| names::absolute(&p))
+            .map(|path| cx.arena.str(&path)),
         env: cx.arena.list(environment.iter()),
         ports: cx.arena.list(ports::lower(object, pod.host_network)),
         mounts: cx.arena.list(pod.volumes.mounts(cx, object)),
@@ -36,7 +46,12 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, pod: &Shared<'c>, object: &
 
 /// Spec 36: an init container with `restartPolicy: Always` is a sidecar.
 fn kind(object: &Object<'_>, app: bool) -> ContainerKind {
-    let own = object.get("restartPolicy").and_then(|place| Some((place.clone(), place.one_of(&["Always", "OnFailure", "Never"])?)));
+    let own = object.get("restartPolicy").and_then(|place| {
+        Some((
+            place.clone(),
+            place.one_of(&["Always", "OnFailure", "Never"])?,
+        ))
+    });
     match own {
         None if app => ContainerKind::App,
         None => ContainerKind::Init,
@@ -53,13 +68,18 @@ fn kind(object: &Object<'_>, app: bool) -> ContainerKind {
 }
 
 fn image_name<'c>(cx: &'c Context<'_>, object: &Object<'_>) -> &'c str {
-    let Some(place) = object.require("image") else { return "" };
+    let Some(place) = object.require("image") else {
+        return "";
+    };
     let Some(text) = place.text() else { return "" };
     match image::normalise(text) {
         Some(full) => cx.arena.str(&full),
         None => {
             let most = limits::IMAGE;
-            place.error(format!("{} is not an image reference: registry/name:tag, at most {most} bytes", place.quoted(text)));
+            place.error(format!(
+                "{} is not an image reference: registry/name:tag, at most {most} bytes",
+                place.quoted(text)
+            ));
             ""
         }
     }
@@ -67,14 +87,22 @@ fn image_name<'c>(cx: &'c Context<'_>, object: &Object<'_>) -> &'c str {
 
 /// Images are packed on the workstation: nothing is ever pulled, so that IfNotPresent and Never come out the same.
 fn pull_policy(object: &Object<'_>) {
-    let Some(place) = object.get("imagePullPolicy") else { return };
+    let Some(place) = object.get("imagePullPolicy") else {
+        return;
+    };
     if place.one_of(&["IfNotPresent", "Never", "Always"]) == Some("Always") {
-        place.warning("a board pulls no images: it runs the one that was packed with `podling pack`");
+        place.warning(
+            "a board pulls no images: it runs the one that was packed with `podling pack`",
+        );
     }
 }
 
 /// `command` or `args`, with the container's variables put in.
-fn words<'c>(cx: &'c Context<'_>, environment: &Environment<'c>, list: Option<Place<'_>>) -> Option<List<'c, &'c str>> {
+fn words<'c>(
+    cx: &'c Context<'_>,
+    environment: &Environment<'c>,
+    list: Option<Place<'_>>,
+) -> Option<List<'c, &'c str>> {
     let places = list?.list(limits::ARGS);
     // As in Kubernetes, an empty list says no more than none.
     if places.is_empty() {
@@ -94,7 +122,12 @@ fn words<'c>(cx: &'c Context<'_>, environment: &Environment<'c>, list: Option<Pl
 }
 
 /// Spec 69.
-fn pre_stop<'c, 'a: 'c>(cx: &'c Context<'a>, pod: &Shared<'_>, object: &Object<'a>, kind: ContainerKind) -> Option<Hook<'c>> {
+fn pre_stop<'c, 'a: 'c>(
+    cx: &'c Context<'a>,
+    pod: &Shared<'_>,
+    object: &Object<'a>,
+    kind: ContainerKind,
+) -> Option<Hook<'c>> {
     let lifecycle = object.get("lifecycle")?;
     if kind == ContainerKind::Init {
         lifecycle.error("an init container has no lifecycle: only app containers and sidecars do");

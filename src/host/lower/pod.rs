@@ -24,7 +24,9 @@ pub(super) struct Shared<'a> {
 
 /// Lowers a pod. With errors said, the result is good for further checks only.
 pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -> Pod<'c> {
-    let Some(spec) = &found.spec else { return empty(&found.meta) };
+    let Some(spec) = &found.spec else {
+        return empty(&found.meta);
+    };
     let sharing = sharing(spec);
     let (security, supplemental_groups) = security::pod(cx, spec);
     let shared = Shared {
@@ -39,10 +41,17 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
     if !sharing.host_network {
         spec.place.warning("pod networking is not there yet: the pod has only its loopback; use hostNetwork: true to serve");
     }
-    if let Some(os) = spec.get("os").and_then(|os| os.object(&schema::POD_OS)).and_then(|os| os.require("name")) {
+    if let Some(os) = spec
+        .get("os")
+        .and_then(|os| os.object(&schema::POD_OS))
+        .and_then(|os| os.require("name"))
+    {
         // Spec 12.
         if let Some(name) = os.text().filter(|name| *name != "linux") {
-            os.error(format!("{} is not what a board runs: linux is", os.quoted(name)));
+            os.error(format!(
+                "{} is not what a board runs: linux is",
+                os.quoted(name)
+            ));
         }
     }
     let lowered: Vec<Container<'c>> = containers.iter().map(|(_, container)| *container).collect();
@@ -87,9 +96,18 @@ fn empty<'c>(meta: &'c Metadata<'_>) -> Pod<'c> {
 }
 
 /// The containers in start order (spec 36), each with its place.
-fn containers<'c, 'a: 'c>(cx: &'c Context<'a>, shared: &Shared<'c>, spec: &Object<'a>) -> Vec<(Place<'a>, Container<'c>)> {
-    let init = spec.get("initContainers").map(|list| list.list(limits::CONTAINERS)).unwrap_or_default();
-    let apps = spec.require("containers").map(|list| (list.list(limits::CONTAINERS), list));
+fn containers<'c, 'a: 'c>(
+    cx: &'c Context<'a>,
+    shared: &Shared<'c>,
+    spec: &Object<'a>,
+) -> Vec<(Place<'a>, Container<'c>)> {
+    let init = spec
+        .get("initContainers")
+        .map(|list| list.list(limits::CONTAINERS))
+        .unwrap_or_default();
+    let apps = spec
+        .require("containers")
+        .map(|list| (list.list(limits::CONTAINERS), list));
     if let Some((apps, list)) = &apps {
         if apps.is_empty() && list.is_list() {
             list.error("a pod needs at least one container");
@@ -100,11 +118,24 @@ fn containers<'c, 'a: 'c>(cx: &'c Context<'a>, shared: &Shared<'c>, spec: &Objec
     }
     let apps = apps.map(|(apps, _)| apps).unwrap_or_default();
     let mut lowered: Vec<(Place<'a>, Container<'c>)> = Vec::new();
-    for (place, app) in init.into_iter().map(|p| (p, false)).chain(apps.into_iter().map(|p| (p, true))) {
-        let Some(object) = place.object(&schema::CONTAINER) else { continue };
+    for (place, app) in init
+        .into_iter()
+        .map(|p| (p, false))
+        .chain(apps.into_iter().map(|p| (p, true)))
+    {
+        let Some(object) = place.object(&schema::CONTAINER) else {
+            continue;
+        };
         let container = container::lower(cx, shared, &object, app);
-        if let Some((first, _)) = lowered.iter().find(|(_, c)| c.name == container.name && !c.name.is_empty()) {
-            place.error(format!("the name {} is taken by {} already", place.quoted(container.name), first.path()));
+        if let Some((first, _)) = lowered
+            .iter()
+            .find(|(_, c)| c.name == container.name && !c.name.is_empty())
+        {
+            place.error(format!(
+                "the name {} is taken by {} already",
+                place.quoted(container.name),
+                first.path()
+            ));
         }
         lowered.push((place, container));
     }
@@ -112,7 +143,10 @@ fn containers<'c, 'a: 'c>(cx: &'c Context<'a>, shared: &Shared<'c>, spec: &Objec
 }
 
 fn restart_policy(spec: &Object<'_>) -> RestartPolicy {
-    match spec.get("restartPolicy").and_then(|p| p.one_of(&["Always", "OnFailure", "Never"])) {
+    match spec
+        .get("restartPolicy")
+        .and_then(|p| p.one_of(&["Always", "OnFailure", "Never"]))
+    {
         Some("OnFailure") => RestartPolicy::OnFailure,
         Some("Never") => RestartPolicy::Never,
         _ => RestartPolicy::Always,
@@ -121,7 +155,9 @@ fn restart_policy(spec: &Object<'_>) -> RestartPolicy {
 
 /// Spec 66: 30 seconds where nothing is said.
 fn grace(spec: &Object<'_>) -> u32 {
-    let seconds = spec.get("terminationGracePeriodSeconds").and_then(|g| g.integer(0..=i64::from(limits::GRACE_SECONDS)));
+    let seconds = spec
+        .get("terminationGracePeriodSeconds")
+        .and_then(|g| g.integer(0..=i64::from(limits::GRACE_SECONDS)));
     seconds.and_then(|s| u32::try_from(s).ok()).unwrap_or(30)
 }
 
@@ -146,32 +182,59 @@ fn hostname<'c>(cx: &'c Context<'_>, meta: &'c Metadata<'_>, spec: &Object<'_>) 
     };
     let short = cx.arena.str(short);
     let qualified = spec.flag("setHostnameAsFQDN").unwrap_or(false);
-    let Some(place) = spec.get("subdomain") else { return short };
-    let Some(subdomain) = names::label(&place) else { return short };
+    let Some(place) = spec.get("subdomain") else {
+        return short;
+    };
+    let Some(subdomain) = names::label(&place) else {
+        return short;
+    };
     if !qualified {
-        place.warning("has an effect only with setHostnameAsFQDN: true, for a board has no DNS of its own");
+        place.warning(
+            "has an effect only with setHostnameAsFQDN: true, for a board has no DNS of its own",
+        );
         return short;
     }
     let full = format!("{short}.{subdomain}.{}.svc.cluster.local", meta.namespace);
     // The kernel's bound on a host name.
     if full.len() > 64 {
-        place.error(format!("the host name {} would have {} bytes: the kernel takes at most 64", place.quoted(&full), full.len()));
+        place.error(format!(
+            "the host name {} would have {} bytes: the kernel takes at most 64",
+            place.quoted(&full),
+            full.len()
+        ));
     }
     cx.arena.str(&full)
 }
 
 fn host_aliases<'c>(cx: &'c Context<'_>, spec: &Object<'_>) -> Vec<Pair<'c>> {
     let mut pairs = Vec::new();
-    for place in spec.get("hostAliases").iter().flat_map(|list| list.list(limits::PAIRS)) {
-        let Some(alias) = place.object(&schema::HOST_ALIAS) else { continue };
-        let Some(ip) = alias.require("ip") else { continue };
+    for place in spec
+        .get("hostAliases")
+        .iter()
+        .flat_map(|list| list.list(limits::PAIRS))
+    {
+        let Some(alias) = place.object(&schema::HOST_ALIAS) else {
+            continue;
+        };
+        let Some(ip) = alias.require("ip") else {
+            continue;
+        };
         let Some(address) = ip.text() else { continue };
         if address.parse::<IpAddr>().is_err() {
             ip.error(format!("{} is not an IP address", ip.quoted(address)));
         }
-        let places = alias.get("hostnames").map(|list| list.list(limits::PAIRS)).unwrap_or_default();
+        let places = alias
+            .require("hostnames")
+            .map(|list| list.list(limits::PAIRS))
+            .unwrap_or_default();
         let hostnames: Vec<&str> = places.iter().filter_map(names::subdomain).collect();
-        pairs.push(Pair { key: cx.arena.str(address), value: cx.arena.str(&hostnames.join(" ")) });
+        if places.is_empty() {
+            place.error("needs at least one host name");
+        }
+        pairs.push(Pair {
+            key: cx.arena.str(address),
+            value: cx.arena.str(&hostnames.join(" ")),
+        });
     }
     pairs
 }
@@ -182,17 +245,25 @@ const PIDS_LIMIT: &str = "podling.dev/pids-limit";
 fn pids_limit(meta: &Metadata<'_>) -> Option<u32> {
     /// The kernel's own bound on process ids.
     const MOST: u32 = 4_194_304;
-    let (_, place) = meta.annotation_places.iter().find(|(key, _)| *key == PIDS_LIMIT)?;
+    let (_, place) = meta
+        .annotation_places
+        .iter()
+        .find(|(key, _)| *key == PIDS_LIMIT)?;
     let text = place.text()?;
     let limit = text.parse().ok().filter(|n| (1..=MOST).contains(n));
     if limit.is_none() {
-        place.error(format!("{} is not a number of processes: from 1 to {MOST}", place.quoted(text)));
+        place.error(format!(
+            "{} is not a number of processes: from 1 to {MOST}",
+            place.quoted(text)
+        ));
     }
     limit
 }
 
 fn critical(spec: &Object<'_>) -> bool {
-    let Some(place) = spec.get("priorityClassName") else { return false };
+    let Some(place) = spec.get("priorityClassName") else {
+        return false;
+    };
     match place.text() {
         Some("system-node-critical" | "system-cluster-critical") => true,
         Some("") | None => false,

@@ -10,53 +10,8 @@ use crate::manifest::{List, limits};
 use std::format;
 use std::prelude::v1::*;
 
-/// The capabilities of capabilities(7): the n-th has the number n.
-pub const CAPABILITIES: [&str; 41] = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
-
 const SYS_ADMIN: u64 = 1 << 21;
-const ALL: u64 = (1 << CAPABILITIES.len()) - 1;
+const ALL: u64 = (1 << Security::CAPABILITIES.len()) - 1;
 
 /// What a pod sets for its containers.
 #[derive(Default)]
@@ -68,13 +23,23 @@ pub(super) struct PodDefaults {
 
 /// The pod's part, and its supplemental groups.
 pub(super) fn pod<'c>(cx: &'c Context<'_>, spec: &Object<'_>) -> (PodDefaults, List<'c, u32>) {
-    let Some(object) = spec.get("securityContext").and_then(|s| s.object(&schema::POD_SECURITY)) else {
+    let Some(object) = spec
+        .get("securityContext")
+        .and_then(|s| s.object(&schema::POD_SECURITY))
+    else {
         return (PodDefaults::default(), List::EMPTY);
     };
     seccomp(&object);
-    let places = object.get("supplementalGroups").map(|list| list.list(limits::GROUPS)).unwrap_or_default();
+    let places = object
+        .get("supplementalGroups")
+        .map(|list| list.list(limits::GROUPS))
+        .unwrap_or_default();
     let groups: Vec<u32> = places.iter().filter_map(id).collect();
-    let defaults = PodDefaults { user: user(&object), group: group(&object), non_root: object.flag("runAsNonRoot") };
+    let defaults = PodDefaults {
+        user: user(&object),
+        group: group(&object),
+        non_root: object.flag("runAsNonRoot"),
+    };
     (defaults, cx.arena.list(groups))
 }
 
@@ -86,7 +51,10 @@ pub(super) fn container(cx: &Context<'_>, pod: &Shared<'_>, container: &Object<'
         run_as_non_root: pod.security.non_root.unwrap_or(false),
         ..Security::default()
     };
-    let Some(object) = container.get("securityContext").and_then(|s| s.object(&schema::SECURITY)) else {
+    let Some(object) = container
+        .get("securityContext")
+        .and_then(|s| s.object(&schema::SECURITY))
+    else {
         return non_root(&container.place, base);
     };
     seccomp(&object);
@@ -131,7 +99,9 @@ fn group(object: &Object<'_>) -> Option<u32> {
 
 /// Spec 85–87.
 fn privileged(cx: &Context<'_>, pod: &Shared<'_>, object: &Object<'_>) {
-    let Some(place) = object.get("privileged") else { return };
+    let Some(place) = object.get("privileged") else {
+        return;
+    };
     if place.boolean() != Some(true) {
         return;
     }
@@ -139,29 +109,55 @@ fn privileged(cx: &Context<'_>, pod: &Shared<'_>, object: &Object<'_>) {
         place.error("not supported on the board yet");
     } else {
         let path = place.path().to_owned();
-        place.renamed("").error(format!("The Pod {:?} is invalid: {path}: forbidden", pod.meta.name));
+        place.renamed("").error(format!(
+            "The Pod {:?} is invalid: {path}: forbidden",
+            pod.meta.name
+        ));
     }
 }
 
 /// Kubernetes' own default is no filter, and that is what a board does so far.
 fn seccomp(object: &Object<'_>) {
-    let Some(profile) = object.get("seccompProfile").and_then(|p| p.object(&schema::SECCOMP)) else { return };
-    let Some(place) = profile.require("type") else { return };
-    if let Some(kind @ ("RuntimeDefault" | "Localhost")) = place.one_of(&["Unconfined", "RuntimeDefault", "Localhost"]) {
-        place.error(format!("{kind} is not supported on the board yet: only Unconfined is"));
+    let Some(profile) = object
+        .get("seccompProfile")
+        .and_then(|p| p.object(&schema::SECCOMP))
+    else {
+        return;
+    };
+    let Some(place) = profile.require("type") else {
+        return;
+    };
+    if let Some(kind @ ("RuntimeDefault" | "Localhost")) =
+        place.one_of(&["Unconfined", "RuntimeDefault", "Localhost"])
+    {
+        place.error(format!(
+            "{kind} is not supported on the board yet: only Unconfined is"
+        ));
     }
 }
 
 /// `capabilities` over the default set: what is dropped by name is dropped, whatever is added.
 fn capabilities(object: &Object<'_>) -> u64 {
-    let Some(object) = object.get("capabilities").and_then(|c| c.object(&schema::CAPABILITIES)) else {
+    let Some(object) = object
+        .get("capabilities")
+        .and_then(|c| c.object(&schema::CAPABILITIES))
+    else {
         return Security::DEFAULT_CAPABILITIES;
     };
     let set = |name: &'static str| {
-        let places = object.get(name).map(|list| list.list(2 * CAPABILITIES.len())).unwrap_or_default();
+        let places = object
+            .get(name)
+            .map(|list| list.list(2 * Security::CAPABILITIES.len()))
+            .unwrap_or_default();
         let masks: Vec<u64> = places.iter().filter_map(capability).collect();
         let all = masks.contains(&ALL);
-        (all, masks.into_iter().filter(|mask| *mask != ALL).fold(0, |a, b| a | b))
+        (
+            all,
+            masks
+                .into_iter()
+                .filter(|mask| *mask != ALL)
+                .fold(0, |a, b| a | b),
+        )
     };
     let (add_all, add) = set("add");
     let (drop_all, drop) = set("drop");
@@ -181,9 +177,9 @@ fn capability(place: &Place<'_>) -> Option<u64> {
     if name == "ALL" {
         return Some(ALL);
     }
-    let found = CAPABILITIES.iter().position(|c| *c == name);
+    let found = Security::CAPABILITIES.iter().position(|c| *c == name);
     if found.is_none() {
-        let hint = did_you_mean(nearest(name, CAPABILITIES));
+        let hint = did_you_mean(nearest(name, Security::CAPABILITIES));
         place.error(format!("{} is not a capability{hint}", place.quoted(text)));
     }
     found.map(|n| 1 << n)
