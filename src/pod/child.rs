@@ -122,7 +122,11 @@ pub fn confine(start: &Start<'_>, proc: BorrowedFd<'_>, stdio: [BorrowedFd<'_>; 
     let _ = setsid();
     umask(Mode::WGRP | Mode::WOTH);
     let adjust = openat(proc, c"self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).on("oom_score_adj")?;
-    rustix::io::write(&adjust, format!("{}", start.oom_score_adj).as_bytes()).on("oom_score_adj")?;
+    match rustix::io::write(&adjust, format!("{}", start.oom_score_adj).as_bytes()) {
+        // Without CAP_SYS_RESOURCE, inside somebody else's container, it cannot be lowered: then the pod is only sooner a victim.
+        Ok(_) | Err(Errno::ACCESS) => {}
+        Err(errno) => return Err(errno).on("oom_score_adj"),
+    }
     let most = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: Some(most.map_or(FILES, |most| most.min(FILES))), maximum: most }).on("RLIMIT_NOFILE")?;
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: None }).on("RLIMIT_CORE")?;
