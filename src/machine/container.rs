@@ -49,9 +49,9 @@ pub struct ContainerRules {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Not begun in this sandbox: its turn has not come. When it comes, it still waits until `due`.
-    Queued { reason: Reason, due: Instant },
-    /// It was begun, and is started again at `due`.
-    BackOff { reason: Reason, due: Instant },
+    Queued { reason: Reason, due: Instant, after: Option<Terminated> },
+    /// It was begun, and is started again at `due`; `after`: the end that it is restarted after, unless it could not be made at all.
+    BackOff { reason: Reason, due: Instant, after: Option<Terminated> },
     /// Its start is ordered.
     Starting,
     /// Its program runs.
@@ -81,7 +81,7 @@ pub struct Container {
     rules: ContainerRules,
     /// The newest instance ordered.
     instance: u32,
-    /// The memo of that instance; after its end, of the next one but for its own count.
+    /// The memo of that instance.
     memo: Memo,
     state: State,
     /// Why it waits, or was not started, in words.
@@ -110,7 +110,10 @@ impl Container {
 
     /// `lastState`.
     pub fn last(&self) -> Option<Terminated> {
-        self.memo.last
+        match self.state {
+            State::Queued { after: Some(ended), .. } | State::BackOff { after: Some(ended), .. } => Some(ended),
+            _ => self.memo.last,
+        }
     }
 
     /// `restartCount`.
@@ -191,7 +194,7 @@ impl Container {
         match self.state() {
             ContainerState::Running(started) => Some(started),
             ContainerState::Terminated(terminated) => Some(terminated.finished),
-            ContainerState::Waiting(_) => self.memo.last.map(|last| last.finished),
+            ContainerState::Waiting(_) => self.last().map(|last| last.finished),
         }
     }
 
@@ -210,7 +213,7 @@ impl Container {
 impl Container {
     /// A container that waits for its turn.
     pub(super) fn new(rules: ContainerRules, reason: Reason) -> Container {
-        let state = State::Queued { reason, due: Instant(0) };
+        let state = State::Queued { reason, due: Instant(0), after: None };
         Container { rules, instance: 0, memo: Memo::default(), state, message: heapless::String::new() }
     }
 
@@ -234,15 +237,15 @@ impl Container {
     /// Its turn has come: start it, if it is due.
     pub(super) fn start_if_due(&mut self, now: Instant, me: u8, effects: &mut Effects) {
         match self.state {
-            State::Queued { due, .. } | State::BackOff { due, .. } if due <= now => self.start(me, effects),
-            State::Queued { reason, due } => self.state = State::BackOff { reason, due },
+            State::Queued { due, after, .. } | State::BackOff { due, after, .. } if due <= now => self.start(after, me, effects),
+            State::Queued { reason, due, after } => self.state = State::BackOff { reason, due, after },
             _ => {}
         }
     }
 
-    fn start(&mut self, me: u8, effects: &mut Effects) {
+    fn start(&mut self, after: Option<Terminated>, me: u8, effects: &mut Effects) {
         self.instance = self.instance.saturating_add(1);
-        self.memo.failures = self.memo.failures.saturating_add(1);
+        self.memo = Memo { failures: self.memo.failures.saturating_add(1), last: after.or(self.memo.last) };
         self.message.clear();
         self.state = State::Starting;
         effect::give(effects, Effect::Start { container: me, instance: self.instance, memo: self.memo });
@@ -287,7 +290,7 @@ impl Container {
 
     /// It could not be made: tried again whatever the restart policy.
     fn refuse(&mut self, now: Instant, reason: Reason, backoff: &Backoff) {
-        self.state = State::BackOff { reason, due: now.after(backoff.after_refusal(self.memo.failures)) };
+        self.state = State::BackOff { reason, due: now.after(backoff.after_refusal(self.memo.failures)), after: None };
     }
 
     /// [`super::effect::Event::Exited`]. `over`: the pod restarts nothing any more.
@@ -328,14 +331,12 @@ impl Container {
         if !restarts(self.rules.kind, policy, ended.exit.success()) {
             return;
         }
-        let failures = match ended.started {
-            Some(started) => backoff.counted(self.memo.failures, ended.finished.since(started)),
-            None => self.memo.failures,
-        };
-        self.memo = Memo { failures, last: Some(ended) };
+        if let Some(started) = ended.started {
+            self.memo.failures = backoff.counted(self.memo.failures, ended.finished.since(started));
+        }
         let wait = backoff.after_end(self.memo.failures);
         let due = ended.finished.after(wait);
-        self.state = State::BackOff { reason: Reason::CrashLoopBackOff, due };
+        self.state = State::BackOff { reason: Reason::CrashLoopBackOff, due, after: Some(ended) };
         if due > now {
             let cause = core::mem::take(&mut self.message);
             let mut text = Message::new();
@@ -355,10 +356,10 @@ impl Container {
     /// Its pod begins anew in a new sandbox: what is not over waits for its turn again, and init containers run again.
     pub(super) fn requeue(&mut self) {
         match self.state {
-            State::BackOff { reason, due } => self.state = State::Queued { reason, due },
+            State::BackOff { reason, due, after } => self.state = State::Queued { reason, due, after },
             State::Ended(ended) if self.rules.kind == ContainerKind::Init => {
-                self.memo = Memo { failures: 0, last: Some(ended) };
-                self.state = State::Queued { reason: Reason::PodInitializing, due: ended.finished };
+                self.memo.failures = 0;
+                self.state = State::Queued { reason: Reason::PodInitializing, due: ended.finished, after: Some(ended) };
             }
             _ => {}
         }
@@ -367,10 +368,13 @@ impl Container {
     /// It will not be started any more: it is what it was before it waited.
     pub(super) fn give_up(&mut self) {
         match self.state {
-            State::Queued { reason, .. } | State::BackOff { reason, .. } => {
-                self.state = match self.memo.last.take() {
-                    Some(last) => State::Ended(last),
-                    None => State::Queued { reason, due: Instant(0) },
+            State::Queued { reason, after, .. } | State::BackOff { reason, after, .. } => {
+                self.state = match after.or_else(|| self.memo.last.take()) {
+                    Some(ended) => {
+                        self.message.clear();
+                        State::Ended(ended)
+                    }
+                    None => State::Queued { reason, due: Instant(0), after: None },
                 };
             }
             _ => {}
@@ -381,13 +385,13 @@ impl Container {
     pub(super) fn restart(&mut self, now: Instant, until: Instant, me: u8, effects: &mut Effects) {
         match self.state {
             State::Running { .. } => self.stop(until, Manner::Gently, me, effects),
-            State::Queued { reason, .. } => {
+            State::Queued { reason, after, .. } => {
                 self.memo.failures = 0;
-                self.state = State::Queued { reason, due: now };
+                self.state = State::Queued { reason, due: now, after };
             }
-            State::BackOff { reason, .. } => {
+            State::BackOff { reason, after, .. } => {
                 self.memo.failures = 0;
-                self.state = State::BackOff { reason, due: now };
+                self.state = State::BackOff { reason, due: now, after };
             }
             State::Ended(ended) if self.rules.kind == ContainerKind::App => {
                 self.restart_after(ended, now);
@@ -398,8 +402,8 @@ impl Container {
     }
 
     fn restart_after(&mut self, ended: Terminated, now: Instant) {
-        self.memo = Memo { failures: 0, last: Some(ended) };
-        self.state = State::BackOff { reason: Reason::ContainerCreating, due: now };
+        self.memo.failures = 0;
+        self.state = State::BackOff { reason: Reason::ContainerCreating, due: now, after: Some(ended) };
     }
 
     /// Begin to stop it, if it runs and nobody has yet (spec 69–71).
