@@ -18,6 +18,7 @@
 
 use super::backoff::{Backoff, Shown};
 use super::effect::{self, Effect, Effects, Report};
+use super::terminate::Manner;
 use crate::manifest::limits;
 use crate::manifest::pod::{ContainerKind, RestartPolicy};
 use crate::manifest::record::{ContainerRecord, Life, Memo};
@@ -25,14 +26,6 @@ use crate::manifest::status::{ContainerState, Exit, Message, Reason, Terminated}
 use crate::manifest::time::{Duration, Instant};
 use core::fmt::Write;
 
-/// What a preStop hook that is still running at expiry gets beyond it (spec 70).
-const PRE_STOP_EXTRA: Duration = Duration::from_secs(2);
-/// How long a killed container may take to be gone before people are told (spec 77).
-const KILL_PATIENCE: Duration = Duration::from_secs(10);
-/// The first pause between such reports; it doubles.
-const REPORT_PAUSE: Duration = Duration::from_secs(60);
-/// The longest pause between such reports.
-const REPORT_PAUSE_CAP: Duration = Duration::from_secs(3600);
 /// The exit code of a program that could not be executed.
 const NOT_EXECUTED: Exit = Exit { code: 128, signal: 0, oom: false };
 
@@ -47,7 +40,7 @@ pub struct ContainerRules {
 
 /// Where a container is. Each state owns its deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     /// Not begun in this sandbox: its turn has not come. When it comes, it still waits until `due`.
     Queued { reason: Reason, due: Instant, after: Option<Terminated> },
     /// It was begun, and is started again at `due`; `after`: the end that it is restarted after, unless it could not be made at all.
@@ -66,24 +59,15 @@ enum State {
     Ended(Terminated),
 }
 
-/// How a container is to be stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Manner {
-    /// With its preStop hook.
-    Gently,
-    /// The stop signal at once (spec 80).
-    ByForce,
-}
-
 /// One container of a pod: its status, for people; its life, for the pod.
 #[derive(Clone, Debug)]
 pub struct Container {
-    rules: ContainerRules,
+    pub(super) rules: ContainerRules,
     /// The newest instance ordered.
-    instance: u32,
+    pub(super) instance: u32,
     /// The memo of that instance.
     memo: Memo,
-    state: State,
+    pub(super) state: State,
     /// Why it waits, or was not started, in words.
     message: heapless::String<{ limits::MESSAGE }, u8>,
 }
@@ -404,76 +388,6 @@ impl Container {
     fn restart_after(&mut self, ended: Terminated, now: Instant) {
         self.memo.failures = 0;
         self.state = State::BackOff { reason: Reason::ContainerCreating, due: now, after: Some(ended) };
-    }
-
-    /// Begin to stop it, if it runs and nobody has yet (spec 69–71).
-    pub(super) fn stop(&mut self, until: Instant, manner: Manner, me: u8, effects: &mut Effects) {
-        let State::Running { started } = self.state else {
-            return;
-        };
-        effect::report(effects, false, "Killing", Some(me), "Stopping container");
-        if self.rules.pre_stop && manner == Manner::Gently {
-            self.state = State::PreStop { started, until };
-            effect::give(effects, Effect::PreStop { container: me, instance: self.instance });
-        } else {
-            self.state = State::Stopping { started, until };
-            effect::give(effects, Effect::Stop { container: me });
-        }
-    }
-
-    /// It is being stopped already, and now has less time, or no time for its hook.
-    pub(super) fn hasten(&mut self, by: Instant, manner: Manner, me: u8, effects: &mut Effects) {
-        match &mut self.state {
-            State::PreStop { started, until } if manner == Manner::ByForce => {
-                self.state = State::Stopping { started: *started, until: by.min(*until) };
-                effect::give(effects, Effect::Stop { container: me });
-            }
-            State::PreStop { until, .. } | State::Stopping { until, .. } => *until = by.min(*until),
-            _ => {}
-        }
-    }
-
-    /// [`super::effect::Event::PreStopEnded`].
-    pub(super) fn pre_stop_ended(&mut self, instance: u32, failure: Option<Message>, me: u8, effects: &mut Effects) {
-        let State::PreStop { started, until } = self.state else {
-            return;
-        };
-        if instance != self.instance {
-            return;
-        }
-        if let Some(failure) = failure {
-            effect::report(effects, true, "FailedPreStopHook", Some(me), &failure);
-        }
-        self.state = State::Stopping { started, until };
-        effect::give(effects, Effect::Stop { container: me });
-    }
-
-    /// Time has passed. `dead_after`: when the grace period of the whole pod is over, if it is being ended.
-    pub(super) fn expire(&mut self, now: Instant, dead_after: Option<Instant>, me: u8, effects: &mut Effects) {
-        let pod_expired = dead_after.is_some_and(|at| at <= now);
-        match self.state {
-            State::PreStop { started, until } if until <= now => {
-                effect::report(effects, true, "FailedPreStopHook", Some(me), "preStop hook did not end within the grace period");
-                self.state = State::Stopping { started, until: now.after(PRE_STOP_EXTRA) };
-                effect::give(effects, Effect::Stop { container: me });
-            }
-            State::Stopping { started, until } if until <= now => self.kill(now, Some(started), me, effects),
-            State::Running { started } if pod_expired => self.kill(now, Some(started), me, effects),
-            State::Starting if pod_expired => self.kill(now, None, me, effects),
-            State::Killing { started, report_at, pause } if report_at <= now => {
-                let text = "the container is still there after it was killed; a process of it may hang in the kernel";
-                effect::report(effects, true, "FailedKillPod", Some(me), text);
-                effect::give(effects, Effect::Kill { container: me });
-                let next = Duration(pause.0.saturating_mul(2)).min(REPORT_PAUSE_CAP);
-                self.state = State::Killing { started, report_at: now.after(pause), pause: next };
-            }
-            _ => {}
-        }
-    }
-
-    fn kill(&mut self, now: Instant, started: Option<Instant>, me: u8, effects: &mut Effects) {
-        self.state = State::Killing { started, report_at: now.after(KILL_PATIENCE), pause: REPORT_PAUSE };
-        effect::give(effects, Effect::Kill { container: me });
     }
 
     /// Keep a text. It is a [`Message`], so it fits.
