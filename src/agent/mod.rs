@@ -2,6 +2,7 @@
 //!
 //! [`run`] is the whole life of an agent. Whoever starts it (the roof) hangs the console on its [`Agent`] handle.
 
+pub mod boot;
 pub mod config;
 pub mod drive;
 pub mod events;
