@@ -699,10 +699,10 @@ fn image_records_and_boards_are_checked_too() {
     );
     says(
         board(Board {
-            slot_bytes: 1000,
+            slot_bytes: 6000,
             ..sample::board()
         }),
-        &["slot_bytes: 1000"],
+        &["slot_bytes: 6000"],
     );
     says(
         board(Board {

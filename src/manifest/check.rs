@@ -126,8 +126,8 @@ pub fn board(body: &[u8]) -> Result<Board<'_>, Error<'_>> {
         at.text(module, rule::RELATIVE_PATH)
     })?;
     field("slots").text(board.slots, rule::DEVICE)?;
-    if board.slot_bytes < 4096 || board.slot_bytes % 512 != 0 {
-        let says = "is not the size of a slot: at least 4096, and whole sectors of 512 bytes";
+    if board.slot_bytes == 0 || board.slot_bytes % 4096 != 0 {
+        let says = "is not the size of a slot: a multiple of 4096, so that a write of one slot never touches the other";
         return Err(field("slot_bytes").fail(Problem::Number {
             number: board.slot_bytes.into(),
             says,
