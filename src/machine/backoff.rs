@@ -67,6 +67,7 @@ impl fmt::Display for Shown {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
     use std::format;
     use std::vec::Vec;
