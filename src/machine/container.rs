@@ -277,8 +277,8 @@ impl Container {
         self.state = State::BackOff { reason, due: now.after(backoff.after_refusal(self.memo.failures)), after: None };
     }
 
-    /// [`super::effect::Event::Exited`]. `over`: the pod restarts nothing any more.
-    pub(super) fn exited(&mut self, now: Instant, instance: u32, exit: Exit, over: bool) {
+    /// [`super::effect::Event::Exited`]. One that was asked to stop is due again at once; where its pod is over, it is given up.
+    pub(super) fn exited(&mut self, now: Instant, instance: u32, exit: Exit) {
         let (started, asked) = match self.state {
             _ if instance != self.instance => return,
             State::Queued { .. } | State::BackOff { .. } | State::Ended(_) => return,
@@ -288,7 +288,7 @@ impl Container {
             State::Killing { started, .. } => (started, true),
         };
         let ended = terminated(exit, started, now);
-        if asked && !over {
+        if asked {
             self.restart_after(ended, now);
         } else {
             self.state = State::Ended(ended);
