@@ -1,1 +1,32 @@
-//! Room for agent: see the design.
+//! Floor 4: the brain's hands. One thread, one local executor: carries out what the machines decide, and tells them what happened.
+//!
+//! [`run`] is the whole life of an agent. Whoever starts it (the roof) hangs the console on its [`Agent`] handle.
+
+mod adopt;
+mod begin;
+pub mod boot;
+pub mod config;
+pub mod drive;
+mod effect;
+pub mod events;
+mod fail;
+mod images;
+mod link;
+pub mod local;
+pub mod logs;
+mod mounts;
+pub mod paths;
+mod sandbox;
+mod start;
+pub mod store;
+pub mod verbs;
+mod volumes;
+
+pub use config::{Config, Facts};
+pub use drive::{Agent, Entry, Error, Outcome, Shutdown, run};
+pub use verbs::{Exec, Refusal, Usage};
+
+/// The agent's exit code when pods were ended and the board is to restart.
+pub const EXIT_REBOOT: u8 = 100;
+/// The agent's exit code when pods were ended and the board is to be switched off.
+pub const EXIT_POWER_OFF: u8 = 101;

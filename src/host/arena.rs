@@ -19,11 +19,17 @@ impl Arena {
         self.0.alloc_slice_copy(bytes)
     }
 
+    /// A copy of `items`.
+    pub fn slice<T: Copy>(&self, items: &[T]) -> &[T] {
+        self.0.alloc_slice_copy(items)
+    }
+
     /// The list of `elements`.
     pub fn list<'a, T: Serialize>(&'a self, elements: impl IntoIterator<Item = T>) -> List<'a, T> {
         let mut bytes = std::vec::Vec::new();
         for element in elements {
-            bytes = postcard::to_extend(&element, bytes).expect("a manifest type serializes into memory");
+            bytes = postcard::to_extend(&element, bytes)
+                .expect("a manifest type serializes into memory");
         }
         List::from_bytes(self.bytes(&bytes))
     }

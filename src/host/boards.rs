@@ -1,1 +1,437 @@
-//! Room for host/boards.
+//! Boards as data: `boards/NAME/board.toml`, found, read strictly and checked for sense.
+
+use crate::host::units;
+use crate::manifest::board::Network;
+use crate::manifest::limits;
+use crate::manifest::pod::Node;
+use anyhow::{Context, anyhow, bail, ensure};
+use core::net::Ipv4Addr;
+use serde::{Deserialize, Deserializer};
+use std::path::{Path, PathBuf};
+use std::prelude::v1::*;
+use std::{env, format, fs, vec};
+
+/// One board, as its file says.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoardFile {
+    /// What manifests for it name in their header.
+    pub class: String,
+    /// Its processors.
+    pub arch: Arch,
+    /// One line for people.
+    pub description: String,
+    /// The host name of the node.
+    pub hostname: String,
+    /// Bytes of memory.
+    #[serde(deserialize_with = "quantity")]
+    pub memory_bytes: u64,
+    /// Whether pods may be privileged (spec 85).
+    #[serde(default)]
+    pub allow_privileged: bool,
+    /// The serial console.
+    pub console: Console,
+    /// What it boots.
+    pub kernel: Kernel,
+    /// How its flash is laid out.
+    pub flash: Flash,
+    /// What the running board calls the parts of that flash.
+    pub devices: Devices,
+    /// The Ethernet of the node.
+    pub network: Option<NetworkFile>,
+    /// What the node sets for all of its pods.
+    #[serde(default)]
+    pub node: NodeFile,
+    /// The folder of the file.
+    #[serde(skip)]
+    pub dir: PathBuf,
+}
+
+/// A processor architecture that the agent is built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arch {
+    /// 64-bit ARM.
+    Aarch64,
+    /// 32-bit ARM with VFP.
+    Armv7,
+    /// The workstation's own, for tests.
+    X86_64,
+}
+
+impl Arch {
+    /// As Debian names it.
+    pub const fn debian(self) -> &'static str {
+        match self {
+            Arch::Aarch64 => "arm64",
+            Arch::Armv7 => "armhf",
+            Arch::X86_64 => "amd64",
+        }
+    }
+
+    /// As OCI images name it: architecture and variant.
+    pub const fn oci(self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Arch::Aarch64 => ("arm64", None),
+            Arch::Armv7 => ("arm", Some("v7")),
+            Arch::X86_64 => ("amd64", None),
+        }
+    }
+}
+
+/// The serial console.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Console {
+    /// Its tty, without `/dev/`.
+    pub tty: String,
+    /// Its speed.
+    pub baud: u32,
+}
+
+/// What the board boots.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kernel {
+    /// The Debian package that brings it.
+    pub package: String,
+    /// The modules that the board needs; what those need comes with them.
+    #[serde(default)]
+    pub modules: Vec<String>,
+    /// The kernel's command line.
+    pub cmdline: String,
+}
+
+/// The layout of the flash: an MBR and its partitions, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Flash {
+    /// Bytes of all of it.
+    #[serde(deserialize_with = "quantity")]
+    pub size: u64,
+    /// Bytes of one of the two manifest slots.
+    #[serde(deserialize_with = "quantity")]
+    pub slot_bytes: u64,
+    /// The partitions, from the first to the last.
+    pub partitions: Vec<Partition>,
+}
+
+/// One partition.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Partition {
+    /// One word for people, and the label of its file system.
+    pub name: String,
+    /// What is in it.
+    pub kind: PartitionKind,
+    /// Its bytes; the last one may leave this out and take the rest.
+    #[serde(default, deserialize_with = "some_quantity")]
+    pub size: Option<u64>,
+}
+
+/// What is in a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PartitionKind {
+    /// The boot files, as FAT.
+    Fat,
+    /// The two manifest slots, raw.
+    Slots,
+    /// Images and persistent volumes, as ext4.
+    Ext4,
+}
+
+/// What the running board calls the parts of its flash.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Devices {
+    /// The partition of the slots.
+    pub slots: String,
+    /// The data partition.
+    pub data: String,
+    /// Its file system.
+    pub data_fs: String,
+}
+
+/// A static address.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkFile {
+    /// `eth0`.
+    pub interface: String,
+    /// `10.0.2.15/24`.
+    pub address: String,
+    /// The default router.
+    pub gateway: Option<Ipv4Addr>,
+    /// The name server.
+    pub dns: Option<Ipv4Addr>,
+}
+
+/// The settings of [`Node`], in seconds, with its defaults.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeFile {
+    /// The delay of the second restart.
+    pub backoff_base_seconds: Option<u32>,
+    /// The longest delay.
+    pub backoff_cap_seconds: Option<u32>,
+    /// How long a container must have run for its back-off to be forgotten.
+    pub backoff_reset_seconds: Option<u32>,
+    /// Processes of one pod, where the pod says no other.
+    pub pod_pids_limit: Option<u32>,
+    /// The time that all pods together get to end when the node shuts down.
+    pub shutdown_grace_seconds: Option<u32>,
+}
+
+/// The board called `board`, or the one whose file or folder `board` is the path of.
+pub fn load(board: &str) -> anyhow::Result<BoardFile> {
+    let path = find(board)?;
+    let text = fs::read_to_string(&path)
+        .with_context(|| format!("cannot read the board file {}", path.display()))?;
+    let mut file: BoardFile =
+        toml::from_str(&text).map_err(|e| anyhow!("{}: {e}", path.display()))?;
+    file.check()
+        .with_context(|| format!("{}", path.display()))?;
+    file.dir = path.parent().unwrap_or(Path::new(".")).to_path_buf();
+    Ok(file)
+}
+
+impl BoardFile {
+    /// The node's settings, as a manifest carries them.
+    pub fn node(&self) -> Node {
+        let default = Node::default();
+        let milli = |seconds: Option<u32>, default: u32| {
+            seconds.map_or(default, |s| s.saturating_mul(1000))
+        };
+        Node {
+            backoff_base_ms: milli(self.node.backoff_base_seconds, default.backoff_base_ms),
+            backoff_cap_ms: milli(self.node.backoff_cap_seconds, default.backoff_cap_ms),
+            backoff_reset_ms: milli(self.node.backoff_reset_seconds, default.backoff_reset_ms),
+            pod_pids_limit: self.node.pod_pids_limit.unwrap_or(default.pod_pids_limit),
+            shutdown_grace_seconds: self
+                .node
+                .shutdown_grace_seconds
+                .unwrap_or(default.shutdown_grace_seconds),
+        }
+    }
+
+    /// The static address, as a board record carries it.
+    pub fn network(&self) -> anyhow::Result<Option<Network<'_>>> {
+        let Some(net) = &self.network else {
+            return Ok(None);
+        };
+        let wrong = || {
+            format!(
+                "network.address: `{}` is not an IPv4 address with a prefix, as in 10.0.2.15/24",
+                net.address
+            )
+        };
+        let (address, prefix) = net.address.split_once('/').with_context(wrong)?;
+        let prefix = prefix
+            .parse()
+            .ok()
+            .filter(|p| *p <= 32)
+            .with_context(wrong)?;
+        Ok(Some(Network {
+            interface: &net.interface,
+            address: address.parse::<Ipv4Addr>().with_context(wrong)?.octets(),
+            prefix,
+            gateway: net.gateway.map(|a| a.octets()),
+            dns: net.dns.map(|a| a.octets()),
+        }))
+    }
+
+    /// The bytes of each partition, with what the last one takes.
+    pub fn partition_sizes(&self) -> anyhow::Result<Vec<u64>> {
+        /// Room before the first partition, and the grain of all of them.
+        const MIB: u64 = 1 << 20;
+        let flash = &self.flash;
+        let mut left = flash.size.saturating_sub(MIB);
+        let mut sizes = vec![];
+        for (n, part) in flash.partitions.iter().enumerate() {
+            let last = n + 1 == flash.partitions.len();
+            let size = match part.size {
+                Some(size) => size,
+                None if last => left - left % MIB,
+                None => bail!(
+                    "flash.partitions: {} needs a size: only the last partition takes the rest",
+                    part.name
+                ),
+            };
+            ensure!(
+                size > 0 && size.is_multiple_of(MIB),
+                "flash.partitions: the size of {} must be whole MiB, and more than none",
+                part.name
+            );
+            left = left.checked_sub(size).with_context(|| {
+                format!("flash.partitions: {} does not fit: all partitions and 1 MiB before them must fit in {} bytes", part.name, flash.size)
+            })?;
+            sizes.push(size);
+        }
+        Ok(sizes)
+    }
+
+    /// Finds what the types cannot.
+    fn check(&self) -> anyhow::Result<()> {
+        let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let label = |s: &str, max| {
+            (1..=max).contains(&s.len())
+                && s.bytes().all(word)
+                && !s.starts_with('-')
+                && !s.ends_with('-')
+        };
+        ensure!(
+            label(&self.class, limits::BOARD_CLASS),
+            "class: at most {} of a-z, 0-9 and -",
+            limits::BOARD_CLASS
+        );
+        ensure!(
+            label(&self.hostname, limits::LABEL),
+            "hostname: at most {} of a-z, 0-9 and -",
+            limits::LABEL
+        );
+        ensure!(
+            !self.console.tty.is_empty() && !self.console.tty.contains('/'),
+            "console.tty: a name without /dev/, as in ttyAMA0"
+        );
+        let module = |m: &String| {
+            !m.is_empty()
+                && m.bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+        };
+        if let Some(bad) = self.kernel.modules.iter().find(|m| !module(m)) {
+            bail!("kernel.modules: `{bad}` is not the name of a module");
+        }
+        ensure!(
+            u32::try_from(self.flash.slot_bytes).is_ok(),
+            "flash.slot_bytes: at most 4 GiB"
+        );
+        ensure!(
+            self.flash.slot_bytes >= limits::MANIFEST as u64,
+            "flash.slot_bytes: a slot must hold the largest manifest, {}",
+            units::from_bytes(limits::MANIFEST as u64)
+        );
+        let sizes = self.partition_sizes()?;
+        let count = |kind| {
+            self.flash
+                .partitions
+                .iter()
+                .filter(|p| p.kind == kind)
+                .count()
+        };
+        ensure!(
+            sizes.len() <= 4,
+            "flash.partitions: an MBR has at most four"
+        );
+        ensure!(
+            count(PartitionKind::Slots) == 1,
+            "flash.partitions: exactly one of the kind slots is needed"
+        );
+        let slots = self
+            .flash
+            .partitions
+            .iter()
+            .zip(&sizes)
+            .find(|(p, _)| p.kind == PartitionKind::Slots);
+        ensure!(
+            slots.is_some_and(|(_, size)| *size / 2 >= self.flash.slot_bytes),
+            "flash.partitions: the slots' one must hold two times slot_bytes"
+        );
+        for (field, device) in [("slots", &self.devices.slots), ("data", &self.devices.data)] {
+            ensure!(
+                device.starts_with("/dev/"),
+                "devices.{field}: a path below /dev"
+            );
+        }
+        self.network().map(drop)
+    }
+}
+
+/// Where the file of `board` is.
+fn find(board: &str) -> anyhow::Result<PathBuf> {
+    let path = Path::new(board);
+    if path.is_file() {
+        return Ok(path.to_path_buf());
+    }
+    if path.join("board.toml").is_file() {
+        return Ok(path.join("board.toml"));
+    }
+    ensure!(
+        !board.contains('/') && !board.ends_with(".toml"),
+        "there is no board file at {board}"
+    );
+    let folders = folders();
+    let found = folders
+        .iter()
+        .map(|f| f.join(board).join("board.toml"))
+        .find(|p| p.is_file());
+    found.ok_or_else(|| unknown(board, &folders))
+}
+
+/// Where boards are looked for: `$PODLING_BOARDS` alone, else `boards` here and beside or above the program.
+fn folders() -> Vec<PathBuf> {
+    if let Some(folder) = env::var_os("PODLING_BOARDS") {
+        return vec![PathBuf::from(folder)];
+    }
+    let program = env::current_exe().ok();
+    let above = program
+        .iter()
+        .flat_map(|p| p.ancestors().skip(1))
+        .map(|p| p.join("boards"));
+    [PathBuf::from("boards")]
+        .into_iter()
+        .chain(above)
+        .filter(|p| p.is_dir())
+        .collect()
+}
+
+/// The error that names the boards there are.
+fn unknown(board: &str, folders: &[PathBuf]) -> anyhow::Error {
+    let entries = folders
+        .iter()
+        .filter_map(|f| fs::read_dir(f).ok())
+        .flatten()
+        .flatten();
+    let mut known: Vec<String> = entries
+        .filter(|e| e.path().join("board.toml").is_file())
+        .filter_map(|e| e.file_name().into_string().ok())
+        .collect();
+    known.sort_unstable();
+    known.dedup();
+    if known.is_empty() {
+        return anyhow!(
+            "unknown board `{board}`, and no folder of boards was found: run in the repository, or set PODLING_BOARDS"
+        );
+    }
+    let hint = crate::host::suggest::nearest(board, known.iter().map(String::as_str));
+    let hint = hint.map_or(String::new(), |name| format!("; did you mean `{name}`?"));
+    anyhow!(
+        "unknown board `{board}`{hint} (known: {})",
+        known.join(", ")
+    )
+}
+
+/// A number of bytes, as a TOML integer or as a quantity in a string.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Bytes {
+    Number(u64),
+    Text(String),
+}
+
+impl Bytes {
+    fn value<E: serde::de::Error>(self) -> Result<u64, E> {
+        match self {
+            Bytes::Number(n) => Ok(n),
+            Bytes::Text(text) => units::bytes(&text).map_err(E::custom),
+        }
+    }
+}
+
+fn quantity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    Bytes::deserialize(deserializer)?.value()
+}
+
+fn some_quantity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    Bytes::deserialize(deserializer)?.value().map(Some)
+}

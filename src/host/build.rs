@@ -1,12 +1,140 @@
-//! `podling build`.
+//! `podling build`: Kubernetes YAML to a board's manifest.
+
+use super::boards::{self, BoardFile};
+use super::diagnostic::{Diagnostics, Severity, Sources};
+use super::lower::{self, Compiled};
+use crate::manifest::codec::{self, Kind};
+use anyhow::{Context, bail, ensure};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::prelude::v1::*;
+use std::time::{SystemTime, UNIX_EPOCH};
+use std::{eprint, format, io, println};
 
 /// The arguments of `podling build`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Kubernetes YAML: Pod, ConfigMap, Secret, PersistentVolumeClaim and List documents; - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The board: a name, or the path of its board.toml
+    #[arg(long, value_name = "BOARD")]
+    board: String,
+    /// Where to write the manifest
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Of two manifests on a board the one with the higher sequence wins [default: seconds since 1970]
+    #[arg(long, value_name = "N")]
+    sequence: Option<u64>,
+}
 
 impl Args {
     /// Does it.
     pub fn run(self) -> anyhow::Result<()> {
-        anyhow::bail!("not built yet")
+        let board = boards::load(&self.board)?;
+        let (compiled, warnings) = compile(&self.files, &board)?;
+        let sequence = self.sequence.unwrap_or_else(now);
+        let header = codec::seal(Kind::Manifest, &board.class, sequence, &compiled.body)
+            .map_err(|e| anyhow::anyhow!("cannot make a manifest of this: {e}"))?;
+        write(&self.output, &[&header, &compiled.body])?;
+        println!(
+            "{}: {}, {}, {} bytes for {}, sequence {sequence}{}",
+            self.output.display(),
+            count(compiled.pods, "pod"),
+            count(compiled.containers, "container"),
+            header.len() + compiled.body.len(),
+            board.class,
+            if warnings > 0 {
+                format!(", {}", count(warnings, "warning"))
+            } else {
+                String::new()
+            },
+        );
+        Ok(())
     }
+}
+
+/// Compiles `files` for `board`, says on standard error what there is to say, and tells the number of warnings.
+pub fn compile(files: &[PathBuf], board: &BoardFile) -> anyhow::Result<(Compiled, usize)> {
+    let sources = read(files)?;
+    let diagnostics = Diagnostics::default();
+    let compiled = lower::compile(&sources, board, &diagnostics);
+    eprint!("{}", diagnostics.render(&sources));
+    match compiled {
+        Some(compiled) => Ok((compiled, diagnostics.count(Severity::Warning))),
+        None => bail!(
+            "{}: nothing was written",
+            count(diagnostics.count(Severity::Error), "error")
+        ),
+    }
+}
+
+/// `1 pod`, `2 pods`.
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+/// Bytes that one source may have: far more than any manifest can hold.
+const SOURCE: u64 = 16 << 20;
+
+/// Reads all sources.
+fn read(files: &[PathBuf]) -> anyhow::Result<Sources> {
+    ensure!(files.len() <= usize::from(u16::MAX), "too many files");
+    let mut sources = Sources::default();
+    for path in files {
+        let stdin = path == Path::new("-");
+        let name = if stdin {
+            "<stdin>".into()
+        } else {
+            path.display().to_string()
+        };
+        let input: Box<dyn Read> = if stdin {
+            Box::new(io::stdin())
+        } else {
+            Box::new(File::open(path).with_context(|| format!("cannot open {name}"))?)
+        };
+        let mut bytes = Vec::new();
+        input
+            .take(SOURCE + 1)
+            .read_to_end(&mut bytes)
+            .with_context(|| format!("cannot read {name}"))?;
+        ensure!(
+            bytes.len() as u64 <= SOURCE,
+            "{name} is larger than {} MiB: is it YAML?",
+            SOURCE >> 20
+        );
+        let text = String::from_utf8(bytes).map_err(|e| {
+            let valid = e.utf8_error().valid_up_to();
+            let line = 1 + e.as_bytes()[..valid]
+                .iter()
+                .filter(|b| **b == b'\n')
+                .count();
+            anyhow::anyhow!("{name}:{line}: this is not UTF-8 text")
+        })?;
+        sources.add(name, text);
+    }
+    Ok(sources)
+}
+
+/// Puts a file of `parts` at `path`: the whole of it or nothing. It is for its owner alone, for there may be secrets in it.
+fn write(path: &Path, parts: &[&[u8]]) -> anyhow::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let what = || format!("cannot write {}", path.display());
+    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(what)?;
+    for part in parts {
+        file.write_all(part).with_context(what)?;
+    }
+    file.as_file().sync_all().with_context(what)?;
+    file.persist(path).map_err(|e| e.error).with_context(what)?;
+    Ok(())
 }

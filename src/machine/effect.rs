@@ -2,7 +2,7 @@
 
 use crate::manifest::limits;
 use crate::manifest::record::{Ending, Memo};
-use crate::manifest::status::{Exit, Message, Reason};
+use crate::manifest::status::{Exit, Message, Reason, message};
 use crate::manifest::time::Duration;
 
 /// Something for the effect floor to carry out. Containers are named by their index in the manifest's list.
@@ -23,6 +23,8 @@ pub enum Effect {
     PreStop {
         /// Which.
         container: u8,
+        /// Its number, for the answer.
+        instance: u32,
     },
     /// Send the stop signal (STOPSIGNAL, else TERM) to the main process (spec 71).
     Stop {
@@ -99,6 +101,8 @@ pub enum Event {
     PreStopEnded {
         /// Which.
         container: u8,
+        /// Its number.
+        instance: u32,
         /// What went wrong, if something did.
         failure: Option<Message>,
     },
@@ -111,6 +115,11 @@ pub enum Event {
         /// Start a replacement afterwards, with a new UID.
         replace: bool,
     },
+    /// The node shuts down: end the pod within its own grace period, and within what the node has left. It gets no replacement.
+    Shutdown {
+        /// What [`super::shutdown::Shutdown`] allows.
+        at_most: Duration,
+    },
     /// Stop one container, and start its next instance without back-off (`restart POD -c CONTAINER`).
     Restart {
         /// Which.
@@ -118,5 +127,17 @@ pub enum Event {
     },
 }
 
-/// The effects of one step: bounded, since one step asks for a few things per container at the most.
+/// The effects of one step, to be handed in empty. One step moves each container through at most two transitions of at most two
+/// effects each, and the pod through two of its own; `tests/machine.rs` tries to break that bound.
 pub type Effects = heapless::Vec<Effect, { 4 * limits::CONTAINERS + 8 }>;
+
+/// Ask for something.
+pub(super) fn give(effects: &mut Effects, effect: Effect) {
+    let given = effects.push(effect);
+    debug_assert!(given.is_ok(), "effects of an earlier step were not taken out");
+}
+
+/// Tell people something.
+pub(super) fn report(effects: &mut Effects, warning: bool, reason: &'static str, container: Option<u8>, text: &str) {
+    give(effects, Effect::Report(Report { warning, reason, container, message: message(text) }));
+}

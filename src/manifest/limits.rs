@@ -38,6 +38,16 @@ pub const IMAGE_RECORD: usize = 64 * 1024;
 pub const BOARD: usize = 16 * 1024;
 /// Bytes of a board class name.
 pub const BOARD_CLASS: usize = 32;
+/// Kernel modules that a board loads.
+pub const MODULES: usize = 256;
+/// Thousandths of a processor that anything may ask for: more than any machine has.
+pub const CPU_MILLI: u32 = 1_024_000;
+/// Bytes of memory or disk that anything may ask for: more than any machine has.
+pub const BYTES: u64 = 1 << 50;
+/// The largest user or group number: above it some kernel interfaces see a negative one.
+pub const ID: u32 = i32::MAX as u32;
+/// Processes that a pod may ask for: the kernel's own bound on process numbers.
+pub const PIDS: u32 = 4_194_304;
 /// The longest grace period that a manifest may ask for, in seconds (one day).
 pub const GRACE_SECONDS: u32 = 86_400;
 /// Bytes of one output ring of a container (two segments of half of it), by default.

@@ -93,6 +93,53 @@ pub struct Pod<'a> {
     pub containers: List<'a, Container<'a>>,
 }
 
+impl Pod<'_> {
+    /// `status.qosClass` (spec 93), from what the containers ask for.
+    pub fn qos(&self) -> Qos {
+        let mut best_effort = true;
+        let mut guaranteed = true;
+        for asked in self.containers.iter().map(|container| container.resources) {
+            best_effort &= asked == Resources::default();
+            // An absent request is the limit.
+            let whole = |request: u64, limit: Option<u64>| {
+                limit.is_some_and(|limit| limit != 0 && (request == 0 || request == limit))
+            };
+            guaranteed &= whole(asked.memory_request, asked.memory_limit)
+                && whole(
+                    asked.cpu_request_milli.into(),
+                    asked.cpu_limit_milli.map(u64::from),
+                );
+        }
+        match (best_effort, guaranteed) {
+            (true, _) => Qos::BestEffort,
+            (false, true) => Qos::Guaranteed,
+            (false, false) => Qos::Burstable,
+        }
+    }
+}
+
+/// The quality of service that a pod's requests and limits promise (spec 93, 94).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Qos {
+    /// Every container has its limits as its requests.
+    Guaranteed,
+    /// Something is asked for.
+    Burstable,
+    /// Nothing is asked for.
+    BestEffort,
+}
+
+impl Qos {
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Qos::Guaranteed => "Guaranteed",
+            Qos::Burstable => "Burstable",
+            Qos::BestEffort => "BestEffort",
+        }
+    }
+}
+
 /// `spec.restartPolicy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RestartPolicy {
@@ -136,7 +183,7 @@ pub struct Container<'a> {
     pub working_dir: Option<&'a str>,
     /// `env` and `envFrom`, resolved, in order; over the image's.
     #[serde(borrow)]
-    pub env: List<'a, Pair<'a>>,
+    pub env: List<'a, EnvVar<'a>>,
     /// `ports`.
     #[serde(borrow)]
     pub ports: List<'a, Port>,
@@ -150,6 +197,17 @@ pub struct Container<'a> {
     /// `lifecycle.preStop` (spec 69).
     #[serde(borrow)]
     pub pre_stop: Option<Hook<'a>>,
+}
+
+/// A variable of a container's environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvVar<'a> {
+    /// Its name.
+    pub key: &'a str,
+    /// Its value.
+    pub value: &'a str,
+    /// It came from a Secret, in whole or in part: redacted wherever it is shown.
+    pub secret: bool,
 }
 
 /// The part of a container in the life of its pod (spec 36).
@@ -214,6 +272,17 @@ pub struct Security {
 }
 
 impl Security {
+    /// The names of the capabilities, as Kubernetes writes them; the index is the bit.
+    #[rustfmt::skip]
+    pub const CAPABILITIES: [&'static str; 41] = [
+        "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
+        "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
+        "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
+        "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
+        "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
+        "CHECKPOINT_RESTORE",
+    ];
+
     /// Docker's default set: CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT MKNOD AUDIT_WRITE SETFCAP.
     pub const DEFAULT_CAPABILITIES: u64 =
         1 | 1 << 1 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 13 | 1 << 18 | 1 << 27 | 1 << 29 | 1 << 31;

@@ -47,7 +47,8 @@ pub enum Life {
         started: Option<Instant>,
         /// When it ended.
         finished: Instant,
-        /// How; without knowledge of the memory controller.
+        /// How; without knowledge of the memory controller. Where it never started: code 128 if its program could not be
+        /// executed, which counts as an end, else [`Exit::UNKNOWN`], which is tried again.
         exit: Exit,
     },
 }
@@ -64,6 +65,8 @@ pub struct PodRecord {
 pub struct Ending {
     /// The grace period in milliseconds.
     pub grace_ms: u64,
+    /// Deleted by force: it no longer shows, and its name is free (spec 80).
+    pub force: bool,
     /// Start a replacement with a new UID once it is gone.
     pub replace: bool,
 }

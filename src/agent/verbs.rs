@@ -1,0 +1,190 @@
+//! What people may ask of the agent; each verb of the console that needs it is one method here.
+
+use super::drive::{Agent, Entry, Shutdown};
+use super::{adopt, effect, logs, start};
+use crate::machine::effect::Event;
+use crate::machine::pod::Container;
+use crate::manifest::status::{ContainerState, Exit, Message, Uid, message};
+use crate::manifest::time::Duration;
+use crate::pod::wire::Order;
+pub use crate::sys::cgroup::Usage;
+use std::cell::Ref;
+use std::fmt;
+use std::format;
+use std::os::fd::OwnedFd;
+use std::prelude::v1::*;
+
+/// Why a verb was not carried out, in kubectl's words.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refusal {
+    /// No such pod.
+    NoSuchPod,
+    /// No such container in it.
+    NoSuchContainer(String),
+    /// The container is not running.
+    NotRunning(String),
+    /// The pod is being ended already, so it cannot be restarted.
+    Terminating,
+    /// The container has no such instance.
+    NoPrevious(String),
+    /// This agent must not switch its node off.
+    NoPower,
+    /// The kernel would not.
+    Failed(Message),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::NoSuchPod => f.write_str("pod not found"),
+            Refusal::NoSuchContainer(name) => {
+                write!(f, "container {name} is not valid for this pod")
+            }
+            Refusal::NotRunning(name) => write!(f, "container {name} is not running"),
+            Refusal::Terminating => f.write_str("the pod is being terminated"),
+            Refusal::NoPrevious(name) => {
+                write!(f, "previous terminated container {name} not found")
+            }
+            Refusal::NoPower => f.write_str("this agent may not reboot or switch off its node"),
+            Refusal::Failed(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// A program started by [`Agent::exec`]. Dropping it before its end kills the program.
+pub struct Exec {
+    agent: Agent,
+    uid: Uid,
+    id: u32,
+    told: Option<effect::Ended>,
+}
+
+impl Exec {
+    /// Waits for its end. `Err` says why it could not be started.
+    pub async fn ended(mut self) -> Result<Exit, Message> {
+        let Some(told) = &self.told else { return Ok(Exit::UNKNOWN) };
+        let end = told.recv().await;
+        self.told = None;
+        match end {
+            Ok(Ok(exit)) => Ok(exit),
+            Ok(Err(failure)) => Err(message(&format!("{failure}"))),
+            // The sandbox is gone, and the program with it.
+            Err(_) => Ok(Exit::UNKNOWN),
+        }
+    }
+}
+
+impl Drop for Exec {
+    fn drop(&mut self) {
+        if self.told.is_none() {
+            return;
+        }
+        let sandbox = self.agent.pods().iter().find(|entry| entry.uid() == self.uid).and_then(|entry| entry.sandbox.clone());
+        if let Some(sandbox) = sandbox {
+            let _ = self.agent.order(&sandbox, &Order::ExecKill { id: self.id }, Vec::new());
+        }
+    }
+}
+
+impl Agent {
+    /// The pod of that name that is not hidden.
+    pub fn find(&self, namespace: &str, name: &str) -> Option<Ref<'_, Entry>> {
+        let wanted = |entry: &Entry| {
+            entry.manifest().namespace == namespace && entry.manifest().name == name && !entry.machine().is_hidden()
+        };
+        Ref::filter_map(self.pods(), |entries| entries.iter().find(|entry| wanted(entry))).ok()
+    }
+
+    /// Ends a pod; it stays away until the next boot or manifest (spec 66–82). Gives the UID to wait for: it is gone when no
+    /// entry has it any more, and the wait goes by [`Agent::changed`].
+    pub fn delete(&self, namespace: &str, name: &str, grace: Option<Duration>, force: bool) -> Result<Uid, Refusal> {
+        let uid = self.find(namespace, name).ok_or(Refusal::NoSuchPod)?.uid();
+        // First on record, so that an agent that dies here does not bring the pod back.
+        adopt::mark_deleted(self, namespace, name).map_err(|e| Refusal::Failed(message(&e)))?;
+        self.step(uid, Event::Delete { grace, force, replace: false });
+        self.look();
+        Ok(uid)
+    }
+
+    /// Restarts one container, or ends the whole pod and starts a replacement.
+    pub fn restart(&self, namespace: &str, name: &str, container: Option<&str>) -> Result<(), Refusal> {
+        let (uid, event) = {
+            let entry = self.find(namespace, name).ok_or(Refusal::NoSuchPod)?;
+            if entry.machine().is_terminating() {
+                return Err(Refusal::Terminating);
+            }
+            let event = match container {
+                None => Event::Delete { grace: None, force: false, replace: true },
+                Some(container) => Event::Restart { container: index(&entry, container)? },
+            };
+            (entry.uid(), event)
+        };
+        self.step(uid, event);
+        self.look();
+        Ok(())
+    }
+
+    /// The output of a container: of its newest instance, or of the one before.
+    pub fn logs(&self, namespace: &str, name: &str, container: &str, previous: bool) -> Result<logs::Reader, Refusal> {
+        let entry = self.find(namespace, name).ok_or(Refusal::NoSuchPod)?;
+        let newest = instance(&entry, index(&entry, container)?);
+        let wanted = if previous { newest.saturating_sub(1) } else { newest };
+        match wanted {
+            0 if previous => Err(Refusal::NoPrevious(container.into())),
+            0 => Err(Refusal::NotRunning(container.into())),
+            wanted => {
+                logs::open(self.paths(), entry.uid(), container, wanted).map_err(|e| Refusal::Failed(message(&format!("{e}"))))
+            }
+        }
+    }
+
+    /// Runs a program in a running container, with these descriptors as its standard input, output and error.
+    pub fn exec(&self, namespace: &str, name: &str, container: &str, argv: &[&str], stdio: [OwnedFd; 3]) -> Result<Exec, Refusal> {
+        let entry = self.find(namespace, name).ok_or(Refusal::NoSuchPod)?;
+        let index = index(&entry, container)?;
+        let runs = |it: &Container| matches!(it.state(), ContainerState::Running(_));
+        if !entry.machine().containers().get(usize::from(index)).is_some_and(runs) {
+            return Err(Refusal::NotRunning(container.into()));
+        }
+        let words: start::Bytes = argv.iter().collect();
+        let (id, told) = effect::exec(self, &entry, index, words.list(), stdio).map_err(Refusal::Failed)?;
+        Ok(Exec { agent: self.clone(), uid: entry.uid(), id, told: Some(told) })
+    }
+
+    /// What a container uses.
+    pub fn usage(&self, entry: &Entry, container: usize) -> Usage {
+        let name = entry.manifest().containers.get(container).map(|container| container.name);
+        let instance = entry.machine().containers().get(container).map_or(0, Container::instance);
+        match name {
+            Some(name) if instance > 0 => {
+                self.cgroups().group(&effect::instance_group(entry.uid(), name, instance)).usage()
+            }
+            _ => Usage::default(),
+        }
+    }
+
+    /// What a whole pod uses.
+    pub fn pod_usage(&self, entry: &Entry) -> Usage {
+        self.cgroups().group(&format!("{}", entry.uid())).usage()
+    }
+
+    /// Ends all pods in two waves, then the agent; the one above it then restarts the node or switches it off.
+    pub fn shutdown(&self, how: Shutdown) -> Result<(), Refusal> {
+        if how != Shutdown::Exit && !self.config().power {
+            return Err(Refusal::NoPower);
+        }
+        self.end(how);
+        Ok(())
+    }
+}
+
+fn index(entry: &Entry, container: &str) -> Result<u8, Refusal> {
+    let found = entry.manifest().containers.iter().position(|it| it.name == container);
+    found.map(|at| at as u8).ok_or_else(|| Refusal::NoSuchContainer(container.into()))
+}
+
+fn instance(entry: &Entry, container: u8) -> u32 {
+    entry.machine().containers().get(usize::from(container)).map_or(0, Container::instance)
+}

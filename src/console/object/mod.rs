@@ -1,0 +1,368 @@
+//! A checked pod as the Kubernetes object it came from, with its status where it has one: `get -o yaml` and `podling inspect`.
+//!
+//! What the compiler inlined is taken apart again: the files of configMap and secret volumes become documents of their own
+//! beside the pod, so that what is printed can be compiled once more. Secrets are redacted unless asked for.
+
+mod container;
+mod files;
+mod status;
+
+pub use super::emit::Format;
+pub use super::view::StatusView;
+
+use super::emit::{Emit, Json, Kind, Yaml};
+use crate::manifest::List;
+use crate::manifest::limits;
+use crate::manifest::pod::{ContainerKind, HostPathKind, Pair, Pod, Resources, RestartPolicy, Source, Volume};
+use alloc::boxed::Box;
+use core::fmt::{self, Display, Write};
+
+/// What stands where a secret would.
+pub const REDACTED: &str = "<redacted>";
+
+/// What to show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Show secrets as they are.
+    pub secrets: bool,
+    /// Show the files of configMap and secret volumes, as documents of their own.
+    pub files: bool,
+}
+
+/// One pod: in YAML its documents after each other, in JSON one object (a `List` where there are several).
+pub fn pod(pod: &Pod<'_>, status: Option<&StatusView<'_>>, format: Format, options: Options, out: &mut dyn Write) -> fmt::Result {
+    let has_files = |volume: Volume<'_>| matches!(volume.source, Source::Files { .. });
+    let several = options.files && pod.volumes.iter().any(has_files);
+    match format {
+        Format::Yaml => documents(pod, status, options, out),
+        Format::Json if several => list([(*pod, status)], format, options, out),
+        Format::Json => object(&mut Json::new(out), pod, status, options),
+    }
+}
+
+/// Several pods in one object of kind `List`.
+pub fn list<'a, 's>(
+    pods: impl IntoIterator<Item = (Pod<'a>, Option<&'s StatusView<'s>>)>,
+    format: Format,
+    options: Options,
+    out: &mut dyn Write,
+) -> fmt::Result {
+    let mut listing = Listing::new(format, options, out);
+    listing.begin()?;
+    pods.into_iter().try_for_each(|(pod, status)| listing.pod(&pod, status))?;
+    listing.finish()
+}
+
+/// An object of kind `List` under way.
+pub struct Listing<'w> {
+    emit: Box<dyn Emit + 'w>,
+    options: Options,
+}
+
+impl<'w> Listing<'w> {
+    /// A list onto `out`.
+    pub fn new(format: Format, options: Options, out: &'w mut dyn Write) -> Listing<'w> {
+        let emit: Box<dyn Emit + 'w> = match format {
+            Format::Yaml => Box::new(Yaml::new(out)),
+            Format::Json => Box::new(Json::new(out)),
+        };
+        Listing { emit, options }
+    }
+
+    /// Before the first pod.
+    pub fn begin(&mut self) -> fmt::Result {
+        self.emit.open(Kind::Map)?;
+        self.emit.pair("apiVersion", "v1")?;
+        self.emit.begin("items", Kind::List)
+    }
+
+    /// A pod, and its files where they are to be shown.
+    pub fn pod(&mut self, pod: &Pod<'_>, status: Option<&StatusView<'_>>) -> fmt::Result {
+        let (emit, options) = (&mut *self.emit, self.options);
+        object(emit, pod, status, options)?;
+        for volume in pod.volumes.iter().filter(|_| options.files) {
+            if let Source::Files { secret, files } = volume.source {
+                files::document(emit, pod, volume.name, secret, files, options)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// After the last one.
+    pub fn finish(&mut self) -> fmt::Result {
+        self.emit.close()?;
+        self.emit.pair("kind", "List")?;
+        self.emit.close()
+    }
+}
+
+fn documents(pod: &Pod<'_>, status: Option<&StatusView<'_>>, options: Options, out: &mut dyn Write) -> fmt::Result {
+    object(&mut Yaml::new(out), pod, status, options)?;
+    if options.files {
+        for volume in pod.volumes {
+            if let Source::Files { secret, files } = volume.source {
+                out.write_str("---\n")?;
+                files::document(&mut Yaml::new(out), pod, volume.name, secret, files, options)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The pod itself. Keys are in alphabetical order, as kubectl prints them.
+fn object(emit: &mut dyn Emit, pod: &Pod<'_>, status: Option<&StatusView<'_>>, options: Options) -> fmt::Result {
+    emit.open(Kind::Map)?;
+    emit.pair("apiVersion", "v1")?;
+    emit.pair("kind", "Pod")?;
+    metadata(emit, pod, status)?;
+    spec(emit, pod, status, options)?;
+    if let Some(status) = status {
+        status::status(emit, pod, status)?;
+    }
+    emit.close()
+}
+
+fn metadata(emit: &mut dyn Emit, pod: &Pod<'_>, status: Option<&StatusView<'_>>) -> fmt::Result {
+    emit.begin("metadata", Kind::Map)?;
+    pairs(emit, "annotations", pod.annotations)?;
+    if let Some(status) = status {
+        status::date(emit, "creationTimestamp", status, Some(status.created))?;
+        if status.terminating {
+            status::date(emit, "deletionTimestamp", status, status.dead_after)?;
+        }
+    }
+    pairs(emit, "labels", pod.labels)?;
+    emit.pair("name", pod.name)?;
+    emit.pair("namespace", pod.namespace)?;
+    if let Some(status) = status {
+        text(emit, "uid", status.uid)?;
+    }
+    emit.close()
+}
+
+fn spec(emit: &mut dyn Emit, pod: &Pod<'_>, status: Option<&StatusView<'_>>, options: Options) -> fmt::Result {
+    emit.begin("spec", Kind::Map)?;
+    containers(emit, "containers", pod, false, options)?;
+    if !pod.host_aliases.is_empty() {
+        emit.begin("hostAliases", Kind::List)?;
+        for alias in pod.host_aliases {
+            emit.open(Kind::Map)?;
+            words(emit, "hostnames", alias.value.split_ascii_whitespace())?;
+            emit.pair("ip", alias.key)?;
+            emit.close()?;
+        }
+        emit.close()?;
+    }
+    flag(emit, "hostIPC", pod.sharing.host_ipc)?;
+    flag(emit, "hostNetwork", pod.sharing.host_network)?;
+    flag(emit, "hostPID", pod.sharing.host_pid)?;
+    let name = Names::of(pod);
+    if name.host != default_hostname(pod.name) {
+        emit.pair("hostname", name.host)?;
+    }
+    containers(emit, "initContainers", pod, true, options)?;
+    if let Some(status) = status {
+        emit.pair("nodeName", status.scene.node)?;
+    }
+    if pod.critical {
+        emit.pair("priorityClassName", "system-node-critical")?;
+    }
+    resources(emit, &pod.resources)?;
+    emit.pair("restartPolicy", restart_policy(pod.restart_policy))?;
+    if !pod.supplemental_groups.is_empty() {
+        emit.begin("securityContext", Kind::Map)?;
+        emit.begin("supplementalGroups", Kind::List)?;
+        pod.supplemental_groups.iter().try_for_each(|group| emit.raw(&group))?;
+        emit.close()?;
+        emit.close()?;
+    }
+    flag(emit, "setHostnameAsFQDN", name.subdomain.is_some())?;
+    flag(emit, "shareProcessNamespace", pod.sharing.process_namespace)?;
+    if let Some(subdomain) = name.subdomain {
+        emit.pair("subdomain", subdomain)?;
+    }
+    emit.number("terminationGracePeriodSeconds", &pod.grace_seconds)?;
+    if !pod.volumes.is_empty() {
+        emit.begin("volumes", Kind::List)?;
+        pod.volumes.iter().try_for_each(|v| volume(emit, pod, &v))?;
+        emit.close()?;
+    }
+    emit.close()
+}
+
+fn containers(emit: &mut dyn Emit, key: &str, pod: &Pod<'_>, init: bool, options: Options) -> fmt::Result {
+    let mut chosen = pod.containers.iter().filter(|c| init != (c.kind == ContainerKind::App)).peekable();
+    if chosen.peek().is_none() {
+        return Ok(());
+    }
+    emit.begin(key, Kind::List)?;
+    for c in chosen {
+        container::container(emit, pod, &c, options)?;
+    }
+    emit.close()
+}
+
+/// A host name taken apart again into what a manifest says.
+struct Names<'a> {
+    host: &'a str,
+    /// Where `setHostnameAsFQDN` has made it `HOST.SUBDOMAIN.NAMESPACE.svc.DOMAIN`.
+    subdomain: Option<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    fn of(pod: &Pod<'a>) -> Names<'a> {
+        let plain = Names { host: pod.hostname, subdomain: None };
+        if pod.hostname == default_hostname(pod.name) {
+            return plain;
+        }
+        let Some((own, _)) = pod.hostname.split_once(".svc.") else {
+            return plain;
+        };
+        let Some(own) = own.strip_suffix(pod.namespace).and_then(|own| own.strip_suffix('.')) else {
+            return plain;
+        };
+        match own.rsplit_once('.') {
+            Some((host, subdomain)) => Names { host, subdomain: Some(subdomain) },
+            None => plain,
+        }
+    }
+}
+
+/// The host name of a pod that names none (spec 26).
+fn default_hostname(name: &str) -> &str {
+    name.get(..limits::LABEL).unwrap_or(name).trim_end_matches(['-', '.'])
+}
+
+/// The word of a restart policy.
+pub const fn restart_policy(policy: RestartPolicy) -> &'static str {
+    match policy {
+        RestartPolicy::Always => "Always",
+        RestartPolicy::OnFailure => "OnFailure",
+        RestartPolicy::Never => "Never",
+    }
+}
+
+fn volume(emit: &mut dyn Emit, pod: &Pod<'_>, volume: &Volume<'_>) -> fmt::Result {
+    emit.open(Kind::Map)?;
+    match volume.source {
+        Source::EmptyDir { memory, size_limit } => {
+            emit.begin("emptyDir", Kind::Map)?;
+            if memory {
+                emit.pair("medium", "Memory")?;
+            }
+            if let Some(bytes) = size_limit {
+                text(emit, "sizeLimit", Bytes(bytes))?;
+            }
+            emit.close()?;
+            emit.pair("name", volume.name)?;
+        }
+        Source::HostPath { path, kind } => {
+            emit.begin("hostPath", Kind::Map)?;
+            emit.pair("path", path)?;
+            emit.pair("type", host_path_kind(kind))?;
+            emit.close()?;
+            emit.pair("name", volume.name)?;
+        }
+        Source::Claim { name, read_only } => {
+            emit.pair("name", volume.name)?;
+            emit.begin("persistentVolumeClaim", Kind::Map)?;
+            emit.pair("claimName", name)?;
+            flag(emit, "readOnly", read_only)?;
+            emit.close()?;
+        }
+        Source::Files { secret, files } => files::source(emit, pod, volume.name, secret, files)?,
+    }
+    emit.close()
+}
+
+/// The word of a hostPath's type.
+pub const fn host_path_kind(kind: HostPathKind) -> &'static str {
+    match kind {
+        HostPathKind::Any => "",
+        HostPathKind::DirectoryOrCreate => "DirectoryOrCreate",
+        HostPathKind::Directory => "Directory",
+        HostPathKind::FileOrCreate => "FileOrCreate",
+        HostPathKind::File => "File",
+        HostPathKind::Socket => "Socket",
+        HostPathKind::CharDevice => "CharDevice",
+        HostPathKind::BlockDevice => "BlockDevice",
+    }
+}
+
+fn resources(emit: &mut dyn Emit, resources: &Resources) -> fmt::Result {
+    if *resources == Resources::default() {
+        return Ok(());
+    }
+    emit.begin("resources", Kind::Map)?;
+    if resources.cpu_limit_milli.is_some() || resources.memory_limit.is_some() {
+        emit.begin("limits", Kind::Map)?;
+        if let Some(milli) = resources.cpu_limit_milli {
+            text(emit, "cpu", Cpu(milli))?;
+        }
+        if let Some(bytes) = resources.memory_limit {
+            text(emit, "memory", Bytes(bytes))?;
+        }
+        emit.close()?;
+    }
+    if resources.cpu_request_milli != 0 || resources.memory_request != 0 {
+        emit.begin("requests", Kind::Map)?;
+        if resources.cpu_request_milli != 0 {
+            text(emit, "cpu", Cpu(resources.cpu_request_milli))?;
+        }
+        if resources.memory_request != 0 {
+            text(emit, "memory", Bytes(resources.memory_request))?;
+        }
+        emit.close()?;
+    }
+    emit.close()
+}
+
+/// A quantity of processors: `2`, `500m`.
+pub struct Cpu(pub u32);
+
+impl Display for Cpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_multiple_of(1000) { write!(f, "{}", self.0 / 1000) } else { write!(f, "{}m", self.0) }
+    }
+}
+
+/// A quantity of bytes, in the largest unit that holds it exactly: `64Mi`.
+pub struct Bytes(pub u64);
+
+impl Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+        let unit = if self.0 == 0 { 0 } else { self.0.trailing_zeros() / 10 };
+        write!(f, "{}{}", self.0 >> (10 * unit), UNITS[unit as usize])
+    }
+}
+
+/// A string that is made on the way; bounded, since all of them are short.
+fn text(emit: &mut dyn Emit, key: &str, value: impl Display) -> fmt::Result {
+    let mut made = heapless::String::<{ limits::SUBDOMAIN }>::new();
+    write!(made, "{value}")?;
+    emit.pair(key, &made)
+}
+
+/// A boolean that is only shown where it is true.
+fn flag(emit: &mut dyn Emit, key: &str, value: bool) -> fmt::Result {
+    if value { emit.number(key, &true) } else { Ok(()) }
+}
+
+fn pairs(emit: &mut dyn Emit, key: &str, pairs: List<'_, Pair<'_>>) -> fmt::Result {
+    if pairs.is_empty() {
+        return Ok(());
+    }
+    emit.begin(key, Kind::Map)?;
+    pairs.iter().try_for_each(|pair| emit.pair(pair.key, pair.value))?;
+    emit.close()
+}
+
+fn words<'a>(emit: &mut dyn Emit, key: &str, words: impl IntoIterator<Item = &'a str>) -> fmt::Result {
+    emit.begin(key, Kind::List)?;
+    words.into_iter().try_for_each(|word| emit.text(word))?;
+    emit.close()
+}
+
+#[cfg(all(test, feature = "host"))]
+mod tests;

@@ -1,0 +1,114 @@
+//! `status`. Dates are left out as long as the board's clock is not set.
+
+use super::{StatusView, text};
+use crate::console::emit::{Emit, Kind};
+use crate::console::view::ContainerView;
+use crate::manifest::pod::{Container, ContainerKind, Pod};
+use crate::manifest::status::{ContainerState, Reason, Terminated};
+use crate::manifest::time::Instant;
+use core::fmt;
+
+/// A key and its date, where there is one.
+pub(super) fn date(emit: &mut dyn Emit, key: &str, status: &StatusView<'_>, moment: Option<Instant>) -> fmt::Result {
+    match moment.and_then(|moment| status.scene.clock.date(moment)) {
+        Some(date) => text(emit, key, format_args!("{date}")),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn status(emit: &mut dyn Emit, pod: &Pod<'_>, status: &StatusView<'_>) -> fmt::Result {
+    emit.begin("status", Kind::Map)?;
+    emit.begin("conditions", Kind::List)?;
+    for condition in &status.conditions {
+        emit.open(Kind::Map)?;
+        date(emit, "lastTransitionTime", status, Some(condition.since))?;
+        if !condition.reason.is_empty() {
+            emit.pair("reason", condition.reason)?;
+        }
+        emit.pair("status", if condition.status { "True" } else { "False" })?;
+        emit.pair("type", condition.kind.as_str())?;
+        emit.close()?;
+    }
+    emit.close()?;
+    containers(emit, "containerStatuses", pod, status, false)?;
+    if let Some(ip) = status.scene.node_ip {
+        address(emit, "hostIP", ip)?;
+    }
+    containers(emit, "initContainerStatuses", pod, status, true)?;
+    emit.pair("phase", status.phase.as_str())?;
+    if let Some(ip) = status.ip {
+        address(emit, "podIP", ip)?;
+        emit.begin("podIPs", Kind::List)?;
+        emit.open(Kind::Map)?;
+        address(emit, "ip", ip)?;
+        emit.close()?;
+        emit.close()?;
+    }
+    emit.pair("qosClass", pod.qos().as_str())?;
+    date(emit, "startTime", status, Some(status.created))?;
+    emit.close()
+}
+
+fn address(emit: &mut dyn Emit, key: &str, ip: [u8; 4]) -> fmt::Result {
+    text(emit, key, core::net::Ipv4Addr::from(ip))
+}
+
+fn containers(emit: &mut dyn Emit, key: &str, pod: &Pod<'_>, status: &StatusView<'_>, init: bool) -> fmt::Result {
+    let both = pod.containers.iter().zip(&status.containers);
+    let mut chosen = both.filter(|(c, _)| init != (c.kind == ContainerKind::App)).peekable();
+    if chosen.peek().is_none() {
+        return Ok(());
+    }
+    emit.begin(key, Kind::List)?;
+    for (container, view) in chosen {
+        one(emit, &container, view, status)?;
+    }
+    emit.close()
+}
+
+fn one(emit: &mut dyn Emit, container: &Container<'_>, view: &ContainerView<'_>, status: &StatusView<'_>) -> fmt::Result {
+    emit.open(Kind::Map)?;
+    emit.pair("image", container.image)?;
+    emit.begin("lastState", Kind::Map)?;
+    if let Some(end) = &view.last {
+        terminated(emit, end, status)?;
+    }
+    emit.close()?;
+    emit.pair("name", container.name)?;
+    emit.number("ready", &view.ready)?;
+    emit.number("restartCount", &view.restarts)?;
+    emit.number("started", &matches!(view.state, ContainerState::Running(_)))?;
+    emit.begin("state", Kind::Map)?;
+    match &view.state {
+        ContainerState::Waiting(reason) => waiting(emit, *reason, view.message)?,
+        ContainerState::Running(since) => {
+            emit.begin("running", Kind::Map)?;
+            date(emit, "startedAt", status, Some(*since))?;
+            emit.close()?;
+        }
+        ContainerState::Terminated(end) => terminated(emit, end, status)?,
+    }
+    emit.close()?;
+    emit.close()
+}
+
+fn waiting(emit: &mut dyn Emit, reason: Reason, message: &str) -> fmt::Result {
+    emit.begin("waiting", Kind::Map)?;
+    if !message.is_empty() {
+        emit.pair("message", message)?;
+    }
+    emit.pair("reason", reason.as_str())?;
+    emit.close()
+}
+
+fn terminated(emit: &mut dyn Emit, end: &Terminated, status: &StatusView<'_>) -> fmt::Result {
+    emit.begin("terminated", Kind::Map)?;
+    emit.number("exitCode", &end.exit.code)?;
+    date(emit, "finishedAt", status, Some(end.finished))?;
+    emit.pair("reason", end.reason.as_str())?;
+    if end.exit.signal != 0 {
+        emit.number("signal", &end.exit.signal)?;
+    }
+    date(emit, "startedAt", status, end.started)?;
+    emit.close()
+}

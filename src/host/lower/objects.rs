@@ -1,0 +1,351 @@
+//! The documents by kind: pods to lower, and the ConfigMaps, Secrets and claims that they may name.
+
+use super::names;
+use crate::host::diagnostic::{Sources, Span, alternatives, quote};
+use crate::host::read::{Object, Place, did_you_mean};
+use crate::host::schema;
+use crate::host::suggest::nearest;
+use crate::manifest::limits;
+use crate::manifest::pod::Pair;
+use base64::Engine;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::prelude::v1::*;
+use std::{format, vec};
+
+/// Entries that a ConfigMap or Secret may have.
+const KEYS: usize = 1024;
+/// Items of a List.
+const ITEMS: usize = 1024;
+
+/// A namespace and a name.
+pub(super) type Key<'a> = (&'a str, &'a str);
+
+/// Everything that the sources declare.
+#[derive(Default)]
+pub(super) struct Objects<'a> {
+    pub(super) pods: Vec<PodObject<'a>>,
+    pub(super) configs: BTreeMap<Key<'a>, Data<'a>>,
+    pub(super) secrets: BTreeMap<Key<'a>, Data<'a>>,
+    pub(super) claims: BTreeMap<Key<'a>, Span>,
+}
+
+/// A pod's document, its metadata read.
+pub(super) struct PodObject<'a> {
+    pub(super) place: Place<'a>,
+    pub(super) meta: Metadata<'a>,
+    pub(super) spec: Option<Object<'a>>,
+}
+
+/// The parts of `metadata` that mean something on a board.
+#[derive(Clone, Default)]
+pub(super) struct Metadata<'a> {
+    pub(super) name: &'a str,
+    pub(super) namespace: &'a str,
+    pub(super) labels: Vec<Pair<'a>>,
+    pub(super) annotations: Vec<Pair<'a>>,
+    /// `metadata.annotations`, for messages.
+    pub(super) annotation_places: Vec<(&'a str, Place<'a>)>,
+    at: Span,
+}
+
+/// What is in a ConfigMap or Secret.
+pub(super) struct Data<'a> {
+    /// `data` and `stringData`, decoded.
+    pub(super) entries: BTreeMap<&'a str, Vec<u8>>,
+    /// The keys that came from `binaryData`: files, but no variables.
+    pub(super) binary: Vec<&'a str>,
+    at: Span,
+}
+
+impl<'a> Objects<'a> {
+    /// Takes one document.
+    pub(super) fn take(&mut self, root: &Place<'a>, sources: &Sources) {
+        let Some(kind) = kind(root) else { return };
+        let root = if kind == "Secret" {
+            root.clone().hidden()
+        } else {
+            root.clone()
+        };
+        match kind {
+            "Pod" => self.pod(&root, sources),
+            "ConfigMap" => self.data(&root, &schema::CONFIG_MAP, sources),
+            "Secret" => self.data(&root, &schema::SECRET, sources),
+            "PersistentVolumeClaim" => self.claim(&root, sources),
+            _ => {
+                let Some(list) = root.object(&schema::LIST) else {
+                    return;
+                };
+                for item in list
+                    .require("items")
+                    .iter()
+                    .flat_map(|items| items.list(ITEMS))
+                {
+                    // A path in an item begins at the item, as it would in a document of its own.
+                    self.take(&item.renamed(""), sources);
+                }
+            }
+        }
+    }
+
+    fn pod(&mut self, root: &Place<'a>, sources: &Sources) {
+        let Some(object) = root.object(&schema::POD) else {
+            return;
+        };
+        let meta = metadata(&object);
+        let spec = object
+            .require("spec")
+            .and_then(|spec| spec.object(&schema::POD_SPEC));
+        let same = |p: &&PodObject<'_>| {
+            (p.meta.namespace, p.meta.name) == (meta.namespace, meta.name) && !meta.name.is_empty()
+        };
+        if let Some(first) = self.pods.iter().find(same) {
+            let place = sources.place(first.meta.at);
+            root.error(format!(
+                "the pod {}/{} is declared at {place} already",
+                meta.namespace, meta.name
+            ));
+        }
+        self.pods.push(PodObject {
+            place: root.clone(),
+            meta,
+            spec,
+        });
+    }
+
+    fn data(&mut self, root: &Place<'a>, table: &'static schema::Table, sources: &Sources) {
+        let Some(object) = root.object(table) else {
+            return;
+        };
+        let meta = metadata(&object);
+        let mut data = Data {
+            entries: BTreeMap::new(),
+            binary: vec![],
+            at: meta.at,
+        };
+        let secret = core::ptr::eq(table, &schema::SECRET);
+        for (key, value) in keys(object.get("data")) {
+            if let Some(bytes) = if secret {
+                base64(&value)
+            } else {
+                value.text().map(|t| t.as_bytes().to_vec())
+            } {
+                data.entries.insert(key, bytes);
+            }
+        }
+        if secret {
+            // What it says of a Secret's keys is for those who read Secrets through an API server.
+            let _ = object.get("type").and_then(|t| t.text());
+            for (key, value) in keys(object.get("stringData")) {
+                if let Some(text) = value.text() {
+                    data.entries.insert(key, text.as_bytes().to_vec());
+                }
+            }
+        } else {
+            for (key, value) in keys(object.get("binaryData")) {
+                if data.entries.contains_key(key) {
+                    value.error("this key is in data as well");
+                } else if let Some(bytes) = base64(&value) {
+                    data.entries.insert(key, bytes);
+                    data.binary.push(key);
+                }
+            }
+        }
+        let known = if secret {
+            &mut self.secrets
+        } else {
+            &mut self.configs
+        };
+        match known.entry((meta.namespace, meta.name)) {
+            Entry::Occupied(first) => {
+                let place = sources.place(first.get().at);
+                root.error(format!(
+                    "the {} {}/{} is declared at {place} already",
+                    table.name, meta.namespace, meta.name
+                ));
+            }
+            Entry::Vacant(slot) => drop(slot.insert(data)),
+        }
+    }
+
+    fn claim(&mut self, root: &Place<'a>, sources: &Sources) {
+        let Some(object) = root.object(&schema::CLAIM) else {
+            return;
+        };
+        let meta = metadata(&object);
+        let _ = object
+            .require("spec")
+            .and_then(|spec| spec.object(&schema::CLAIM_SPEC));
+        if let Some(first) = self.claims.insert((meta.namespace, meta.name), meta.at) {
+            let place = sources.place(first);
+            root.error(format!(
+                "the PersistentVolumeClaim {}/{} is declared at {place} already",
+                meta.namespace, meta.name
+            ));
+        }
+    }
+}
+
+/// The kind of a document, if a board takes it.
+fn kind(root: &Place<'_>) -> Option<&'static str> {
+    let fields = root.map(usize::MAX);
+    let field = |name| {
+        fields
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, place)| place.clone().hidden())
+    };
+    let Some(place) = field("kind") else {
+        root.clone()
+            .hidden()
+            .error("this document has no kind: a pod begins with `apiVersion: v1` and `kind: Pod`");
+        return None;
+    };
+    let kind = place.text()?;
+    if let Some((_, instead)) = schema::OTHER_KINDS.iter().find(|(name, _)| *name == kind) {
+        place.error(format!(
+            "{kind} is not supported on the board yet: {instead}"
+        ));
+        return None;
+    }
+    let Some(known) = schema::KINDS.iter().find(|name| **name == kind) else {
+        let all = schema::KINDS
+            .iter()
+            .chain(schema::OTHER_KINDS.iter().map(|(name, _)| name));
+        let hint = did_you_mean(nearest(kind, all.copied()));
+        place.error(format!(
+            "unknown kind {}{hint} (a board takes {})",
+            quote(kind),
+            alternatives(schema::KINDS)
+        ));
+        return None;
+    };
+    let Some(version) = field("apiVersion") else {
+        root.clone().hidden().error(format!(
+            "apiVersion: is required: write `apiVersion: v1` above `kind: {known}`"
+        ));
+        return None;
+    };
+    let text = version.text()?;
+    if text != "v1" {
+        version.error(format!(
+            "{} is not a version of {known} that a board knows: write v1",
+            quote(text)
+        ));
+        return None;
+    }
+    Some(known)
+}
+
+/// `metadata`, with the name required.
+fn metadata<'a>(object: &Object<'a>) -> Metadata<'a> {
+    let mut found = Metadata {
+        namespace: "default",
+        at: object.place.at(),
+        ..Metadata::default()
+    };
+    let Some(meta) = object
+        .require("metadata")
+        .and_then(|m| m.object(&schema::METADATA))
+    else {
+        return found;
+    };
+    if let Some(name) = meta.require("name") {
+        found.at = name.at();
+        found.name = names::subdomain(&name).unwrap_or_default();
+    }
+    if let Some(namespace) = meta.get("namespace").and_then(|n| names::label(&n)) {
+        found.namespace = namespace;
+    }
+    for (key, value) in meta.get("labels").iter().flat_map(|l| l.map(limits::PAIRS)) {
+        let text = value.text().unwrap_or_default();
+        check_key(key, &value);
+        if !names::is_label_value(text) {
+            value.error(format!(
+                "{} is not the value of a label: letters, digits, -, _ and ., at most {} bytes",
+                quote(text),
+                limits::LABEL
+            ));
+        }
+        found.labels.push(Pair { key, value: text });
+    }
+    found.annotation_places = meta
+        .get("annotations")
+        .iter()
+        .flat_map(|l| l.map(limits::PAIRS))
+        .collect();
+    for (key, value) in &found.annotation_places {
+        check_key(key, value);
+        found.annotations.push(Pair {
+            key,
+            value: value.text().unwrap_or_default(),
+        });
+    }
+    found
+}
+
+fn check_key(key: &str, value: &Place<'_>) {
+    if !names::is_qualified(key) {
+        value.error(format!(
+            "{} is not a key: letters, digits, -, _ and ., perhaps after a domain and /",
+            quote(key)
+        ));
+    }
+}
+
+/// The entries of `data` and its like.
+fn keys<'a>(map: Option<Place<'a>>) -> Vec<(&'a str, Place<'a>)> {
+    let entries: Vec<_> = map.iter().flat_map(|m| m.map(KEYS)).collect();
+    for (key, value) in &entries {
+        if !names::is_key(key) {
+            value.error(format!(
+                "{} is not a key: letters, digits, -, _ and . only",
+                quote(key)
+            ));
+        }
+    }
+    entries
+}
+
+/// The bytes that a value stands for in base64, line breaks allowed.
+fn base64(value: &Place<'_>) -> Option<Vec<u8>> {
+    let text: String = value
+        .text()?
+        .chars()
+        .filter(|c| !c.is_ascii_whitespace())
+        .collect();
+    let bytes = base64::engine::general_purpose::STANDARD.decode(text);
+    if bytes.is_err() {
+        value.error("this is not base64: encode it (`base64 -w0`), or write plain text under stringData or data");
+    }
+    bytes.ok()
+}
+
+/// The object of that namespace and name.
+pub(super) fn lookup<'c, T>(
+    known: &'c BTreeMap<Key<'_>, T>,
+    namespace: &str,
+    name: &str,
+) -> Option<&'c T> {
+    known
+        .iter()
+        .find(|((n, k), _)| *n == namespace && *k == name)
+        .map(|(_, object)| object)
+}
+
+/// `; did you mean "web-config"?` for a name that no object of the namespace has.
+pub(super) fn hint<'a, T>(known: &BTreeMap<Key<'a>, T>, namespace: &str, name: &str) -> String {
+    let hint = did_you_mean(nearest(
+        name,
+        known
+            .keys()
+            .filter(|(n, _)| *n == namespace)
+            .map(|(_, name)| *name),
+    ));
+    match known.keys().find(|(n, k)| *k == name && *n != namespace) {
+        Some((other, _)) if hint.is_empty() => {
+            format!("; there is one in the namespace {}", quote(other))
+        }
+        _ => hint,
+    }
+}

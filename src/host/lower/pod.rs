@@ -1,0 +1,275 @@
+//! One pod: what is said of all of its containers together.
+
+use super::Context;
+use super::container;
+use super::names;
+use super::objects::{Metadata, PodObject};
+use super::{ports, resources, security, volumes};
+use crate::host::read::{Object, Place};
+use crate::host::schema;
+use crate::manifest::limits;
+use crate::manifest::pod::{Container, Pair, Pod, RestartPolicy, Sharing};
+use core::net::IpAddr;
+use std::format;
+use std::prelude::v1::*;
+
+/// What the containers of a pod must know of it.
+pub(super) struct Shared<'a> {
+    pub(super) meta: &'a Metadata<'a>,
+    pub(super) security: security::PodDefaults,
+    pub(super) volumes: volumes::Volumes<'a>,
+    pub(super) host_network: bool,
+    pub(super) grace_seconds: u32,
+}
+
+/// Lowers a pod. With errors said, the result is good for further checks only.
+pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -> Pod<'c> {
+    let Some(spec) = &found.spec else {
+        return empty(&found.meta);
+    };
+    let sharing = sharing(spec);
+    let (security, supplemental_groups) = security::pod(cx, spec);
+    let shared = Shared {
+        meta: &found.meta,
+        security,
+        volumes: volumes::lower(cx, &found.meta, spec),
+        host_network: sharing.host_network,
+        grace_seconds: grace(spec),
+    };
+    let containers = containers(cx, &shared, spec);
+    ports::check_pod(sharing.host_network, &containers);
+    if !sharing.host_network {
+        spec.place.warning("pod networking is not there yet: the pod has only its loopback; use hostNetwork: true to serve");
+    }
+    if let Some(os) = spec
+        .get("os")
+        .and_then(|os| os.object(&schema::POD_OS))
+        .and_then(|os| os.require("name"))
+    {
+        // Spec 12.
+        if let Some(name) = os.text().filter(|name| *name != "linux") {
+            os.error(format!(
+                "{} is not what a board runs: linux is",
+                os.quoted(name)
+            ));
+        }
+    }
+    let lowered: Vec<Container<'c>> = containers.iter().map(|(_, container)| *container).collect();
+    let resources = resources::pod(spec, &lowered);
+    Pod {
+        restart_policy: restart_policy(spec),
+        grace_seconds: shared.grace_seconds,
+        sharing,
+        supplemental_groups,
+        hostname: hostname(cx, &found.meta, spec),
+        host_aliases: cx.arena.list(host_aliases(cx, spec)),
+        resources,
+        pids_limit: pids_limit(&found.meta),
+        critical: critical(spec),
+        volumes: cx.arena.list(shared.volumes.iter()),
+        containers: cx.arena.list(lowered),
+        labels: cx.arena.list(found.meta.labels.iter().copied()),
+        annotations: cx.arena.list(found.meta.annotations.iter().copied()),
+        ..empty(&found.meta)
+    }
+}
+
+/// A pod that has nothing but its name.
+fn empty<'c>(meta: &'c Metadata<'_>) -> Pod<'c> {
+    Pod {
+        namespace: meta.namespace,
+        name: meta.name,
+        labels: Default::default(),
+        annotations: Default::default(),
+        hostname: "",
+        restart_policy: RestartPolicy::Always,
+        grace_seconds: 0,
+        sharing: Sharing::default(),
+        supplemental_groups: Default::default(),
+        host_aliases: Default::default(),
+        resources: Default::default(),
+        pids_limit: None,
+        critical: false,
+        volumes: Default::default(),
+        containers: Default::default(),
+    }
+}
+
+/// The containers in start order (spec 36), each with its place.
+fn containers<'c, 'a: 'c>(
+    cx: &'c Context<'a>,
+    shared: &Shared<'c>,
+    spec: &Object<'a>,
+) -> Vec<(Place<'a>, Container<'c>)> {
+    let init = spec
+        .get("initContainers")
+        .map(|list| list.list(limits::CONTAINERS))
+        .unwrap_or_default();
+    let apps = spec
+        .require("containers")
+        .map(|list| (list.list(limits::CONTAINERS), list));
+    if let Some((apps, list)) = &apps {
+        if apps.is_empty() && list.is_list() {
+            list.error("a pod needs at least one container");
+        } else if apps.len() + init.len() > limits::CONTAINERS {
+            let (most, all) = (limits::CONTAINERS, apps.len() + init.len());
+            list.error(format!("at most {most} containers are possible in a pod, and there are {all} with the init containers"));
+        }
+    }
+    let apps = apps.map(|(apps, _)| apps).unwrap_or_default();
+    let mut lowered: Vec<(Place<'a>, Container<'c>)> = Vec::new();
+    for (place, app) in init
+        .into_iter()
+        .map(|p| (p, false))
+        .chain(apps.into_iter().map(|p| (p, true)))
+    {
+        let Some(object) = place.object(&schema::CONTAINER) else {
+            continue;
+        };
+        let container = container::lower(cx, shared, &object, app);
+        if let Some((first, _)) = lowered
+            .iter()
+            .find(|(_, c)| c.name == container.name && !c.name.is_empty())
+        {
+            place.error(format!(
+                "the name {} is taken by {} already",
+                place.quoted(container.name),
+                first.path()
+            ));
+        }
+        lowered.push((place, container));
+    }
+    lowered
+}
+
+fn restart_policy(spec: &Object<'_>) -> RestartPolicy {
+    match spec
+        .get("restartPolicy")
+        .and_then(|p| p.one_of(&["Always", "OnFailure", "Never"]))
+    {
+        Some("OnFailure") => RestartPolicy::OnFailure,
+        Some("Never") => RestartPolicy::Never,
+        _ => RestartPolicy::Always,
+    }
+}
+
+/// Spec 66: 30 seconds where nothing is said.
+fn grace(spec: &Object<'_>) -> u32 {
+    let seconds = spec
+        .get("terminationGracePeriodSeconds")
+        .and_then(|g| g.integer(0..=i64::from(limits::GRACE_SECONDS)));
+    seconds.and_then(|s| u32::try_from(s).ok()).unwrap_or(30)
+}
+
+fn sharing(spec: &Object<'_>) -> Sharing {
+    Sharing {
+        host_network: spec.flag("hostNetwork").unwrap_or(false),
+        // The table refuses everything but false.
+        host_pid: false,
+        host_ipc: spec.flag("hostIPC").unwrap_or(false),
+        process_namespace: spec.flag("shareProcessNamespace").unwrap_or(false),
+    }
+}
+
+/// Spec 26. The node's own host name is what a pod with `hostNetwork` sees; that is the board's part.
+fn hostname<'c>(cx: &'c Context<'_>, meta: &'c Metadata<'_>, spec: &Object<'_>) -> &'c str {
+    let short = match spec.get("hostname") {
+        Some(place) => names::label(&place).unwrap_or_default(),
+        None => {
+            let cut = meta.name.get(..limits::LABEL).unwrap_or(meta.name);
+            cut.trim_end_matches(['-', '.'])
+        }
+    };
+    let short = cx.arena.str(short);
+    let qualified = spec.flag("setHostnameAsFQDN").unwrap_or(false);
+    let Some(place) = spec.get("subdomain") else {
+        return short;
+    };
+    let Some(subdomain) = names::label(&place) else {
+        return short;
+    };
+    if !qualified {
+        place.warning(
+            "has an effect only with setHostnameAsFQDN: true, for a board has no DNS of its own",
+        );
+        return short;
+    }
+    let full = format!("{short}.{subdomain}.{}.svc.cluster.local", meta.namespace);
+    // The kernel's bound on a host name.
+    if full.len() > 64 {
+        place.error(format!(
+            "the host name {} would have {} bytes: the kernel takes at most 64",
+            place.quoted(&full),
+            full.len()
+        ));
+    }
+    cx.arena.str(&full)
+}
+
+fn host_aliases<'c>(cx: &'c Context<'_>, spec: &Object<'_>) -> Vec<Pair<'c>> {
+    let mut pairs = Vec::new();
+    for place in spec
+        .get("hostAliases")
+        .iter()
+        .flat_map(|list| list.list(limits::PAIRS))
+    {
+        let Some(alias) = place.object(&schema::HOST_ALIAS) else {
+            continue;
+        };
+        let Some(ip) = alias.require("ip") else {
+            continue;
+        };
+        let Some(address) = ip.text() else { continue };
+        if address.parse::<IpAddr>().is_err() {
+            ip.error(format!("{} is not an IP address", ip.quoted(address)));
+        }
+        let places = alias
+            .require("hostnames")
+            .map(|list| list.list(limits::PAIRS))
+            .unwrap_or_default();
+        let hostnames: Vec<&str> = places.iter().filter_map(names::subdomain).collect();
+        if places.is_empty() {
+            place.error("needs at least one host name");
+        }
+        pairs.push(Pair {
+            key: cx.arena.str(address),
+            value: cx.arena.str(&hostnames.join(" ")),
+        });
+    }
+    pairs
+}
+
+/// The annotation that bounds the processes of the whole pod.
+const PIDS_LIMIT: &str = "podling.dev/pids-limit";
+
+fn pids_limit(meta: &Metadata<'_>) -> Option<u32> {
+    /// The kernel's own bound on process ids.
+    const MOST: u32 = 4_194_304;
+    let (_, place) = meta
+        .annotation_places
+        .iter()
+        .find(|(key, _)| *key == PIDS_LIMIT)?;
+    let text = place.text()?;
+    let limit = text.parse().ok().filter(|n| (1..=MOST).contains(n));
+    if limit.is_none() {
+        place.error(format!(
+            "{} is not a number of processes: from 1 to {MOST}",
+            place.quoted(text)
+        ));
+    }
+    limit
+}
+
+fn critical(spec: &Object<'_>) -> bool {
+    let Some(place) = spec.get("priorityClassName") else {
+        return false;
+    };
+    match place.text() {
+        Some("system-node-critical" | "system-cluster-critical") => true,
+        Some("") | None => false,
+        Some(name) => {
+            place.error(format!("{} is not a priority class of a board: system-node-critical and system-cluster-critical are", place.quoted(name)));
+            false
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! Volumes (spec 31–35) and where containers mount them.
+
+use super::Context;
+use super::names;
+use super::objects::{self, Data, Metadata};
+use super::{env, resources};
+use crate::host::diagnostic::quote;
+use crate::host::read::{Object, Place, did_you_mean};
+use crate::host::suggest::nearest;
+use crate::host::{schema, units};
+use crate::manifest::limits;
+use crate::manifest::pod::{File, HostPathKind, Mount, Source, Volume};
+use std::format;
+use std::prelude::v1::*;
+
+/// The volumes of one pod.
+pub(super) struct Volumes<'c>(Vec<Volume<'c>>);
+
+/// Lowers `spec.volumes`.
+pub(super) fn lower<'c, 'a: 'c>(
+    cx: &'c Context<'a>,
+    meta: &Metadata<'_>,
+    spec: &Object<'a>,
+) -> Volumes<'c> {
+    let mut volumes: Vec<Volume<'c>> = Vec::new();
+    for place in spec
+        .get("volumes")
+        .iter()
+        .flat_map(|list| list.list(limits::VOLUMES))
+    {
+        let Some(object) = place.object(&schema::VOLUME) else {
+            continue;
+        };
+        let Some(name) = object.require("name") else {
+            continue;
+        };
+        // A wrong name stays known, so that its mounts are not wrong as well.
+        let text = names::label(&name)
+            .or_else(|| name.text())
+            .unwrap_or_default();
+        if volumes.iter().any(|v| v.name == text) {
+            name.error(format!(
+                "the name {} is taken by another volume of this pod",
+                quote(text)
+            ));
+            continue;
+        }
+        let source = source(cx, meta, &object).unwrap_or(Source::EmptyDir {
+            memory: false,
+            size_limit: None,
+        });
+        volumes.push(Volume { name: text, source });
+    }
+    Volumes(volumes)
+}
+
+/// The one source of a volume; `None` with a message where there is not exactly one that a board has.
+fn source<'c, 'a: 'c>(
+    cx: &'c Context<'a>,
+    meta: &Metadata<'_>,
+    volume: &Object<'a>,
+) -> Option<Source<'c>> {
+    const KINDS: [&str; 5] = [
+        "emptyDir",
+        "hostPath",
+        "persistentVolumeClaim",
+        "configMap",
+        "secret",
+    ];
+    let mut given = KINDS
+        .iter()
+        .filter_map(|kind| Some((*kind, volume.get(kind)?)));
+    let Some((kind, place)) = given.next() else {
+        if !volume.has_refused() {
+            volume.place.error(format!(
+                "this volume has no source: write for example emptyDir: {{}} (a board has {})",
+                KINDS.join(", ")
+            ));
+        }
+        return None;
+    };
+    if let Some((other, _)) = given.next() {
+        volume.place.error(format!(
+            "a volume has one source, and this one has {kind} and {other}"
+        ));
+    }
+    match kind {
+        "emptyDir" => empty_dir(&place.object(&schema::EMPTY_DIR)?),
+        "hostPath" => host_path(cx, &place.object(&schema::HOST_PATH)?),
+        "persistentVolumeClaim" => claim(cx, meta, &place.object(&schema::CLAIM_VOLUME)?),
+        "configMap" => files(cx, meta, &place.object(&schema::CONFIG_MAP_VOLUME)?, false),
+        _ => files(cx, meta, &place.object(&schema::SECRET_VOLUME)?, true),
+    }
+}
+
+fn empty_dir(object: &Object<'_>) -> Option<Source<'static>> {
+    let memory = match object.get("medium") {
+        Some(place) => place.one_of(&["", "Memory"])? == "Memory",
+        None => false,
+    };
+    let size = object.get("sizeLimit");
+    let size_limit = size
+        .as_ref()
+        .and_then(|place| resources::amount(place, units::bytes))
+        .filter(|bytes| *bytes > 0);
+    if let Some(place) = size.filter(|_| !memory && size_limit.is_some()) {
+        place.error("not supported on the board yet: a size limit needs medium: Memory");
+    }
+    Some(Source::EmptyDir { memory, size_limit })
+}
+
+fn host_path<'c>(cx: &'c Context<'_>, object: &Object<'_>) -> Option<Source<'c>> {
+    const TYPES: [&str; 8] = [
+        "",
+        "DirectoryOrCreate",
+        "Directory",
+        "FileOrCreate",
+        "File",
+        "Socket",
+        "CharDevice",
+        "BlockDevice",
+    ];
+    let kind = match object
+        .get("type")
+        .map_or(Some(""), |place| place.one_of(&TYPES))?
+    {
+        "DirectoryOrCreate" => HostPathKind::DirectoryOrCreate,
+        "Directory" => HostPathKind::Directory,
+        "FileOrCreate" => HostPathKind::FileOrCreate,
+        "File" => HostPathKind::File,
+        "Socket" => HostPathKind::Socket,
+        "CharDevice" => HostPathKind::CharDevice,
+        "BlockDevice" => HostPathKind::BlockDevice,
+        _ => HostPathKind::Any,
+    };
+    let path = names::absolute(&object.require("path")?)?;
+    Some(Source::HostPath {
+        path: cx.arena.str(&path),
+        kind,
+    })
+}
+
+fn claim<'c, 'a: 'c>(
+    cx: &'c Context<'a>,
+    meta: &Metadata<'_>,
+    object: &Object<'a>,
+) -> Option<Source<'c>> {
+    let place = object.require("claimName")?;
+    let name = names::subdomain(&place)?;
+    let known = &cx.objects.claims;
+    // A claim needs no document. Where there are some, another name is more likely a typo.
+    if !known.is_empty() && objects::lookup(known, meta.namespace, name).is_none() {
+        let hint = objects::hint(known, meta.namespace, name);
+        place.warning(format!(
+            "there is no PersistentVolumeClaim {} in these files{hint}",
+            quote(&format!("{}/{name}", meta.namespace))
+        ));
+    }
+    Some(Source::Claim {
+        name,
+        read_only: object.flag("readOnly").unwrap_or(false),
+    })
+}
+
+/// A configMap or secret volume: its files, as they will be.
+fn files<'c, 'a: 'c>(
+    cx: &'c Context<'a>,
+    meta: &Metadata<'_>,
+    object: &Object<'a>,
+    secret: bool,
+) -> Option<Source<'c>> {
+    let name = if secret { "secretName" } else { "name" };
+    let mode = object
+        .get("defaultMode")
+        .and_then(|place| mode(&place))
+        .unwrap_or(0o644);
+    let optional = object.flag("optional").unwrap_or(false);
+    let Some(data) = env::find(cx, meta, object, name, secret) else {
+        return Some(Source::Files {
+            secret,
+            files: Default::default(),
+        });
+    };
+    let mut files: Vec<File<'c>> = Vec::new();
+    match object.get("items") {
+        Some(items) => {
+            for place in items.list(limits::FILES) {
+                let Some(file) = item(cx, data, &place, mode, optional) else {
+                    continue;
+                };
+                if files.iter().any(|f| f.path == file.path) {
+                    place.error(format!(
+                        "the path {} is taken by another item",
+                        quote(file.path)
+                    ));
+                }
+                files.push(file);
+            }
+        }
+        None => files.extend(data.entries.iter().map(|(key, data)| File {
+            path: key,
+            mode,
+            data,
+        })),
+    }
+    if files.len() > limits::FILES {
+        object.place.error(format!(
+            "at most {} files are possible, and there are {}",
+            limits::FILES,
+            files.len()
+        ));
+    }
+    let bytes = files.iter().map(|f| f.data.len()).sum();
+    if !cx.afford(&object.place, bytes) {
+        files.clear();
+    }
+    Some(Source::Files {
+        secret,
+        files: cx.arena.list(files),
+    })
+}
+
+/// One of `items`.
+fn item<'c>(
+    cx: &'c Context<'_>,
+    data: &'c Data<'_>,
+    place: &Place<'_>,
+    default: u16,
+    optional: bool,
+) -> Option<File<'c>> {
+    let object = place.object(&schema::KEY_TO_PATH)?;
+    let key = object.require("key")?;
+    let path = object.require("path")?;
+    let mode = object
+        .get("mode")
+        .and_then(|place| mode(&place))
+        .unwrap_or(default);
+    let (name, text) = (key.text()?, path.text()?);
+    let parts: Vec<&str> = text.split('/').collect();
+    if text.is_empty()
+        || text.len() > limits::PATH
+        || parts.iter().any(|part| matches!(*part, "" | "." | ".."))
+        || text.starts_with("..")
+    {
+        path.error(format!(
+            "{} is not a path below the volume: relative, without . and ..",
+            path.quoted(text)
+        ));
+        return None;
+    }
+    let Some(bytes) = data.entries.get(name) else {
+        if !optional {
+            let hint = did_you_mean(nearest(name, data.entries.keys().copied()));
+            key.error(format!("there is no key {} in it{hint}", quote(name)));
+        }
+        return None;
+    };
+    Some(File {
+        path: cx.arena.str(text),
+        mode,
+        data: bytes,
+    })
+}
+
+/// Permission bits. A number like 644 without the leading 0 is decimal, and hardly ever meant.
+fn mode(place: &Place<'_>) -> Option<u16> {
+    let number = place.integer(0..=9999)?;
+    if number > 0o777 {
+        place.error(format!(
+            "{number} is not a mode: from 0 to 0777; modes are octal with a 0 in front, as in 0644"
+        ));
+        return None;
+    }
+    u16::try_from(number).ok()
+}
+
+impl<'c> Volumes<'c> {
+    /// The volumes, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Volume<'c>> {
+        self.0.iter().copied()
+    }
+
+    /// Lowers the `volumeMounts` of a container.
+    pub(super) fn mounts<'a: 'c>(
+        &self,
+        cx: &'c Context<'a>,
+        container: &Object<'a>,
+    ) -> Vec<Mount<'c>> {
+        let mut mounts: Vec<Mount<'c>> = Vec::new();
+        for place in container
+            .get("volumeMounts")
+            .iter()
+            .flat_map(|list| list.list(limits::MOUNTS))
+        {
+            let Some(object) = place.object(&schema::MOUNT) else {
+                continue;
+            };
+            let volume = object.require("name").and_then(|name| self.find(&name));
+            let path = object
+                .require("mountPath")
+                .and_then(|path| mount_path(&path));
+            let read_only = object.flag("readOnly").unwrap_or(false);
+            let (Some((volume, always)), Some(path)) = (volume, path) else {
+                continue;
+            };
+            if mounts.iter().any(|m| m.path == path) {
+                place.error(format!(
+                    "{} is taken by another volume of this container",
+                    quote(&path)
+                ));
+                continue;
+            }
+            mounts.push(Mount {
+                volume,
+                path: cx.arena.str(&path),
+                read_only: read_only || always,
+            });
+        }
+        mounts
+    }
+
+    /// The index of the volume that `name` names, and whether it is read-only for everyone.
+    fn find(&self, name: &Place<'_>) -> Option<(u8, bool)> {
+        let text = name.text()?;
+        let Some(index) = self.0.iter().position(|v| v.name == text) else {
+            let hint = did_you_mean(nearest(text, self.0.iter().map(|v| v.name)));
+            name.error(format!("the pod has no volume {}{hint}", quote(text)));
+            return None;
+        };
+        let read_only = matches!(
+            self.0[index].source,
+            Source::Files { .. }
+                | Source::Claim {
+                    read_only: true,
+                    ..
+                }
+        );
+        Some((u8::try_from(index).ok()?, read_only))
+    }
+}
+
+/// Where a volume is mounted.
+fn mount_path(place: &Place<'_>) -> Option<String> {
+    let path = names::absolute(place)?;
+    if path == "/" || path.contains(':') {
+        place.error(format!("{} cannot be mounted on", quote(&path)));
+        return None;
+    }
+    Some(path)
+}

@@ -1,0 +1,321 @@
+//! One manifest, image record and board record that between them hold every variant of the format.
+#![allow(
+    dead_code,
+    reason = "each of the tests that include this file uses its own part of it"
+)]
+
+use podling::manifest::board::{Board, Network};
+use podling::manifest::image::Image;
+use podling::manifest::pod::*;
+use podling::manifest::{List, codec};
+use serde::Serialize;
+
+/// The class of all samples.
+pub const CLASS: &str = "qemu-virt-aarch64";
+
+/// A list that lives as long as the test.
+pub fn list<T: Serialize>(elements: impl IntoIterator<Item = T>) -> List<'static, T> {
+    let mut bytes = Vec::new();
+    for element in elements {
+        bytes = encode(&element, bytes);
+    }
+    List::from_bytes(bytes.leak())
+}
+
+/// The body of a file.
+pub fn body<T: Serialize>(value: &T) -> Vec<u8> {
+    encode(value, Vec::new())
+}
+
+/// A whole file.
+pub fn file(kind: codec::Kind, sequence: u64, body: &[u8]) -> Vec<u8> {
+    let class = if kind == codec::Kind::Image {
+        ""
+    } else {
+        CLASS
+    };
+    let header = codec::seal(kind, class, sequence, body).expect("a sample can be sealed");
+    [&header[..], body].concat()
+}
+
+fn encode<T: Serialize>(value: &T, bytes: Vec<u8>) -> Vec<u8> {
+    postcard::to_extend(value, bytes).expect("memory takes everything")
+}
+
+/// The manifest.
+pub fn manifest() -> Manifest<'static> {
+    Manifest {
+        node: Node::default(),
+        pods: list([full(), small()]),
+    }
+}
+
+/// The least of a pod.
+pub fn small() -> Pod<'static> {
+    Pod {
+        namespace: "default",
+        name: "small",
+        labels: List::EMPTY,
+        annotations: List::EMPTY,
+        hostname: "small",
+        restart_policy: RestartPolicy::Never,
+        grace_seconds: 0,
+        sharing: Sharing::default(),
+        supplemental_groups: List::EMPTY,
+        host_aliases: List::EMPTY,
+        resources: Resources::default(),
+        pids_limit: None,
+        critical: false,
+        volumes: List::EMPTY,
+        containers: list([app("app")]),
+    }
+}
+
+/// The least of a container.
+pub fn app(name: &'static str) -> Container<'static> {
+    Container {
+        name,
+        kind: ContainerKind::App,
+        image: "docker.io/library/busybox:latest",
+        command: None,
+        args: None,
+        working_dir: None,
+        env: List::EMPTY,
+        ports: List::EMPTY,
+        mounts: List::EMPTY,
+        resources: Resources::default(),
+        security: Security::default(),
+        pre_stop: None,
+    }
+}
+
+/// A pod with everything.
+pub fn full() -> Pod<'static> {
+    let resources = Resources {
+        cpu_request_milli: 250,
+        cpu_limit_milli: Some(1500),
+        memory_request: 16 << 20,
+        memory_limit: Some(64 << 20),
+    };
+    Pod {
+        namespace: "kube-system",
+        name: "full.example",
+        labels: list([
+            Pair {
+                key: "app",
+                value: "web",
+            },
+            Pair {
+                key: "empty",
+                value: "",
+            },
+        ]),
+        annotations: list([Pair {
+            key: "note",
+            value: "größer",
+        }]),
+        hostname: "full",
+        restart_policy: RestartPolicy::Always,
+        grace_seconds: 30,
+        sharing: Sharing {
+            host_network: true,
+            host_pid: false,
+            host_ipc: true,
+            process_namespace: true,
+        },
+        supplemental_groups: list([1000u32, 20]),
+        host_aliases: list([Pair {
+            key: "10.0.0.9",
+            value: "db db.example",
+        }]),
+        resources,
+        pids_limit: Some(200),
+        critical: true,
+        volumes: volumes(),
+        containers: list([
+            Container {
+                kind: ContainerKind::Init,
+                command: Some(list(["/bin/sh", "-c"])),
+                args: Some(list(["true", ""])),
+                ..app("init")
+            },
+            Container {
+                kind: ContainerKind::Sidecar,
+                pre_stop: Some(Hook::Sleep(5)),
+                ..app("puller")
+            },
+            Container {
+                working_dir: Some("/srv"),
+                env: list([
+                    EnvVar {
+                        key: "MODE",
+                        value: "a=b",
+                        secret: false,
+                    },
+                    EnvVar {
+                        key: "PASSWORD",
+                        value: "",
+                        secret: true,
+                    },
+                ]),
+                ports: list([
+                    Port {
+                        container: 80,
+                        udp: false,
+                    },
+                    Port {
+                        container: 53,
+                        udp: true,
+                    },
+                ]),
+                mounts: list([
+                    Mount {
+                        volume: 0,
+                        path: "/srv/www",
+                        read_only: true,
+                    },
+                    Mount {
+                        volume: 12,
+                        path: "/etc/app",
+                        read_only: false,
+                    },
+                ]),
+                resources,
+                security: Security {
+                    run_as_user: Some(33),
+                    run_as_group: Some(33),
+                    run_as_non_root: true,
+                    read_only_root: true,
+                    no_new_privileges: true,
+                    capabilities: 1 << 40 | 1,
+                },
+                pre_stop: Some(Hook::Exec(list(["nginx", "-s", "quit"]))),
+                ..app("web")
+            },
+        ]),
+    }
+}
+
+fn volumes() -> List<'static, Volume<'static>> {
+    use HostPathKind::*;
+    let kinds = [
+        ("any", Any),
+        ("dir-or-create", DirectoryOrCreate),
+        ("dir", Directory),
+        ("file-or-create", FileOrCreate),
+        ("file", File),
+        ("socket", Socket),
+        ("char", CharDevice),
+        ("block", BlockDevice),
+    ];
+    let files = list([
+        podling::manifest::pod::File {
+            path: "app.conf",
+            mode: 0o644,
+            data: b"key = 1\n",
+        },
+        podling::manifest::pod::File {
+            path: "d/raw",
+            mode: 0o400,
+            data: &[0, 255],
+        },
+    ]);
+    let first = [
+        (
+            "scratch",
+            Source::EmptyDir {
+                memory: false,
+                size_limit: None,
+            },
+        ),
+        (
+            "memory",
+            Source::EmptyDir {
+                memory: true,
+                size_limit: Some(1 << 20),
+            },
+        ),
+        (
+            "claim",
+            Source::Claim {
+                name: "www.data",
+                read_only: true,
+            },
+        ),
+    ];
+    let last = [
+        (
+            "config",
+            Source::Files {
+                secret: false,
+                files,
+            },
+        ),
+        (
+            "secret",
+            Source::Files {
+                secret: true,
+                files,
+            },
+        ),
+    ];
+    let hosts = kinds.map(|(name, kind)| {
+        (
+            name,
+            Source::HostPath {
+                path: "/run/x",
+                kind,
+            },
+        )
+    });
+    list(
+        first
+            .into_iter()
+            .chain(hosts)
+            .chain(last)
+            .map(|(name, source)| Volume { name, source }),
+    )
+}
+
+/// The image record.
+pub fn image() -> Image<'static> {
+    Image {
+        reference: "docker.io/library/nginx:1.22",
+        sha256: core::array::from_fn(|n| n as u8),
+        size: 1 << 33,
+        entrypoint: list(["/usr/sbin/nginx"]),
+        cmd: list(["-g", "daemon off;"]),
+        env: list(["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "EMPTY="]),
+        working_dir: "/",
+        uid: 0,
+        gid: 33,
+        groups: list([4u32]),
+        stop_signal: 3,
+        ports: list([Port {
+            container: 80,
+            udp: false,
+        }]),
+    }
+}
+
+/// The board record.
+pub fn board() -> Board<'static> {
+    Board {
+        class: CLASS,
+        hostname: "board-1",
+        console: "ttyAMA0",
+        modules: list(["virtio_blk.ko", "kernel/net/virtio_net.ko.xz"]),
+        slots: "/dev/vda1",
+        slot_bytes: 1 << 20,
+        data: "/dev/vda2",
+        data_fs: "ext4",
+        network: Some(Network {
+            interface: "eth0",
+            address: [10, 0, 2, 15],
+            prefix: 24,
+            gateway: Some([10, 0, 2, 2]),
+            dns: Some([10, 0, 2, 3]),
+        }),
+        allow_privileged: true,
+    }
+}
