@@ -153,7 +153,7 @@ fn mount(paths: &Paths, record: &Record, image: &Image<'_>) -> Result<(), Refuse
     }
     let at = place(paths, &image.sha256);
     fs::create_dir_all(&at).map_err(|e| refuse(format!("make {}: {e}", at.display())))?;
-    let mounted = crate::sys::device::image(&file).and_then(|detached| mounts::attach(detached, &at));
+    let mounted = crate::sys::device::squashfs(&file).and_then(|detached| mounts::attach(detached, &at));
     super::fail::point("image mounted");
     mounted.map_err(|e| refuse(format!("{e}")))
 }

@@ -1,9 +1,13 @@
 //! The few mounts an agent makes and takes away itself. All are below its own directory, where no container can reach.
 
-use crate::sys::error::{Attempt, Error};
+use crate::sys::{Error, error::Attempt, mount};
 use rustix::fs::CWD;
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
-use std::ffi::OsString;
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, UnmountFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
+};
+use std::ffi::{CString, OsString};
+use std::format;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -22,38 +26,32 @@ pub(super) struct Tmpfs {
 
 /// Mounts a new tmpfs.
 pub(super) fn tmpfs(at: &Path, what: Tmpfs) -> Result<(), Error> {
-    use rustix::mount::{fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen};
-    let name = at.to_string_lossy();
     let make = || {
-        let fs = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-        fsconfig_set_string(fs.as_fd(), "mode", std::format!("{:o}", what.mode))?;
+        let context = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        fsconfig_set_string(context.as_fd(), c"mode", format!("{:o}", what.mode))?;
         if let Some(size) = what.size {
-            fsconfig_set_string(fs.as_fd(), "size", std::format!("{size}"))?;
+            fsconfig_set_string(context.as_fd(), c"size", format!("{size}"))?;
         }
         if what.secret {
             // From kernel 6.4 on; before it a secret may be swapped out as any memory may.
-            let _ = fsconfig_set_flag(fs.as_fd(), "noswap");
+            let _ = fsconfig_set_flag(context.as_fd(), c"noswap");
         }
-        fsconfig_create(fs.as_fd())?;
-        let harmless = MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
-        fsmount(fs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, harmless)
+        fsconfig_create(context.as_fd())?;
+        fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, mount::NODEV | mount::NOSUID)
     };
-    attach(make().attempt("mount tmpfs on", &name)?, at)
+    attach(make().attempt("mount", "tmpfs")?, at)
 }
 
 /// Puts a detached mount in its place.
-pub(super) fn attach(mount: OwnedFd, at: &Path) -> Result<(), Error> {
-    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-    rustix::mount::move_mount(mount.as_fd(), "", CWD, at, flags).attempt("mount on", &at.to_string_lossy())
+pub(super) fn attach(made: OwnedFd, at: &Path) -> Result<(), Error> {
+    let name = at.to_string_lossy();
+    let path = CString::new(at.as_os_str().as_bytes()).map_err(|_| Error::new("mount on", &*name, Errno::INVAL))?;
+    mount::attach_at(made, &path).attempt("mount on", &name)
 }
 
 /// A detached copy of what is mounted, or only lies, at `path`; with the mounts below it where `whole` is set.
 pub(super) fn copy(path: &Path, whole: bool) -> Result<OwnedFd, Error> {
-    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    if whole {
-        flags |= OpenTreeFlags::AT_RECURSIVE;
-    }
-    rustix::mount::open_tree(CWD, path, flags).attempt("open", &path.to_string_lossy())
+    mount::clone_tree(CWD, &path.to_string_lossy(), whole)
 }
 
 /// Takes away what is mounted at `path`, even while it is in use: it is gone when its last user is.

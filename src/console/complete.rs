@@ -30,10 +30,7 @@ pub fn complete(line: &str, names: &dyn Names) -> Completion {
     let start = line.rfind(' ').map_or(0, |at| at + 1);
     let word = &line[start..];
     let before: Vec<&str> = line[..start].split_ascii_whitespace().collect();
-    let mut completion = Completion {
-        start,
-        candidates: Vec::new(),
-    };
+    let mut completion = Completion { start, candidates: Vec::new() };
     if line.contains(['"', '\'', '\\']) || before.contains(&"--") {
         return completion;
     }
@@ -46,12 +43,7 @@ pub fn complete(line: &str, names: &dyn Names) -> Completion {
         None => VERBS.iter().for_each(|verb| offer(verb.name)),
         Some((verb, before)) => {
             if let Some(verb) = Verb::find(verb) {
-                Place {
-                    verb,
-                    before,
-                    names,
-                }
-                .offer(word, &mut offer);
+                Place { verb, before, names }.offer(word, &mut offer);
             }
         }
     }
@@ -69,27 +61,16 @@ struct Place<'a> {
 
 impl Place<'_> {
     fn offer(&self, word: &str, offer: &mut dyn FnMut(&str)) {
-        if let Some(slot) = self
-            .before
-            .last()
-            .and_then(|last| self.flag(last))
-            .and_then(|flag| flag.value)
-        {
+        if let Some(slot) = self.before.last().and_then(|last| self.flag(last)).and_then(|flag| flag.value) {
             return self.fill(slot, offer);
         }
         if let Some((flag, _)) = word.split_once('=') {
-            let slot = self
-                .flag(flag)
-                .map_or(Slot::Free, |found| found.value.unwrap_or(Slot::Switch));
+            let slot = self.flag(flag).map_or(Slot::Free, |found| found.value.unwrap_or(Slot::Switch));
             return self.fill(slot, &mut |value| offer(&format!("{flag}={value}")));
         }
         if word.starts_with('-') {
             let shown = |flag: &&Flag| flag.id != FlagId::Tty;
-            return self
-                .verb
-                .flags()
-                .filter(shown)
-                .for_each(|flag| offer(&format!("--{}", flag.long)));
+            return self.verb.flags().filter(shown).for_each(|flag| offer(&format!("--{}", flag.long)));
         }
         let operands = self.operands();
         let slot = match self.verb.operands.get(operands.len()) {
@@ -127,9 +108,7 @@ impl Place<'_> {
     fn flag(&self, word: &str) -> Option<&'static Flag> {
         let is = |flag: &&Flag| match word.strip_prefix("--") {
             Some(long) => flag.long == long,
-            None => flag.short.is_some_and(|short| {
-                word.strip_prefix('-') == Some(short.encode_utf8(&mut [0; 4]))
-            }),
+            None => flag.short.is_some_and(|short| word.strip_prefix('-') == Some(short.encode_utf8(&mut [0; 4]))),
         };
         self.verb.flags().find(is)
     }
@@ -139,22 +118,13 @@ impl Place<'_> {
         let takes_next = |word: &&str| self.flag(word).is_some_and(|flag| flag.value.is_some());
         let previous = core::iter::once("").chain(self.before.iter().copied());
         let words = self.before.iter().zip(previous);
-        words
-            .filter(|(word, last)| !word.starts_with('-') && !takes_next(last))
-            .map(|(word, _)| *word)
-            .collect()
+        words.filter(|(word, last)| !word.starts_with('-') && !takes_next(last)).map(|(word, _)| *word).collect()
     }
 
     fn namespace(&self) -> &str {
-        let is_namespace = |word: &str| {
-            self.flag(word)
-                .is_some_and(|flag| flag.id == FlagId::Namespace)
-        };
+        let is_namespace = |word: &str| self.flag(word).is_some_and(|flag| flag.id == FlagId::Namespace);
         let place = self.before.iter().position(|word| is_namespace(word));
-        let inline = self.before.iter().find_map(|word| {
-            word.strip_prefix("--namespace=")
-                .or(word.strip_prefix("-n="))
-        });
+        let inline = self.before.iter().find_map(|word| word.strip_prefix("--namespace=").or(word.strip_prefix("-n=")));
         let apart = place.and_then(|at| self.before.get(at + 1)).copied();
         apart.or(inline).unwrap_or("default")
     }

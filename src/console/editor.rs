@@ -60,12 +60,7 @@ impl Editor {
 
     /// Takes a byte, and appends to `out` what the terminal is to be sent. `complete` is asked for what Tab may offer
     /// after the text before the cursor.
-    pub fn byte(
-        &mut self,
-        byte: u8,
-        complete: &mut dyn FnMut(&str) -> Completion,
-        out: &mut Vec<u8>,
-    ) -> Option<Input> {
+    pub fn byte(&mut self, byte: u8, complete: &mut dyn FnMut(&str) -> Completion, out: &mut Vec<u8>) -> Option<Input> {
         let key = self.decoder.byte(byte)?;
         match key {
             Key::Enter => return Some(self.enter(out)),
@@ -161,9 +156,7 @@ impl Editor {
                 self.remove(from, self.cursor);
             }
             Key::Up | Key::Control('p') => self.recall(self.recalled + 1, out),
-            Key::Down | Key::Control('n') if self.recalled > 0 => {
-                self.recall(self.recalled - 1, out)
-            }
+            Key::Down | Key::Control('n') if self.recalled > 0 => self.recall(self.recalled - 1, out),
             _ => {}
         }
     }
@@ -177,17 +170,11 @@ impl Editor {
     }
 
     fn previous(&self) -> usize {
-        self.line[..self.cursor]
-            .char_indices()
-            .next_back()
-            .map_or(0, |(at, _)| at)
+        self.line[..self.cursor].char_indices().next_back().map_or(0, |(at, _)| at)
     }
 
     fn next(&self) -> usize {
-        self.line[self.cursor..]
-            .chars()
-            .next()
-            .map_or(self.cursor, |c| self.cursor + c.len_utf8())
+        self.line[self.cursor..].chars().next().map_or(self.cursor, |c| self.cursor + c.len_utf8())
     }
 
     fn recall(&mut self, back: usize, out: &mut Vec<u8>) {
@@ -214,17 +201,11 @@ impl Editor {
         let Some((first, rest)) = completion.candidates.split_first() else {
             return out.push(0x07);
         };
-        let common = rest.iter().fold(first.as_str(), |common, candidate| {
-            shared(common, candidate)
-        });
+        let common = rest.iter().fold(first.as_str(), |common, candidate| shared(common, candidate));
         let Some(more) = common.strip_prefix(word) else {
             return;
         };
-        let space = if rest.is_empty() && !common.ends_with('=') {
-            " "
-        } else {
-            ""
-        };
+        let space = if rest.is_empty() && !common.ends_with('=') { " " } else { "" };
         if more.is_empty() && !rest.is_empty() {
             self.screen.leave(out);
             list(&completion.candidates, out);
@@ -245,21 +226,12 @@ fn shared<'a>(one: &'a str, other: &str) -> &'a str {
 /// Words in as many columns as fit.
 fn list(words: &[String], out: &mut Vec<u8>) {
     let listed = &words[..words.len().min(LISTED)];
-    let cell = listed
-        .iter()
-        .map(|word| word.chars().count())
-        .max()
-        .unwrap_or(0)
-        + 2;
+    let cell = listed.iter().map(|word| word.chars().count()).max().unwrap_or(0) + 2;
     let per_line = (WIDTH / cell).max(1);
     for line in listed.chunks(per_line) {
         for (n, word) in line.iter().enumerate() {
             out.extend_from_slice(word.as_bytes());
-            let padding = if n + 1 == line.len() {
-                0
-            } else {
-                cell - word.chars().count()
-            };
+            let padding = if n + 1 == line.len() { 0 } else { cell - word.chars().count() };
             out.extend(core::iter::repeat_n(b' ', padding));
         }
         out.extend_from_slice(b"\r\n");

@@ -87,11 +87,7 @@ impl Decoder {
     }
 
     fn begin(&mut self, more: u8, bits: u8, least: u32) -> Option<Key> {
-        self.state = State::Utf8 {
-            more,
-            value: bits.into(),
-            least,
-        };
+        self.state = State::Utf8 { more, value: bits.into(), least };
         None
     }
 
@@ -101,25 +97,17 @@ impl Decoder {
         }
         let value = value << 6 | u32::from(byte & 0x3f);
         if more > 1 {
-            self.state = State::Utf8 {
-                more: more - 1,
-                value,
-                least,
-            };
+            self.state = State::Utf8 { more: more - 1, value, least };
             return None;
         }
         // U+0080–U+009F would be control characters.
-        char::from_u32(value)
-            .filter(|c| value >= least && !c.is_control())
-            .map(Key::Char)
+        char::from_u32(value).filter(|c| value >= least && !c.is_control()).map(Key::Char)
     }
 
     fn control(&mut self, number: u16, byte: u8) -> Option<Key> {
         match byte {
             b'0'..=b'9' => {
-                let number = number
-                    .saturating_mul(10)
-                    .saturating_add(u16::from(byte - b'0'));
+                let number = number.saturating_mul(10).saturating_add(u16::from(byte - b'0'));
                 self.state = State::Control(number);
                 None
             }

@@ -20,13 +20,7 @@ impl Screen {
     /// A terminal of `width` columns. The prompt never takes more than half of it.
     pub fn new(prompt: &str, width: usize) -> Screen {
         let prompt = prompt.chars().take(width / 2).collect();
-        Screen {
-            width,
-            prompt,
-            shown: None,
-            cursor: 0,
-            scrolled: 0,
-        }
+        Screen { width, prompt, shown: None, cursor: 0, scrolled: 0 }
     }
 
     /// Shows the line with its cursor, `at` characters into it.
@@ -88,9 +82,7 @@ impl Screen {
 
     /// Columns for the line: the last one stays free, since terminals differ in what comes after it.
     fn room(&self) -> usize {
-        self.width
-            .saturating_sub(self.prompt.chars().count() + 1)
-            .max(4)
+        self.width.saturating_sub(self.prompt.chars().count() + 1).max(4)
     }
 
     /// Scrolls by half of the window where the cursor would leave it.
@@ -99,13 +91,7 @@ impl Screen {
         if at < self.scrolled {
             self.scrolled = at.saturating_sub(room / 2);
         }
-        let before = |from: usize| {
-            line.chars()
-                .skip(from)
-                .take(at - from)
-                .map(width_of)
-                .sum::<usize>()
-        };
+        let before = |from: usize| line.chars().skip(from).take(at - from).map(width_of).sum::<usize>();
         while before(self.scrolled) >= room {
             self.scrolled += room / 2;
             self.scrolled = self.scrolled.min(at);
@@ -150,9 +136,7 @@ fn columns(text: &[char]) -> usize {
 fn width_of(c: char) -> usize {
     match c as u32 {
         0x300..=0x36f | 0x200b..=0x200f | 0xfe00..=0xfe0f => 0,
-        0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f => {
-            2
-        }
+        0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f => 2,
         0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1_f300..=0x1_faff | 0x2_0000..=0x3_fffd => 2,
         _ => 1,
     }

@@ -3,13 +3,14 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// The gap between two columns.
-const GAP: usize = 3;
-
 /// A table under construction. The last column is never padded.
 #[derive(Debug, Default)]
 pub struct Table {
     columns: usize,
+    /// Blanks before the first column.
+    indent: usize,
+    /// Blanks between two columns.
+    gap: usize,
     widths: Vec<usize>,
     cells: Vec<String>,
 }
@@ -17,11 +18,16 @@ pub struct Table {
 impl Table {
     /// A table with these headings.
     pub fn new(headings: &[&str]) -> Table {
-        let mut table = Table {
-            columns: headings.len(),
-            widths: Vec::new(),
-            cells: Vec::new(),
-        };
+        Table::laid_out(headings, 0, 3)
+    }
+
+    /// A table inside of `kubectl describe`: set in, and its columns two spaces apart.
+    pub fn indented(headings: &[&str]) -> Table {
+        Table::laid_out(headings, 2, 2)
+    }
+
+    fn laid_out(headings: &[&str], indent: usize, gap: usize) -> Table {
+        let mut table = Table { columns: headings.len(), indent, gap, widths: Vec::new(), cells: Vec::new() };
         table.widths.resize(headings.len(), 0);
         table.row(headings.iter().map(|heading| String::from(*heading)));
         table
@@ -29,11 +35,7 @@ impl Table {
 
     /// The same columns without a heading, at least as wide as they were: a table that goes on later (`-w`).
     pub fn continued(&self) -> Table {
-        Table {
-            columns: self.columns,
-            widths: self.widths.clone(),
-            cells: Vec::new(),
-        }
+        Table { widths: self.widths.clone(), cells: Vec::new(), ..*self }
     }
 
     /// A row; missing cells are empty, further ones are dropped.
@@ -50,9 +52,10 @@ impl Table {
     pub fn print(&self, out: &mut String) {
         for row in self.cells.chunks(self.columns.max(1)) {
             let start = out.len();
+            out.extend(core::iter::repeat_n(' ', self.indent));
             for (cell, width) in row.iter().zip(&self.widths) {
                 out.push_str(cell);
-                let padding = width + GAP - cell.chars().count();
+                let padding = width + self.gap - cell.chars().count();
                 out.extend(core::iter::repeat_n(' ', padding));
             }
             let end = out[start..].trim_end().len() + start;
@@ -66,7 +69,7 @@ impl Table {
         let Some((_, others)) = self.widths.split_last() else {
             return;
         };
-        let room = width.saturating_sub(others.iter().map(|w| w + GAP).sum());
+        let room = width.saturating_sub(others.iter().map(|w| w + self.gap).sum());
         for row in self.cells.chunks_mut(self.columns.max(1)) {
             if let Some(last) = row.last_mut() {
                 cut(last, room.max(20));
@@ -81,10 +84,7 @@ fn cut(text: &mut String, characters: usize) {
     if text.chars().count() <= characters {
         return;
     }
-    let keep = text
-        .char_indices()
-        .nth(characters.saturating_sub(1))
-        .map_or(text.len(), |(at, _)| at);
+    let keep = text.char_indices().nth(characters.saturating_sub(1)).map_or(text.len(), |(at, _)| at);
     text.truncate(keep);
     text.push('~');
 }

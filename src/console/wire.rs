@@ -32,23 +32,18 @@ pub enum Kind {
     Err = 18,
     /// Server: the exit code, one byte.
     Exit = 19,
+    /// Server: there is room for one more [`Kind::Stdin`] or [`Kind::Eof`], which never come unasked; so nothing that
+    /// follows them has to wait behind them.
+    More = 20,
 }
 
 impl Kind {
-    const ALL: [Kind; 7] = [
-        Kind::Argv,
-        Kind::Stdin,
-        Kind::Eof,
-        Kind::Interrupt,
-        Kind::Out,
-        Kind::Err,
-        Kind::Exit,
-    ];
+    const ALL: [Kind; 8] = [Kind::Argv, Kind::Stdin, Kind::Eof, Kind::Interrupt, Kind::Out, Kind::Err, Kind::Exit, Kind::More];
 
     const fn body(self) -> core::ops::RangeInclusive<usize> {
         match self {
             Kind::Argv | Kind::Stdin | Kind::Out | Kind::Err => 0..=BODY,
-            Kind::Eof | Kind::Interrupt => 0..=0,
+            Kind::Eof | Kind::Interrupt | Kind::More => 0..=0,
             Kind::Exit => 1..=1,
         }
     }
@@ -70,15 +65,10 @@ pub enum Error {
 impl core::fmt::Display for Error {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Error::Kind(kind) => write!(
-                f,
-                "a frame of the unknown kind {kind}: do client and agent have the same version?"
-            ),
+            Error::Kind(kind) => write!(f, "a frame of the unknown kind {kind}: do client and agent have the same version?"),
             Error::Length(kind, length) => write!(f, "a frame {kind:?} of {length} bytes"),
             Error::Order(kind) => write!(f, "an unexpected frame {kind:?}"),
-            Error::Argv => {
-                f.write_str("a command line that is not UTF-8 text or longer than 4096 bytes")
-            }
+            Error::Argv => f.write_str("a command line that is not UTF-8 text or longer than 4096 bytes"),
         }
     }
 }
@@ -102,10 +92,7 @@ pub fn decode(bytes: &[u8]) -> Result<Option<(Kind, &[u8], usize)>, Error> {
 }
 
 fn kind_of(byte: u8) -> Result<Kind, Error> {
-    Kind::ALL
-        .into_iter()
-        .find(|kind| *kind as u8 == byte)
-        .ok_or(Error::Kind(byte))
+    Kind::ALL.into_iter().find(|kind| *kind as u8 == byte).ok_or(Error::Kind(byte))
 }
 
 /// Appends `bytes` as frames of one kind: as many as it takes, and at least one.

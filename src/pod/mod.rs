@@ -5,7 +5,9 @@
 pub mod child;
 pub mod exec;
 pub mod init;
+pub mod launch;
 pub mod output;
+pub mod poll;
 pub mod rootfs;
 pub mod slot;
 pub mod steps;

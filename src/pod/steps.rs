@@ -75,11 +75,8 @@ impl<T> On<T> for rustix::io::Result<T> {
     }
 }
 
-/// A named list of things to do with `S`, one after the other.
-pub type Steps<S> = [(Step, fn(&mut S) -> Result<(), Broken>)];
-
-/// Takes the steps up to the first that fails.
-pub fn take<S>(steps: &Steps<S>, on: &mut S) -> Result<(), Failure> {
+/// Takes the steps of a named list up to the first that fails.
+pub fn take<S, F: Fn(&mut S) -> Result<(), Broken>>(steps: &[(Step, F)], on: &mut S) -> Result<(), Failure> {
     steps.iter().try_for_each(|(step, act)| act(on).map_err(|broken| Failure::new(*step, broken.errno, &broken.subject)))
 }
 

@@ -144,11 +144,16 @@ pub struct Program<'a> {
     pub cgroup: Cgroup<'a>,
 }
 
-/// This program's own file, read-only for good: through it nobody can write to the file, not even as root by `/proc/PID/exe`
-/// (CVE-2019-5736). It shares the page cache with the original, so it costs no memory.
+/// This program's own file, as [`program`].
 pub fn own_program() -> Result<OwnedFd, Error> {
-    let program = mount::clone_tree(rustix::fs::CWD, "/proc/self/exe", false)?;
-    mount::read_only(&program, false).map_err(|errno| Error::new("make read-only", "/proc/self/exe", errno))?;
+    program("/proc/self/exe")
+}
+
+/// A program's file to execute, read-only for good: through what is executed nobody can write to the file, not even as root by
+/// `/proc/PID/exe` (CVE-2019-5736). It shares the page cache with the original, so it costs no memory.
+pub fn program(path: &str) -> Result<OwnedFd, Error> {
+    let program = mount::clone_tree(rustix::fs::CWD, path, false)?;
+    mount::read_only(&program, false).map_err(|errno| Error::new("make read-only", path, errno))?;
     Ok(program)
 }
 
