@@ -293,8 +293,8 @@ impl Pod {
     fn end(&mut self, now: Instant, cause: Cause, order: Ending, effects: &mut Effects) {
         let before = self.life.order();
         self.life.end(now, cause, order);
-        if matches!(self.sandbox, Sandbox::Ready { .. }) && self.life.order() != before {
-            self.life.order().map(|order| effect::give(effects, Effect::MarkEnding(order)));
+        if let (Sandbox::Ready { .. }, Some(order)) = (self.sandbox, self.life.order().filter(|order| Some(*order) != before)) {
+            effect::give(effects, Effect::MarkEnding(order));
         }
         let (by, manner) = (now.after(terminate::granted(&order)), self.life.manner());
         for (me, container) in (0..).zip(&mut self.containers) {
