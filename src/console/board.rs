@@ -58,8 +58,6 @@ pub struct Seen<'a> {
     pub pod: &'a Pod<'a>,
     /// How it is doing.
     pub status: StatusView<'a>,
-    /// Why it could not be started at all.
-    pub trouble: Option<&'a str>,
     /// What it uses.
     pub usage: &'a dyn Fn() -> Usage,
 }

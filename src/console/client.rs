@@ -19,7 +19,10 @@ pub fn client(path: &Path, words: &[&str]) -> ExitCode {
         Err(error) => fail(&format!("{error}")),
         Ok(Command::Help(verb)) => {
             let mut text = String::new();
-            verb.map_or_else(|| catalog::overview(&mut text), |verb| verb.describe(&mut text));
+            match verb {
+                Some(verb) => verb.describe(&mut text),
+                None => catalog::overview(&mut text),
+            }
             print(Kind::Out, text.as_bytes()).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
         }
         Ok(_) => match UnixStream::connect(path) {

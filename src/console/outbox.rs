@@ -22,7 +22,6 @@ pub enum Style {
 }
 
 /// The queue. Its writers wait for room; echo and log lines do not, and are dropped when it has run over.
-#[derive(Debug)]
 pub struct Outbox {
     style: Style,
     queue: RefCell<Vec<u8>>,

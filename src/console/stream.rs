@@ -73,7 +73,11 @@ impl std::error::Error for FdError {}
 
 impl embedded_io::Error for FdError {
     fn kind(&self) -> embedded_io::ErrorKind {
-        io::Error::from(self.0).kind().into()
+        match self.0 {
+            Errno::PIPE | Errno::CONNRESET => embedded_io::ErrorKind::BrokenPipe,
+            Errno::ACCESS | Errno::PERM => embedded_io::ErrorKind::PermissionDenied,
+            _ => embedded_io::ErrorKind::Other,
+        }
     }
 }
 

@@ -193,6 +193,11 @@ impl Reader {
         Reader { segments }
     }
 
+    /// The segments, to be watched for changes.
+    pub fn segments(&self) -> &[OwnedFd; 2] {
+        &self.segments
+    }
+
     /// The oldest output that there is.
     pub fn oldest(&self) -> Result<Position> {
         let [a, b] = [sequence(&self.segments[0])?, sequence(&self.segments[1])?];

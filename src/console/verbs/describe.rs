@@ -77,9 +77,6 @@ fn heading(sheet: &mut Sheet, seen: &Seen<'_>) {
     } else {
         sheet.line(0, "Status", status.phase.as_str());
     }
-    if let Some(trouble) = seen.trouble {
-        sheet.line(0, "Message", trouble);
-    }
     sheet.line(0, "IP", &status.ip.map_or_else(String::new, |ip| Ipv4Addr::from(ip).to_string()));
 }
 

@@ -24,7 +24,7 @@ const PIECE: usize = 1024;
 const PIPE: usize = 64 * 1024;
 
 /// Standard input on its way to the program: one piece at a time, each asked for when the one before has been read.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Stdin {
     bytes: RefCell<Vec<u8>>,
     ended: Cell<bool>,

@@ -11,7 +11,6 @@ use super::board::{Board, Seen};
 use super::catalog;
 use super::grammar::{Command, Scope, Target};
 use super::outbox::Outbox;
-use super::view::Scene;
 use super::wire::Kind;
 use crate::agent::{Refusal, Shutdown};
 use exec::Stdin;
@@ -106,11 +105,6 @@ async fn version(board: &dyn Board, io: &Io) -> Done {
         io.err(&format!("Warning: {trouble}\n")).await;
     }
     Ok(0)
-}
-
-/// Where and when a board is looked at.
-fn scene<'a>(board: &dyn Board, node: &'a str) -> Scene<'a> {
-    Scene { node, node_ip: None, now: board.now(), clock: board.clock() }
 }
 
 fn in_scope(scope: &Scope, namespace: &str) -> bool {
