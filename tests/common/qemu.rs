@@ -57,7 +57,6 @@ pub struct Guest {
     qemu: Child,
     line: UnixStream,
     console: Arc<Console>,
-    started: Instant,
     port: Option<u16>,
 }
 
@@ -127,7 +126,6 @@ impl Machine {
         command.args(&self.extra);
         let errors = fs::File::create(dir.join(format!("{}.err", self.name)))
             .expect("target/ can be written");
-        let started = Instant::now();
         let mut qemu = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -177,7 +175,6 @@ impl Machine {
             qemu,
             line,
             console,
-            started,
             port,
         }
     }
@@ -247,7 +244,13 @@ impl Guest {
     }
 
     /// Types a command and gives what it answers, up to the next prompt, without the echo.
+    ///
+    /// What the console said before is left behind: of itself it says things, and then prompts again.
     pub fn command(&mut self, text: &str, prompt: &str, within: Duration) -> String {
+        {
+            let mut said = self.console.said.lock().unwrap();
+            said.read = said.bytes.len();
+        }
         self.send_line(text);
         self.expect("\n", within);
         let answer = self.expect(prompt, within);
@@ -260,11 +263,6 @@ impl Guest {
     /// Everything the console said since the start.
     pub fn transcript(&self) -> String {
         String::from_utf8_lossy(&self.console.said.lock().unwrap().bytes).into_owned()
-    }
-
-    /// How long ago it was started.
-    pub fn age(&self) -> Duration {
-        self.started.elapsed()
     }
 
     /// Asks the guest's port for a page; the answer with its header, or why there was none.
