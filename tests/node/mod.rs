@@ -358,8 +358,10 @@ pub fn pod(name: &str, script: &str, more: &str, inside: &str) -> String {
     let lines = |text: &str, depth: usize| -> String {
         text.lines().map(|line| format!("{}{line}\n", " ".repeat(depth))).collect()
     };
+    // A shell that is process 1 of its namespace hears no TERM that it has no trap for.
+    let grace = if more.contains("terminationGracePeriodSeconds") { "" } else { "  terminationGracePeriodSeconds: 1\n" };
     format!(
-        "---\napiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\nspec:\n{}  containers:\n  - name: main\n    image: busybox\n    \
+        "---\napiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\nspec:\n{grace}{}  containers:\n  - name: main\n    image: busybox\n    \
          command: [\"/bin/sh\", \"-c\", {}]\n{}",
         lines(more, 2),
         serde_json::to_string(script).unwrap(),
