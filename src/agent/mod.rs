@@ -4,6 +4,7 @@
 
 mod adopt;
 mod begin;
+pub mod boot;
 pub mod config;
 pub mod drive;
 mod effect;
