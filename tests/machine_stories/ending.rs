@@ -107,6 +107,8 @@ fn spec_79_to_82_a_forced_delete_does_not_wait_but_the_node_gives_two_seconds() 
     let mut story = Story::running(hooked(&[App]));
     story.tell(Event::Delete { grace: Some(Duration::ZERO), force: true, replace: true }).asks(&["mark", "stop 0"]);
     assert!(story.pod.is_hidden() && story.pod.wants_replacement() && !story.pod.is_gone(), "spec 80: the name is free at once");
+    story.at(1).delete();
+    assert!(story.pod.is_hidden() && !story.pod.wants_replacement(), "what was freed stays free; who asks last decides what follows");
     story.wakes_at(2).asks(&["kill 0"]);
     // Force may come later, in the middle of a hook.
     let mut story = Story::running(hooked(&[App]));
