@@ -435,3 +435,107 @@ fn quantity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error>
 fn some_quantity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     Bytes::deserialize(deserializer)?.value().map(Some)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/boards/qemu-virt-aarch64");
+
+    /// The error of the board file with `from` replaced by `to`.
+    fn broken(from: &str, to: &str) -> String {
+        let text = fs::read_to_string(Path::new(DIR).join("board.toml")).unwrap();
+        assert!(text.contains(from), "{from}");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("board.toml");
+        fs::write(&path, text.replace(from, to)).unwrap();
+        format!("{:#}", load(path.to_str().unwrap()).unwrap_err())
+    }
+
+    #[test]
+    fn the_boards_of_the_repository_are_right() {
+        let mut found = 0;
+        for entry in fs::read_dir(Path::new(DIR).parent().unwrap()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                let board = load(path.to_str().unwrap()).unwrap();
+                assert_eq!(
+                    path.file_name().unwrap().to_str(),
+                    Some(board.class.as_str())
+                );
+                found += 1;
+            }
+        }
+        assert!(found > 0);
+    }
+
+    #[test]
+    fn spec_43_the_board_file_of_qemu_has_the_defaults() {
+        let board = load(DIR).unwrap();
+        assert_eq!(board.node(), Node::default());
+        assert_eq!(
+            (board.memory_bytes, board.arch.debian()),
+            (128 << 20, "arm64")
+        );
+        assert_eq!(
+            board.partition_sizes().unwrap(),
+            [2 << 20, (256 - 1 - 2) << 20]
+        );
+        let network = board.network().unwrap().unwrap();
+        assert_eq!((network.address, network.prefix), ([10, 0, 2, 15], 24));
+        assert_eq!(network.gateway, Some([10, 0, 2, 2]));
+    }
+
+    #[test]
+    fn a_wrong_board_file_says_what_is_wrong() {
+        let cases = [
+            (
+                "hostname = \"virt\"",
+                "hostnam = \"virt\"",
+                "unknown field `hostnam`",
+            ),
+            ("\"qemu-virt-aarch64\"", "\"Qemu\"", "class: at most 32"),
+            ("\"aarch64\"", "\"sparc\"", "unknown variant `sparc`"),
+            ("\"128Mi\"", "\"128mb\"", "not a quantity"),
+            (
+                "\"1Mi\"   #",
+                "\"512Ki\"   #",
+                "a slot must hold the largest manifest",
+            ),
+            (
+                "size = \"2Mi\"",
+                "size = \"1Mi\"",
+                "must hold two times slot_bytes",
+            ),
+            ("size = \"2Mi\"", "size = \"300Mi\"", "slots does not fit"),
+            ("size = \"2Mi\"", "", "slots needs a size"),
+            (
+                "10.0.2.15/24",
+                "10.0.2.15",
+                "is not an IPv4 address with a prefix",
+            ),
+            (
+                "10.0.2.15/24",
+                "10.0.2.15/33",
+                "is not an IPv4 address with a prefix",
+            ),
+            (
+                "\"/dev/vda1\"",
+                "\"vda1\"",
+                "devices.slots: a path below /dev",
+            ),
+            (
+                "\"virtio_mmio\"",
+                "\"../virtio\"",
+                "is not the name of a module",
+            ),
+        ];
+        for (from, to, part) in cases {
+            let error = broken(from, to);
+            assert!(
+                error.contains(part) && error.contains("board.toml"),
+                "{part}: {error}"
+            );
+        }
+    }
+}
