@@ -87,7 +87,10 @@ fn mutate(text: &mut String, random: &mut Random) {
         .unwrap_or(from);
     match random.below(5) {
         0 => text.replace_range(from..to, ""),
-        1 => text.insert_str(from, &text[from..to].to_owned()),
+        1 => {
+            let piece = text[from..to].to_owned();
+            text.insert_str(from, &piece);
+        }
         2 => {
             let piece = text[from..to].to_owned();
             let place = at(text, random);
