@@ -27,6 +27,10 @@ pub struct Config {
     pub troubles: Vec<String>,
     /// Whether the node may be rebooted and switched off through this agent.
     pub power: bool,
+    /// Whether the kernel is to spare the agent when memory runs out; then its life is the node's.
+    pub protect: bool,
+    /// The file that is executed as pod-init; this program itself where it is `None`.
+    pub program: Option<PathBuf>,
 }
 
 impl Config {
@@ -43,6 +47,8 @@ impl Config {
             manifest: None,
             troubles: Vec::new(),
             power: true,
+            protect: true,
+            program: None,
         }
     }
 }

@@ -2,15 +2,28 @@
 
 use super::config::{Config, Facts};
 use super::events::Events;
-use crate::machine;
-use crate::manifest::pod::Pod;
+use super::images::Images;
+use super::paths::Paths;
+use super::sandbox::Sandbox;
+use super::{adopt, begin, effect, fail};
+use crate::machine::effect::{Effects, Event};
+use crate::machine::pod::Rules;
+use crate::machine::shutdown::{Left, Next, Wave};
+use crate::machine::{self, shutdown};
+use crate::manifest::pod::{Manifest, Node, Pod};
 use crate::manifest::status::{Message, Uid};
-use crate::manifest::time::Instant;
-use std::cell::Ref;
+use crate::manifest::time::{Duration, Instant};
+use crate::pod::wire::Order;
+use crate::sys::cgroup::Hierarchy;
+use smol::channel::{Receiver, Sender};
+use smol::{LocalExecutor, Timer};
+use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::fmt;
 use std::future::Future;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::prelude::v1::*;
 use std::rc::Rc;
+use std::task::{Poll, Waker};
 
 /// What to do when all pods have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,55 +82,392 @@ impl std::error::Error for Error {}
 #[derive(Clone)]
 pub struct Agent(Rc<Inner>);
 
-struct Inner {}
+/// What [`begin`] has made ready.
+pub(super) struct Parts {
+    pub(super) config: Config,
+    pub(super) facts: Facts,
+    pub(super) manifest: Manifest<'static>,
+    pub(super) cgroups: Hierarchy,
+    pub(super) program: OwnedFd,
+    /// Held for as long as the agent lives.
+    pub(super) _lock: OwnedFd,
+}
+
+struct Inner {
+    paths: Paths,
+    parts: Parts,
+    facts: RefCell<Facts>,
+    executor: Rc<LocalExecutor<'static>>,
+    images: RefCell<Images>,
+    events: RefCell<Events>,
+    entries: RefCell<Vec<Entry>>,
+    /// One packet to or from a pod-init: borrowed for one system call.
+    buffer: RefCell<Vec<u8>>,
+    tell: Sender<News>,
+    told: Receiver<News>,
+    execs: Cell<u32>,
+    chores: Cell<u32>,
+    generation: Cell<u64>,
+    watchers: RefCell<Vec<Waker>>,
+    ending: Cell<Option<Shutdown>>,
+}
+
+/// What wakes the loop, beside time.
+enum News {
+    /// Something happened to a pod.
+    Pod(Uid, Event),
+    /// Look again: a verb has changed what is wanted.
+    Look,
+}
 
 /// One pod on this node.
-pub struct Entry {}
+pub struct Entry {
+    /// Which pod of the manifest.
+    pub(super) index: usize,
+    pod: Pod<'static>,
+    uid: Uid,
+    pub(super) machine: machine::pod::Pod,
+    pub(super) sandbox: Option<Rc<Sandbox>>,
+}
 
 impl Entry {
     /// What the manifest says of it.
     pub fn manifest(&self) -> &Pod<'static> {
-        unimplemented!()
+        &self.pod
     }
     /// How it is doing.
     pub fn machine(&self) -> &machine::pod::Pod {
-        unimplemented!()
+        &self.machine
     }
     /// Its identity.
     pub fn uid(&self) -> Uid {
-        unimplemented!()
+        self.uid
     }
     /// When it was accepted.
     pub fn created(&self) -> Instant {
-        unimplemented!()
-    }
-    /// Where its sandbox is wanted and could not be made: why (it is Pending).
-    pub fn trouble(&self) -> Option<&str> {
-        unimplemented!()
+        self.machine.created()
     }
 }
 
+/// What the verbs see.
 impl Agent {
     /// The events of this boot. Do not hold on to it across an `await`; the same goes for everything else that is a [`Ref`].
     pub fn events(&self) -> Ref<'_, Events> {
-        unimplemented!()
+        self.0.events.borrow()
     }
 
     /// The node.
     pub fn node(&self) -> Ref<'_, Facts> {
-        unimplemented!()
+        self.0.facts.borrow()
+    }
+
+    /// All pods, in manifest order, replacements after what they replace. Some may be hidden ([`Entry::machine`] says so).
+    pub fn pods(&self) -> Ref<'_, [Entry]> {
+        Ref::map(self.0.entries.borrow(), Vec::as_slice)
     }
 
     /// Runs a task on the agent's thread until it ends or the agent does.
     pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
-        let _ = task;
-        unimplemented!()
+        self.0.executor.spawn(task).detach();
+    }
+
+    /// How often something that a listing shows has changed so far.
+    pub fn generation(&self) -> u64 {
+        self.0.generation.get()
+    }
+
+    /// Waits until [`Agent::generation`] is no longer `seen`, and gives what it is now.
+    pub async fn changed(&self, seen: u64) -> u64 {
+        core::future::poll_fn(|context| {
+            if self.generation() != seen {
+                return Poll::Ready(self.generation());
+            }
+            self.0.watchers.borrow_mut().push(context.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Milliseconds since the board booted: what every [`Instant`] of the agent counts in.
+    pub fn now(&self) -> Instant {
+        begin::now()
+    }
+}
+
+/// What the other rooms of this floor use.
+impl Agent {
+    pub(super) fn new(parts: Parts, executor: Rc<LocalExecutor<'static>>) -> Agent {
+        let (tell, told) = smol::channel::unbounded();
+        Agent(Rc::new(Inner {
+            paths: Paths::new(&parts.config),
+            facts: RefCell::new(parts.facts.clone()),
+            executor,
+            images: RefCell::default(),
+            events: RefCell::default(),
+            entries: RefCell::default(),
+            buffer: RefCell::new(std::vec![0; crate::manifest::limits::POD_MESSAGE]),
+            tell,
+            told,
+            // An agent before this one may have programs running: theirs are not to be taken for this one's.
+            execs: Cell::new(begin::now().0 as u32),
+            chores: Cell::new(0),
+            generation: Cell::new(0),
+            watchers: RefCell::default(),
+            ending: Cell::new(None),
+            parts,
+        }))
+    }
+
+    pub(super) fn paths(&self) -> &Paths {
+        &self.0.paths
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.0.parts.config
+    }
+
+    pub(super) fn settings(&self) -> Node {
+        self.0.parts.manifest.node
+    }
+
+    pub(super) fn manifest(&self) -> Manifest<'static> {
+        self.0.parts.manifest
+    }
+
+    pub(super) fn cgroups(&self) -> &Hierarchy {
+        &self.0.parts.cgroups
+    }
+
+    pub(super) fn program(&self) -> BorrowedFd<'_> {
+        self.0.parts.program.as_fd()
+    }
+
+    pub(super) fn images(&self) -> RefMut<'_, Images> {
+        self.0.images.borrow_mut()
+    }
+
+    pub(super) fn events_mut(&self) -> RefMut<'_, Events> {
+        self.0.events.borrow_mut()
+    }
+
+    pub(super) fn buffer(&self) -> &RefCell<Vec<u8>> {
+        &self.0.buffer
+    }
+
+    pub(super) fn next_exec(&self) -> u32 {
+        let id = self.0.execs.get().wrapping_add(1);
+        self.0.execs.set(id);
+        id
+    }
+
+    /// What the manifest says of the pod with this identity.
+    pub(super) fn manifest_of(&self, uid: Uid) -> Option<Pod<'static>> {
+        self.0.entries.borrow().iter().find(|entry| entry.uid == uid).map(|entry| entry.pod)
+    }
+
+    /// Has the loop tell a machine something.
+    pub(super) fn tell(&self, uid: Uid, event: Event) {
+        let _ = self.0.tell.try_send(News::Pod(uid, event));
+    }
+
+    /// Has the loop look at what is wanted.
+    pub(super) fn look(&self) {
+        let _ = self.0.tell.try_send(News::Look);
+    }
+
+    /// Ends all pods, and then the agent. The first order stands, but powering off is never forgotten.
+    pub(super) fn end(&self, how: Shutdown) {
+        if self.0.ending.get().is_none_or(|before| before == Shutdown::Exit) {
+            self.0.ending.set(Some(how));
+        }
+        self.look();
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.0.ending.get().is_some()
+    }
+
+    /// Sends an order to a pod-init.
+    pub(super) fn order(&self, sandbox: &Rc<Sandbox>, order: &Order<'_>, fds: Vec<OwnedFd>) -> rustix::io::Result<()> {
+        let was_behind = sandbox.link.is_behind();
+        sandbox.link.send(order, fds, &mut self.0.buffer.borrow_mut())?;
+        if !was_behind && sandbox.link.is_behind() {
+            let sandbox = sandbox.clone();
+            self.spawn(async move {
+                // Where it fails the pod-init is gone, and whoever attends it sees that too.
+                let _ = sandbox.link.flush().await;
+            });
+        }
+        Ok(())
+    }
+
+    /// Runs a task that the agent does not end without.
+    pub(super) fn chore(&self, task: impl Future<Output = ()> + 'static) {
+        self.0.chores.set(self.0.chores.get() + 1);
+        let agent = self.clone();
+        self.spawn(async move {
+            task.await;
+            agent.0.chores.set(agent.0.chores.get() - 1);
+            agent.look();
+        });
+    }
+
+    fn has_changed(&self) {
+        self.0.generation.set(self.0.generation.get() + 1);
+        self.0.watchers.take().into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Machines and their effects.
+impl Agent {
+    /// Lets a pod's machine take a step, and carries out what it asks for.
+    pub(super) fn step(&self, uid: Uid, event: Event) {
+        let mut effects = Effects::new();
+        let mut entries = self.0.entries.borrow_mut();
+        let Some(entry) = entries.iter_mut().find(|entry| entry.uid == uid) else { return };
+        entry.machine.step(self.now(), event, &mut effects);
+        effects.into_iter().for_each(|effect| effect::carry(self, entry, effect));
+        drop(entries);
+        self.has_changed();
+    }
+
+    /// Takes a new pod in.
+    fn accept(&self, index: usize, pod: Pod<'static>) {
+        let mut effects = Effects::new();
+        let machine = machine::pod::Pod::new(self.now(), Rules::new(&pod, self.settings()), &mut effects);
+        self.add(Entry { index, pod, uid: begin::new_uid(), machine, sandbox: None }, effects);
+    }
+
+    /// Takes in a pod that an agent before this one has made.
+    pub(super) fn readmit(&self, index: usize, pod: Pod<'static>, found: adopt::Adopted) {
+        let mut effects = Effects::new();
+        let rules = Rules::new(&pod, self.settings());
+        let machine = machine::pod::Pod::adopt(self.now(), found.created, rules, found.record, &found.containers, &mut effects);
+        self.add(Entry { index, pod, uid: found.sandbox.uid, machine, sandbox: Some(found.sandbox) }, effects);
+    }
+
+    fn add(&self, entry: Entry, effects: Effects) {
+        let mut entries = self.0.entries.borrow_mut();
+        let at = entries.partition_point(|other| other.index <= entry.index);
+        entries.insert(at, entry);
+        effects.into_iter().for_each(|effect| effect::carry(self, &mut entries[at], effect));
+        drop(entries);
+        self.has_changed();
+    }
+
+    /// Lets go of the pods that are gone, and takes in those that should be here and are not (spec 10, 63, 64).
+    fn reconcile(&self) {
+        let gone: Vec<Uid> = self.pods().iter().filter(|entry| entry.machine.is_gone()).map(Entry::uid).collect();
+        for uid in gone {
+            self.0.entries.borrow_mut().retain(|entry| entry.uid != uid);
+            self.has_changed();
+            adopt::clean(self, uid);
+        }
+        if self.is_ending() {
+            return;
+        }
+        for (index, pod) in self.manifest().pods.iter().enumerate() {
+            let here = self.pods().iter().any(|entry| entry.index == index && !entry.machine.is_hidden());
+            if !here && !self.paths().deleted(pod.namespace, pod.name).exists() {
+                self.accept(index, pod);
+            }
+        }
+    }
+
+    /// Wakes every machine whose time has come; gives the next such moment.
+    fn let_time_pass(&self) -> Option<Instant> {
+        loop {
+            let now = self.now();
+            let due = |entry: &&Entry| entry.machine.poll_at().is_some_and(|at| at <= now);
+            let Some(uid) = self.pods().iter().find(due).map(Entry::uid) else { break };
+            self.step(uid, Event::Wake);
+        }
+        self.pods().iter().filter_map(|entry| entry.machine.poll_at()).min()
+    }
+
+    /// Goes on with a shutdown, if there is one; whether it is done.
+    fn shut_down(&self, shutdown: &mut shutdown::Shutdown) -> bool {
+        loop {
+            let count = |critical: bool| self.pods().iter().filter(|entry| entry.pod.critical == critical).count();
+            match shutdown.step(self.now(), Left { regular: count(false), critical: count(true) }) {
+                Next::Wait => return false,
+                Next::Done => return self.0.chores.get() == 0 || self.pods().len() > 0,
+                Next::End(wave, at_most) => {
+                    let of_wave = |entry: &&Entry| entry.pod.critical == (wave == Wave::Critical);
+                    let uids: Vec<Uid> = self.pods().iter().filter(of_wave).map(Entry::uid).collect();
+                    uids.into_iter().for_each(|uid| self.step(uid, Event::Shutdown { at_most }));
+                    self.reconcile();
+                }
+            }
+        }
+    }
+
+    /// The loop.
+    async fn drive(&self) -> Outcome {
+        let mut ending: Option<shutdown::Shutdown> = None;
+        loop {
+            while let Ok(news) = self.0.told.try_recv() {
+                self.heed(news);
+            }
+            let mut next = self.let_time_pass();
+            self.reconcile();
+            if let Some(how) = self.0.ending.get() {
+                let budget = Duration::from_secs(self.settings().shutdown_grace_seconds.into());
+                let shutdown = ending.get_or_insert_with(|| shutdown::Shutdown::new(self.now(), budget));
+                if self.shut_down(shutdown) {
+                    return Outcome { shutdown: how };
+                }
+                next = [self.let_time_pass(), shutdown.poll_at()].into_iter().flatten().min();
+            }
+            fail::point("loop");
+            if self.0.told.is_empty() {
+                self.wait(next).await;
+            }
+        }
+    }
+
+    fn heed(&self, news: News) {
+        match news {
+            News::Pod(uid, event) => self.step(uid, event),
+            News::Look => {}
+        }
+    }
+
+    /// Sleeps until there is news, or until that moment.
+    async fn wait(&self, until: Option<Instant>) {
+        let news = async {
+            if let Ok(news) = self.0.told.recv().await {
+                self.heed(news);
+            }
+        };
+        match until {
+            None => news.await,
+            Some(at) => {
+                let span = std::time::Duration::from_millis(at.since(self.now()).0);
+                let time = async {
+                    Timer::after(span).await;
+                };
+                smol::future::or(news, time).await;
+            }
+        }
     }
 }
 
 /// The whole life of an agent: adopts what runs, runs what should, and returns when it has been told to end and all pods have.
 /// `attach` is called once, after adoption and before anything is started; it hangs the console on with [`Agent::spawn`].
 pub fn run(config: Config, attach: impl FnOnce(&Agent)) -> Result<Outcome, Error> {
-    let _ = (config, attach);
-    unimplemented!()
+    let signals = begin::Signals::new()?;
+    let parts = begin::prepare(config)?;
+    let executor = Rc::new(LocalExecutor::new());
+    let agent = Agent::new(parts, executor.clone());
+    smol::block_on(executor.run(async {
+        begin::tell_troubles(&agent);
+        adopt::forget_deleted(&agent);
+        adopt::adopt(&agent).await;
+        attach(&agent);
+        agent.spawn(signals.attend(agent.clone()));
+        let outcome = agent.drive().await;
+        agent.cgroups().leave();
+        Ok(outcome)
+    }))
 }

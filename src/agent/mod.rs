@@ -2,14 +2,25 @@
 //!
 //! [`run`] is the whole life of an agent. Whoever starts it (the roof) hangs the console on its [`Agent`] handle.
 
+mod adopt;
+mod begin;
+pub mod boot;
 pub mod config;
 pub mod drive;
+mod effect;
 pub mod events;
+mod fail;
+mod images;
+mod link;
 pub mod local;
 pub mod logs;
+mod mounts;
 pub mod paths;
+mod sandbox;
+mod start;
 pub mod store;
 pub mod verbs;
+mod volumes;
 
 pub use config::{Config, Facts};
 pub use drive::{Agent, Entry, Error, Outcome, Shutdown, run};

@@ -1,11 +1,16 @@
 //! What people may ask of the agent; each verb of the console that needs it is one method here.
 
 use super::drive::{Agent, Entry, Shutdown};
-use super::logs;
-use crate::manifest::status::{Exit, Message, Uid};
-use crate::manifest::time::{Duration, Instant};
+use super::{adopt, effect, logs, start};
+use crate::machine::effect::Event;
+use crate::machine::pod::Container;
+use crate::manifest::status::{ContainerState, Exit, Message, Uid, message};
+use crate::manifest::time::Duration;
+use crate::pod::wire::Order;
+pub use crate::sys::cgroup::Usage;
 use std::cell::Ref;
 use std::fmt;
+use std::format;
 use std::os::fd::OwnedFd;
 use std::prelude::v1::*;
 
@@ -48,53 +53,91 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// What something uses right now; `None` where this node does not count it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Bytes of memory.
-    pub memory: Option<u64>,
-    /// Processor time used so far, in microseconds. A rate takes two looks.
-    pub cpu_us: Option<u64>,
-    /// Processes.
-    pub pids: Option<u64>,
-}
-
 /// A program started by [`Agent::exec`]. Dropping it before its end kills the program.
-#[derive(Debug)]
-pub struct Exec {}
+pub struct Exec {
+    agent: Agent,
+    uid: Uid,
+    id: u32,
+    told: Option<effect::Ended>,
+}
 
 impl Exec {
     /// Waits for its end. `Err` says why it could not be started.
-    pub async fn ended(self) -> Result<Exit, Message> {
-        unimplemented!()
+    pub async fn ended(mut self) -> Result<Exit, Message> {
+        let Some(told) = &self.told else { return Ok(Exit::UNKNOWN) };
+        let end = told.recv().await;
+        self.told = None;
+        match end {
+            Ok(Ok(exit)) => Ok(exit),
+            Ok(Err(failure)) => Err(message(&format!("{failure}"))),
+            // The sandbox is gone, and the program with it.
+            Err(_) => Ok(Exit::UNKNOWN),
+        }
+    }
+}
+
+impl Drop for Exec {
+    fn drop(&mut self) {
+        if self.told.is_none() {
+            return;
+        }
+        let sandbox = self.agent.pods().iter().find(|entry| entry.uid() == self.uid).and_then(|entry| entry.sandbox.clone());
+        if let Some(sandbox) = sandbox {
+            let _ = self.agent.order(&sandbox, &Order::ExecKill { id: self.id }, Vec::new());
+        }
     }
 }
 
 impl Agent {
-    /// All pods, in manifest order, replacements after what they replace. Some may be hidden ([`Entry::machine`] says so).
-    pub fn pods(&self) -> Ref<'_, [Entry]> {
-        unimplemented!()
-    }
-
     /// The pod of that name that is not hidden.
     pub fn find(&self, namespace: &str, name: &str) -> Option<Ref<'_, Entry>> {
-        unimplemented!()
+        let wanted = |entry: &Entry| {
+            entry.manifest().namespace == namespace && entry.manifest().name == name && !entry.machine().is_hidden()
+        };
+        Ref::filter_map(self.pods(), |entries| entries.iter().find(|entry| wanted(entry))).ok()
     }
 
     /// Ends a pod; it stays away until the next boot or manifest (spec 66–82). Gives the UID to wait for: it is gone when no
     /// entry has it any more, and the wait goes by [`Agent::changed`].
     pub fn delete(&self, namespace: &str, name: &str, grace: Option<Duration>, force: bool) -> Result<Uid, Refusal> {
-        unimplemented!()
+        let uid = self.find(namespace, name).ok_or(Refusal::NoSuchPod)?.uid();
+        // First on record, so that an agent that dies here does not bring the pod back.
+        adopt::mark_deleted(self, namespace, name).map_err(|e| Refusal::Failed(message(&e)))?;
+        self.step(uid, Event::Delete { grace, force, replace: false });
+        self.look();
+        Ok(uid)
     }
 
     /// Restarts one container, or ends the whole pod and starts a replacement.
     pub fn restart(&self, namespace: &str, name: &str, container: Option<&str>) -> Result<(), Refusal> {
-        unimplemented!()
+        let (uid, event) = {
+            let entry = self.find(namespace, name).ok_or(Refusal::NoSuchPod)?;
+            if entry.machine().is_terminating() {
+                return Err(Refusal::Terminating);
+            }
+            let event = match container {
+                None => Event::Delete { grace: None, force: false, replace: true },
+                Some(container) => Event::Restart { container: index(&entry, container)? },
+            };
+            (entry.uid(), event)
+        };
+        self.step(uid, event);
+        self.look();
+        Ok(())
     }
 
     /// The output of a container: of its newest instance, or of the one before.
     pub fn logs(&self, namespace: &str, name: &str, container: &str, previous: bool) -> Result<logs::Reader, Refusal> {
-        unimplemented!()
+        let entry = self.find(namespace, name).ok_or(Refusal::NoSuchPod)?;
+        let newest = instance(&entry, index(&entry, container)?);
+        let wanted = if previous { newest.saturating_sub(1) } else { newest };
+        match wanted {
+            0 if previous => Err(Refusal::NoPrevious(container.into())),
+            0 => Err(Refusal::NotRunning(container.into())),
+            wanted => {
+                logs::open(self.paths(), entry.uid(), container, wanted).map_err(|e| Refusal::Failed(message(&format!("{e}"))))
+            }
+        }
     }
 
     /// Runs a program in a running container, with these descriptors as its standard input, output and error.
@@ -106,36 +149,47 @@ impl Agent {
         argv: &[&str],
         stdio: [OwnedFd; 3],
     ) -> Result<Exec, Refusal> {
-        unimplemented!()
+        let entry = self.find(namespace, name).ok_or(Refusal::NoSuchPod)?;
+        let index = index(&entry, container)?;
+        let runs = |it: &Container| matches!(it.state(), ContainerState::Running(_));
+        if !entry.machine().containers().get(usize::from(index)).is_some_and(runs) {
+            return Err(Refusal::NotRunning(container.into()));
+        }
+        let words: start::Bytes = argv.iter().collect();
+        let (id, told) = effect::exec(self, &entry, index, words.list(), stdio).map_err(Refusal::Failed)?;
+        Ok(Exec { agent: self.clone(), uid: entry.uid(), id, told: Some(told) })
     }
 
     /// What a container uses.
     pub fn usage(&self, entry: &Entry, container: usize) -> Usage {
-        unimplemented!()
+        let name = entry.manifest().containers.get(container).map(|container| container.name);
+        let instance = entry.machine().containers().get(container).map_or(0, Container::instance);
+        match name {
+            Some(name) if instance > 0 => self.cgroups().group(&effect::instance_group(entry.uid(), name, instance)).usage(),
+            _ => Usage::default(),
+        }
     }
 
     /// What a whole pod uses.
     pub fn pod_usage(&self, entry: &Entry) -> Usage {
-        unimplemented!()
+        self.cgroups().group(&format!("{}", entry.uid())).usage()
     }
 
     /// Ends all pods in two waves, then the agent; the one above it then restarts the node or switches it off.
     pub fn shutdown(&self, how: Shutdown) -> Result<(), Refusal> {
-        unimplemented!()
+        if how != Shutdown::Exit && !self.config().power {
+            return Err(Refusal::NoPower);
+        }
+        self.end(how);
+        Ok(())
     }
+}
 
-    /// How often something that a listing shows has changed so far.
-    pub fn generation(&self) -> u64 {
-        unimplemented!()
-    }
+fn index(entry: &Entry, container: &str) -> Result<u8, Refusal> {
+    let found = entry.manifest().containers.iter().position(|it| it.name == container);
+    found.map(|at| at as u8).ok_or_else(|| Refusal::NoSuchContainer(container.into()))
+}
 
-    /// Waits until [`Agent::generation`] is no longer `seen`, and gives what it is now.
-    pub async fn changed(&self, seen: u64) -> u64 {
-        unimplemented!()
-    }
-
-    /// Milliseconds since the board booted: what every [`Instant`] of the agent counts in.
-    pub fn now(&self) -> Instant {
-        unimplemented!()
-    }
+fn instance(entry: &Entry, container: u8) -> u32 {
+    entry.machine().containers().get(usize::from(container)).map_or(0, Container::instance)
 }

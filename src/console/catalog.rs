@@ -126,14 +126,7 @@ pub const VERBS: &[Verb] = &[
         usage: "POD [-c CONTAINER] [-f] [-p] [--tail N] [--timestamps]",
         help: "Print the output of a container",
         operands: &[Slot::PodName, Slot::Container],
-        flags: &[
-            F::Namespace,
-            F::Container,
-            F::Follow,
-            F::Previous,
-            F::Tail,
-            F::Timestamps,
-        ],
+        flags: &[F::Namespace, F::Container, F::Follow, F::Previous, F::Tail, F::Timestamps],
     },
     Verb {
         id: VerbId::Events,
@@ -191,14 +184,7 @@ pub const VERBS: &[Verb] = &[
         operands: &[Slot::Verb],
         flags: &[],
     },
-    Verb {
-        id: VerbId::Reboot,
-        name: "reboot",
-        usage: "",
-        help: "End all pods and restart the board",
-        operands: &[],
-        flags: &[],
-    },
+    Verb { id: VerbId::Reboot, name: "reboot", usage: "", help: "End all pods and restart the board", operands: &[], flags: &[] },
     Verb {
         id: VerbId::PowerOff,
         name: "poweroff",
@@ -209,101 +195,23 @@ pub const VERBS: &[Verb] = &[
     },
 ];
 
-const fn flag(
-    id: FlagId,
-    long: &'static str,
-    short: Option<char>,
-    value: Option<Slot>,
-    help: &'static str,
-) -> Flag {
-    Flag {
-        id,
-        long,
-        short,
-        value,
-        help,
-    }
+const fn flag(id: FlagId, long: &'static str, short: Option<char>, value: Option<Slot>, help: &'static str) -> Flag {
+    Flag { id, long, short, value, help }
 }
 
 /// All flags.
 pub const FLAGS: &[Flag] = &[
-    flag(
-        F::Namespace,
-        "namespace",
-        Some('n'),
-        Some(Slot::Namespace),
-        "the namespace, else \"default\"",
-    ),
-    flag(
-        F::AllNamespaces,
-        "all-namespaces",
-        Some('A'),
-        None,
-        "all namespaces",
-    ),
-    flag(
-        F::Output,
-        "output",
-        Some('o'),
-        Some(Slot::Output),
-        "wide, yaml, json or name",
-    ),
-    flag(
-        F::Watch,
-        "watch",
-        Some('w'),
-        None,
-        "go on with every change, until Ctrl-C",
-    ),
-    flag(
-        F::Container,
-        "container",
-        Some('c'),
-        Some(Slot::Container),
-        "the container, else the first",
-    ),
-    flag(
-        F::Follow,
-        "follow",
-        Some('f'),
-        None,
-        "go on with new output, until Ctrl-C",
-    ),
-    flag(
-        F::Previous,
-        "previous",
-        Some('p'),
-        None,
-        "the instance before the newest",
-    ),
-    flag(
-        F::Tail,
-        "tail",
-        None,
-        Some(Slot::Free),
-        "only the last lines, so many; -1 is all",
-    ),
-    flag(
-        F::Timestamps,
-        "timestamps",
-        None,
-        None,
-        "when each line was written",
-    ),
-    flag(
-        F::GracePeriod,
-        "grace-period",
-        None,
-        Some(Slot::Free),
-        "seconds to end in; 0 needs --force",
-    ),
-    flag(
-        F::Force,
-        "force",
-        None,
-        None,
-        "take the pod off the list at once",
-    ),
+    flag(F::Namespace, "namespace", Some('n'), Some(Slot::Namespace), "the namespace, else \"default\""),
+    flag(F::AllNamespaces, "all-namespaces", Some('A'), None, "all namespaces"),
+    flag(F::Output, "output", Some('o'), Some(Slot::Output), "wide, yaml, json or name"),
+    flag(F::Watch, "watch", Some('w'), None, "go on with every change, until Ctrl-C"),
+    flag(F::Container, "container", Some('c'), Some(Slot::Container), "the container, else the first"),
+    flag(F::Follow, "follow", Some('f'), None, "go on with new output, until Ctrl-C"),
+    flag(F::Previous, "previous", Some('p'), None, "the instance before the newest"),
+    flag(F::Tail, "tail", None, Some(Slot::Free), "only the last lines, so many; -1 is all"),
+    flag(F::Timestamps, "timestamps", None, None, "when each line was written"),
+    flag(F::GracePeriod, "grace-period", None, Some(Slot::Free), "seconds to end in; 0 needs --force"),
+    flag(F::Force, "force", None, None, "take the pod off the list at once"),
     flag(F::Now, "now", None, None, "the same as --grace-period=1"),
     flag(F::Wait, "wait", None, None, "wait until it is gone (true)"),
     flag(F::Stdin, "stdin", Some('i'), None, "pass standard input on"),
@@ -333,19 +241,12 @@ impl Verb {
     /// What `help VERB` prints.
     pub fn describe(&self, out: &mut String) {
         let space = if self.usage.is_empty() { "" } else { " " };
-        let _ = writeln!(
-            out,
-            "{}.\n\nUsage:\n  {}{space}{}",
-            self.help, self.name, self.usage
-        );
+        let _ = writeln!(out, "{}.\n\nUsage:\n  {}{space}{}", self.help, self.name, self.usage);
         if self.flags.is_empty() {
             return;
         }
         out.push_str("\nOptions:\n");
-        for flag in self
-            .flags()
-            .filter(|flag| flag.id != F::Help && flag.id != F::Tty)
-        {
+        for flag in self.flags().filter(|flag| flag.id != F::Help && flag.id != F::Tty) {
             let _ = match flag.short {
                 Some(short) => write!(out, "  -{short}, "),
                 None => write!(out, "      "),

@@ -22,9 +22,7 @@ impl Clock {
         if unix_ms < EARLIEST_UNIX_MS {
             return Clock::UNSET;
         }
-        Clock {
-            boot_unix_ms: unix_ms.checked_sub(now.0),
-        }
+        Clock { boot_unix_ms: unix_ms.checked_sub(now.0) }
     }
 
     /// The date of a moment, where the clock is set.
@@ -53,69 +51,35 @@ impl Date {
         let days = seconds / 86_400;
         let shifted = days + 719_468;
         let day_of_era = shifted % 146_097;
-        let year_of_era =
-            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let month_from_march = (5 * day_of_year + 2) / 153;
         let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-        let month = if month_from_march < 10 {
-            month_from_march + 3
-        } else {
-            month_from_march - 9
-        };
+        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
         let year = shifted / 146_097 * 400 + year_of_era + (month <= 2) as u64;
-        Date {
-            year,
-            month: month as u8,
-            day: day as u8,
-            days,
-            second: seconds % 86_400,
-        }
+        Date { year, month: month as u8, day: day as u8, days, second: seconds % 86_400 }
     }
 
     /// The long form of `kubectl describe`: `Fri, 20 Nov 2026 13:02:45 +0000`.
     pub fn long(self) -> impl Display {
         const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-        const MONTHS: [&str; 12] = [
-            "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-        ];
+        const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         fmt::from_fn(move |f| {
             let weekday = DAYS[(self.days % 7) as usize];
             let month = MONTHS[usize::from(self.month - 1)];
-            write!(
-                f,
-                "{weekday}, {:02} {month} {:04} {} +0000",
-                self.day,
-                self.year,
-                self.time()
-            )
+            write!(f, "{weekday}, {:02} {month} {:04} {} +0000", self.day, self.year, self.time())
         })
     }
 
     fn time(self) -> impl Display {
         let second = self.second;
-        fmt::from_fn(move |f| {
-            write!(
-                f,
-                "{:02}:{:02}:{:02}",
-                second / 3600,
-                second / 60 % 60,
-                second % 60
-            )
-        })
+        fmt::from_fn(move |f| write!(f, "{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60))
     }
 }
 
 impl Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:04}-{:02}-{:02}T{}Z",
-            self.year,
-            self.month,
-            self.day,
-            self.time()
-        )
+        write!(f, "{:04}-{:02}-{:02}T{}Z", self.year, self.month, self.day, self.time())
     }
 }
 
@@ -142,17 +106,7 @@ impl Display for Age {
 }
 
 /// Two units, the smaller one only where it is not zero.
-fn two(
-    f: &mut fmt::Formatter<'_>,
-    large: u64,
-    unit: &str,
-    small: u64,
-    small_unit: &str,
-) -> fmt::Result {
+fn two(f: &mut fmt::Formatter<'_>, large: u64, unit: &str, small: u64, small_unit: &str) -> fmt::Result {
     write!(f, "{large}{unit}")?;
-    if small == 0 {
-        Ok(())
-    } else {
-        write!(f, "{small}{small_unit}")
-    }
+    if small == 0 { Ok(()) } else { write!(f, "{small}{small_unit}") }
 }

@@ -86,11 +86,7 @@ pub struct Yaml<'w> {
 impl<'w> Yaml<'w> {
     /// A document onto `out`.
     pub fn new(out: &'w mut dyn Write) -> Yaml<'w> {
-        Yaml {
-            out,
-            frames: Vec::new(),
-            cursor: Cursor::Line,
-        }
+        Yaml { out, frames: Vec::new(), cursor: Cursor::Line }
     }
 
     /// Goes to where the next key or dash belongs.
@@ -136,21 +132,10 @@ impl Emit for Yaml<'_> {
         self.value()?;
         let indent = match (self.frames.last(), kind) {
             (None, _) => 0,
-            (
-                Some(Frame {
-                    kind: Kind::Map,
-                    indent,
-                    ..
-                }),
-                Kind::List,
-            ) => *indent,
+            (Some(Frame { kind: Kind::Map, indent, .. }), Kind::List) => *indent,
             (Some(Frame { indent, .. }), _) => indent + 2,
         };
-        let frame = Frame {
-            kind,
-            empty: true,
-            indent,
-        };
+        let frame = Frame { kind, empty: true, indent };
         self.frames.push(frame).map_err(|_| fmt::Error)
     }
 
@@ -204,8 +189,7 @@ impl Yaml<'_> {
     /// A literal block scalar: the lines as they are.
     fn block(&mut self, text: &str, level: usize) -> fmt::Result {
         let body = text.strip_suffix('\n');
-        self.out
-            .write_str(if body.is_some() { "|" } else { "|-" })?;
+        self.out.write_str(if body.is_some() { "|" } else { "|-" })?;
         for line in body.unwrap_or(text).split('\n') {
             self.out.write_str("\n")?;
             if !line.is_empty() {
@@ -227,11 +211,7 @@ pub struct Json<'w> {
 impl<'w> Json<'w> {
     /// A document onto `out`.
     pub fn new(out: &'w mut dyn Write) -> Json<'w> {
-        Json {
-            out,
-            frames: Vec::new(),
-            after_key: false,
-        }
+        Json { out, frames: Vec::new(), after_key: false }
     }
 
     /// Goes to where the next key or value belongs.
@@ -249,11 +229,7 @@ impl<'w> Json<'w> {
 
     /// The document ends its last line.
     fn finish(&mut self) -> fmt::Result {
-        if self.frames.is_empty() {
-            self.out.write_str("\n")
-        } else {
-            Ok(())
-        }
+        if self.frames.is_empty() { self.out.write_str("\n") } else { Ok(()) }
     }
 }
 
@@ -261,11 +237,7 @@ impl Emit for Json<'_> {
     fn open(&mut self, kind: Kind) -> fmt::Result {
         self.place()?;
         let indent = 4 * (self.frames.len() + 1);
-        let frame = Frame {
-            kind,
-            empty: true,
-            indent,
-        };
+        let frame = Frame { kind, empty: true, indent };
         self.frames.push(frame).map_err(|_| fmt::Error)?;
         self.out.write_str(match kind {
             Kind::Map => "{",
@@ -331,9 +303,7 @@ fn is_number_like(bytes: &[u8]) -> bool {
 
 /// The words that some YAML takes for a boolean or for nothing.
 fn is_word(text: &str) -> bool {
-    ["y", "n", "yes", "no", "true", "false", "on", "off", "null"]
-        .iter()
-        .any(|word| text.eq_ignore_ascii_case(word))
+    ["y", "n", "yes", "no", "true", "false", "on", "off", "null"].iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
 /// Whether a literal block can hold the text: several lines, nothing that a block would lose or misread.
@@ -344,9 +314,7 @@ fn is_block(text: &str) -> bool {
         && !body.starts_with([' ', '\t', '\n'])
         && !body.ends_with('\n')
         && body.split('\n').all(|line| !line.ends_with([' ', '\t']))
-        && body
-            .chars()
-            .all(|c| c == '\n' || c == '\t' || is_printable(c))
+        && body.chars().all(|c| c == '\n' || c == '\t' || is_printable(c))
 }
 
 /// Printable in YAML without an escape, line breaks not counted.
@@ -379,23 +347,14 @@ pub struct Base64<'a>(pub &'a [u8]);
 
 impl Display for Base64<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DIGITS: &[u8; 64] =
-            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         f.write_str("\"")?;
         for chunk in self.0.chunks(3) {
-            let bytes = [
-                chunk[0],
-                chunk.get(1).copied().unwrap_or(0),
-                chunk.get(2).copied().unwrap_or(0),
-            ];
+            let bytes = [chunk[0], chunk.get(1).copied().unwrap_or(0), chunk.get(2).copied().unwrap_or(0)];
             let bits = u32::from_be_bytes([0, bytes[0], bytes[1], bytes[2]]);
             for digit in 0..4 {
                 let value = bits >> (18 - 6 * digit) & 63;
-                f.write_char(if digit <= chunk.len() {
-                    char::from(DIGITS[value as usize])
-                } else {
-                    '='
-                })?;
+                f.write_char(if digit <= chunk.len() { char::from(DIGITS[value as usize]) } else { '=' })?;
             }
         }
         f.write_str("\"")

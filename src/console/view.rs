@@ -4,9 +4,7 @@ use super::clock::Clock;
 use crate::machine;
 use crate::manifest::limits;
 use crate::manifest::pod::ContainerKind;
-use crate::manifest::status::{
-    Condition, ConditionKind, ContainerState, Phase, Reason, Terminated, Uid,
-};
+use crate::manifest::status::{Condition, ConditionKind, ContainerState, Phase, Reason, Terminated, Uid};
 use crate::manifest::time::Instant;
 use core::fmt::Write;
 use heapless::{String, Vec};
@@ -66,12 +64,7 @@ pub struct ContainerView<'a> {
 
 impl<'a> StatusView<'a> {
     /// The status of a pod of the machine. `ip` is its own address, where it has one.
-    pub fn of(
-        pod: &'a machine::pod::Pod,
-        uid: Uid,
-        ip: Option<[u8; 4]>,
-        scene: Scene<'a>,
-    ) -> StatusView<'a> {
+    pub fn of(pod: &'a machine::pod::Pod, uid: Uid, ip: Option<[u8; 4]>, scene: Scene<'a>) -> StatusView<'a> {
         let view = |c: &'a machine::pod::Container| ContainerView {
             kind: c.kind(),
             state: c.state(),
@@ -112,12 +105,7 @@ impl<'a> StatusView<'a> {
 
     /// The first half of `printPod`: the init containers, up to the first that is not done.
     fn init_summary(&self) -> (Summary, bool) {
-        let in_spec = |kind| {
-            self.containers
-                .iter()
-                .filter(move |c| c.kind == kind)
-                .count()
-        };
+        let in_spec = |kind| self.containers.iter().filter(move |c| c.kind == kind).count();
         let mut summary = Summary {
             ready: 0,
             total: in_spec(ContainerKind::App) + in_spec(ContainerKind::Sidecar),
@@ -125,10 +113,7 @@ impl<'a> StatusView<'a> {
             restarts: 0,
             last_restart: None,
         };
-        let inits = self
-            .containers
-            .iter()
-            .filter(|c| c.kind != ContainerKind::App);
+        let inits = self.containers.iter().filter(|c| c.kind != ContainerKind::App);
         let count = inits.clone().count();
         for (done, container) in inits.enumerate() {
             summary.count_restarts(container);
@@ -138,9 +123,7 @@ impl<'a> StatusView<'a> {
                     summary.ready += usize::from(container.ready);
                     continue;
                 }
-                ContainerState::Terminated(Terminated { reason, .. }) => {
-                    summary.status = init_word(reason.as_str())
-                }
+                ContainerState::Terminated(Terminated { reason, .. }) => summary.status = init_word(reason.as_str()),
                 ContainerState::Waiting(reason) if reason != Reason::PodInitializing => {
                     summary.status = init_word(reason.as_str());
                 }
@@ -157,20 +140,11 @@ impl<'a> StatusView<'a> {
     /// The second half: the app containers, last to first, so that the first one's word stands.
     fn app_summary(&self, summary: &mut Summary) {
         (summary.restarts, summary.last_restart) = (0, None);
-        for sidecar in self
-            .containers
-            .iter()
-            .filter(|c| c.kind == ContainerKind::Sidecar)
-        {
+        for sidecar in self.containers.iter().filter(|c| c.kind == ContainerKind::Sidecar) {
             summary.count_restarts(sidecar);
         }
         let mut running = false;
-        for container in self
-            .containers
-            .iter()
-            .rev()
-            .filter(|c| c.kind == ContainerKind::App)
-        {
+        for container in self.containers.iter().rev().filter(|c| c.kind == ContainerKind::App) {
             summary.count_restarts(container);
             match container.state {
                 ContainerState::Waiting(reason) => summary.status = word(reason.as_str()),

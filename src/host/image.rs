@@ -1,12 +1,266 @@
-//! `podling image`.
+//! `podling image`: a board's flash and boot files, from a manifest, packed images, a kernel and the board's program.
+
+use super::arena::Arena;
+use super::atomic::{self, Draft};
+use super::blobs::Hashing;
+use super::boards::{self, BoardFile};
+use super::initramfs::{self, Contents};
+use super::modules::{self, Kernel};
+use super::progress::Step;
+use super::{ext4, flash, units};
+use crate::manifest::board::Board;
+use crate::manifest::codec::{self, Kind};
+use crate::manifest::image::{self, Image};
+use crate::manifest::{check, limits};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::prelude::v1::*;
+use std::{format, println, vec};
 
 /// The arguments of `podling image`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// A board's name, or the path of its file
+    #[arg(long)]
+    board: String,
+    /// What `podling build` wrote
+    #[arg(long, value_name = "FILE")]
+    manifest: PathBuf,
+    /// Where `podling pack` wrote
+    #[arg(long, value_name = "DIR")]
+    images: PathBuf,
+    /// An unpacked kernel package, with modules.dep made by depmod
+    #[arg(long, value_name = "DIR")]
+    kernel: PathBuf,
+    /// The board's program, built for the board
+    #[arg(long, value_name = "FILE")]
+    podlingd: PathBuf,
+    /// The disk image to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Where to put `kernel` and `initramfs.zst` [default: beside the disk image]
+    #[arg(long, value_name = "DIR")]
+    boot: Option<PathBuf>,
+}
 
 impl Args {
     /// Does it.
-    pub fn run(self) -> anyhow::Result<()> {
-        anyhow::bail!("not built yet")
+    pub fn run(self) -> Result<()> {
+        let board = boards::load(&self.board)?;
+        flash::layout(&board)?;
+        let manifest = fs::read(&self.manifest)
+            .with_context(|| format!("cannot read the manifest {}", self.manifest.display()))?;
+        let references = check_manifest(&board, &manifest)
+            .with_context(|| format!("{}", self.manifest.display()))?;
+        let images = find_images(&references, &self.images)?;
+        let kernel = Kernel::open(&self.kernel)?;
+        let initramfs = make_initramfs(&board, &kernel, &self.podlingd)?;
+
+        let directory = atomic::directory_of(&self.output);
+        atomic::ensure_directory(&directory)?;
+        let boot = self.boot.unwrap_or(directory.clone());
+        atomic::ensure_directory(&boot)?;
+        let draft = Draft::new(&directory)?;
+        let step = Step::new("laying out the flash", images.bytes);
+        flash::write(
+            &board,
+            draft.file(),
+            draft.path(),
+            &manifest,
+            &images.sources(),
+        )?;
+        drop(step);
+        // The manifest in it may hold secrets.
+        draft.publish(&self.output, 0o600)?;
+        atomic::write(&boot.join("initramfs.zst"), 0o644, &initramfs)?;
+        let image = fs::read(&kernel.image)
+            .with_context(|| format!("cannot read {}", kernel.image.display()))?;
+        atomic::write(&boot.join("kernel"), 0o644, &image)?;
+        println!(
+            "{}: {} for {}, with {} image(s) of {}",
+            self.output.display(),
+            units::from_bytes(board.flash.size),
+            board.class,
+            images.records.len(),
+            units::from_bytes(images.bytes)
+        );
+        println!(
+            "  {} ({})",
+            boot.join("kernel").display(),
+            units::from_bytes(image.len() as u64)
+        );
+        println!(
+            "  {} ({})",
+            boot.join("initramfs.zst").display(),
+            units::from_bytes(initramfs.len() as u64)
+        );
+        Ok(())
     }
+}
+
+/// Whether `bytes` is a manifest for `board`; the images that it names.
+fn check_manifest(board: &BoardFile, bytes: &[u8]) -> Result<BTreeSet<String>> {
+    let (header, body) = codec::open(bytes, Kind::Manifest).map_err(|error| anyhow!("{error}"))?;
+    ensure!(
+        header.class == board.class,
+        "it is for boards of the class {}, and this board is a {}: build it with --board {}",
+        header.class,
+        board.class,
+        board.class
+    );
+    ensure!(
+        bytes.len() as u64 <= board.flash.slot_bytes,
+        "it has {} bytes; a slot of this board has {}",
+        bytes.len(),
+        board.flash.slot_bytes
+    );
+    let manifest = check::manifest(body).map_err(|error| anyhow!("{error}"))?;
+    Ok(manifest
+        .pods
+        .iter()
+        .flat_map(|pod| {
+            pod.containers
+                .iter()
+                .map(|container| String::from(container.image))
+        })
+        .collect())
+}
+
+/// The packed images that go onto the data partition.
+struct Images {
+    /// Path and name of each record.
+    records: BTreeMap<String, PathBuf>,
+    /// Path and name of each squashfs; equal images are one.
+    squashes: BTreeMap<String, PathBuf>,
+    bytes: u64,
+}
+
+impl Images {
+    fn sources(&self) -> Vec<ext4::Source<'_>> {
+        self.squashes
+            .iter()
+            .chain(&self.records)
+            .map(|(name, from)| ext4::Source { from, name })
+            .collect()
+    }
+}
+
+/// Finds the image of each reference in `directory`, whole and undamaged; says all that is wrong at once.
+fn find_images(references: &BTreeSet<String>, directory: &Path) -> Result<Images> {
+    let mut images = Images {
+        records: BTreeMap::new(),
+        squashes: BTreeMap::new(),
+        bytes: 0,
+    };
+    let mut wrong = vec![];
+    for reference in references {
+        if let Err(error) = find_image(reference, directory, &mut images) {
+            wrong.push(format!(
+                "  {error:#}\n    podling pack IMAGE --name {reference} -o {}",
+                directory.display()
+            ));
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(images);
+    }
+    bail!(
+        "{} of the manifest's images cannot be used; pack each one again:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    )
+}
+
+fn find_image(reference: &str, directory: &Path, images: &mut Images) -> Result<()> {
+    let name = image::record_name(reference)
+        .with_context(|| format!("{reference}: the name is too long"))?;
+    let path = directory.join(&*name);
+    let bytes = fs::read(&path).with_context(|| format!("{reference}: {}", path.display()))?;
+    let record = open_record(&bytes).with_context(|| format!("{reference}: {}", path.display()))?;
+    ensure!(
+        record.reference == reference,
+        "{reference}: {} is the record of {}",
+        path.display(),
+        record.reference
+    );
+    let squashfs = image::squashfs_name(&record.sha256);
+    if !images.squashes.contains_key(&*squashfs) {
+        let path = directory.join(&*squashfs);
+        let (sha256, size) =
+            hash(&path).with_context(|| format!("{reference}: {}", path.display()))?;
+        ensure!(
+            size == record.size && sha256 == record.sha256,
+            "{reference}: {} is damaged",
+            path.display()
+        );
+        images.bytes += size;
+        images.squashes.insert(squashfs.as_str().into(), path);
+    }
+    images.records.insert(name.as_str().into(), path);
+    Ok(())
+}
+
+fn open_record(bytes: &[u8]) -> Result<Image<'_>> {
+    let (_, body) = codec::open(bytes, Kind::Image).map_err(|error| anyhow!("{error}"))?;
+    check::image(body).map_err(|error| anyhow!("{error}"))
+}
+
+fn hash(path: &Path) -> std::io::Result<([u8; 32], u64)> {
+    Hashing::new(File::open(path)?).finish()
+}
+
+/// The board's first files.
+fn make_initramfs(board: &BoardFile, kernel: &Kernel, podlingd: &Path) -> Result<Vec<u8>> {
+    let order = kernel.load_order(board.kernel.modules.iter().map(String::as_str))?;
+    let mut files = vec![];
+    for (n, path) in order.iter().enumerate() {
+        files.push((
+            format!(
+                "{n:02}-{}.ko",
+                modules::module_name(&path.to_string_lossy())
+            ),
+            modules::read(path)?,
+        ));
+    }
+    let podlingd = fs::read(podlingd)
+        .with_context(|| format!("cannot read the board's program {}", podlingd.display()))?;
+    let board = seal_board(board, &files)?;
+    let step = Step::new("packing the initramfs", 0);
+    let packed = initramfs::build(&Contents {
+        podlingd: &podlingd,
+        board: &board,
+        modules: &files,
+    });
+    drop(step);
+    packed
+}
+
+/// The file `/board`.
+fn seal_board(board: &BoardFile, modules: &[(String, Vec<u8>)]) -> Result<Vec<u8>> {
+    let arena = Arena::default();
+    let record = Board {
+        class: &board.class,
+        hostname: &board.hostname,
+        console: &board.console.tty,
+        modules: arena.list(modules.iter().map(|(name, _)| name.as_str())),
+        slots: &board.devices.slots,
+        slot_bytes: u32::try_from(board.flash.slot_bytes).context("flash.slot_bytes")?,
+        data: &board.devices.data,
+        data_fs: &board.devices.data_fs,
+        network: board.network()?,
+        allow_privileged: board.allow_privileged,
+    };
+    let body = postcard::to_stdvec(&record).context("cannot encode the board record")?;
+    ensure!(
+        body.len() + codec::HEADER <= limits::BOARD,
+        "the board record needs {} bytes; at most {} are possible",
+        body.len(),
+        limits::BOARD
+    );
+    check::board(&body).map_err(|error| anyhow!("{error}"))?;
+    let header = codec::seal(Kind::Board, &board.class, 0, &body)
+        .map_err(|error| anyhow!("cannot seal the board record: {error}"))?;
+    Ok([&header[..], &body].concat())
 }

@@ -2,7 +2,7 @@
 
 use crate::manifest::limits;
 use crate::manifest::record::{Ending, Memo};
-use crate::manifest::status::{Exit, Message, Reason};
+use crate::manifest::status::{Exit, Message, Reason, message};
 use crate::manifest::time::Duration;
 
 /// Something for the effect floor to carry out. Containers are named by their index in the manifest's list.
@@ -127,5 +127,22 @@ pub enum Event {
     },
 }
 
-/// The effects of one step: bounded, since one step asks for a few things per container at the most.
+/// The effects of one step, to be handed in empty. One step moves each container through at most two transitions of at most two
+/// effects each, and the pod through two of its own; `tests/machine.rs` tries to break that bound.
 pub type Effects = heapless::Vec<Effect, { 4 * limits::CONTAINERS + 8 }>;
+
+/// Ask for something.
+pub(super) fn give(effects: &mut Effects, effect: Effect) {
+    let given = effects.push(effect);
+    debug_assert!(given.is_ok(), "effects of an earlier step were not taken out");
+}
+
+/// Tell people something.
+pub(super) fn tell(effects: &mut Effects, reason: &'static str, container: Option<u8>, text: &str) {
+    give(effects, Effect::Report(Report { warning: false, reason, container, message: message(text) }));
+}
+
+/// Warn people of something.
+pub(super) fn warn(effects: &mut Effects, reason: &'static str, container: Option<u8>, text: &str) {
+    give(effects, Effect::Report(Report { warning: true, reason, container, message: message(text) }));
+}

@@ -1,9 +1,28 @@
 //! One pod's life, from its sandbox to the last trace of it.
+//!
+//! Two things are true of a pod beside its containers: how its sandbox stands, and whether it is to live
+//! ([`super::terminate`]). The sandbox goes its way by answers, one order at a time (`·`: ignored, late or doubled):
+//!
+//! | sandbox  | SandboxReady          | SandboxFailed | SandboxLost | SandboxRemoved                       | time, or the pod is over |
+//! |----------|-----------------------|---------------|-------------|--------------------------------------|--------------------------|
+//! | Creating | Ready                 | Retry         | ·           | ·                                    | the answer is awaited    |
+//! | Retry    | ·                     | ·             | ·           | ·                                    | Creating; over: Absent   |
+//! | Ready    | ·                     | ·             | Removing    | ·                                    | ended: Removing          |
+//! | Removing | ·                     | ·             | ·           | Retry, at first due at once; over: Absent | the answer is awaited |
+//! | Absent   | ·                     | ·             | ·           | ·                                    | ended: the pod is gone   |
+//!
+//! Each step is: hear the event; let time pass; decide about what has ended; then either start whose turn it is, or, where the
+//! pod is over, wind it down. Nothing is remembered between these but the states themselves. A pod whose work is done keeps its
+//! sandbox, and with it its logs and its pod-init's memory, until somebody deletes it.
 
-use super::effect::{Effects, Event};
+use super::backoff::Backoff;
+pub use super::container::{Container, ContainerRules};
+use super::effect::{self, Effect, Effects, Event};
+use super::status::Times;
+use super::terminate::{self, Cause, Life};
 use crate::manifest::pod::{ContainerKind, Node, RestartPolicy};
-use crate::manifest::record::{ContainerRecord, PodRecord};
-use crate::manifest::status::{Condition, ContainerState, Message, Phase, Reason, Terminated};
+use crate::manifest::record::{ContainerRecord, Ending, PodRecord};
+use crate::manifest::status::{Condition, Phase, Reason};
 use crate::manifest::time::{Duration, Instant};
 use crate::manifest::{self, limits};
 
@@ -20,125 +39,333 @@ pub struct Rules {
     pub containers: heapless::Vec<ContainerRules, { limits::CONTAINERS }>,
 }
 
-/// What one container's life goes by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ContainerRules {
-    /// Its part in the pod.
-    pub kind: ContainerKind,
-    /// Whether there is a preStop hook to run.
-    pub pre_stop: bool,
-}
-
 impl Rules {
     /// The rules of a checked pod.
     pub fn new(pod: &manifest::pod::Pod<'_>, node: Node) -> Rules {
-        unimplemented!()
+        let rules =
+            |container: manifest::pod::Container<'_>| ContainerRules { kind: container.kind, pre_stop: container.pre_stop.is_some() };
+        Rules {
+            restart_policy: pod.restart_policy,
+            grace: Duration::from_secs(pod.grace_seconds.into()),
+            node,
+            containers: pod.containers.iter().map(rules).take(limits::CONTAINERS).collect(),
+        }
     }
+
+    /// Why a container waits whose turn has not come.
+    fn first_reason(&self) -> Reason {
+        let only_apps = self.containers.iter().all(|container| container.kind == ContainerKind::App);
+        if only_apps { Reason::ContainerCreating } else { Reason::PodInitializing }
+    }
+}
+
+/// How the pod's sandbox stands. `failures`: how often in a row it could not be made, or did not last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sandbox {
+    /// CreateSandbox is ordered.
+    Creating { failures: u16 },
+    /// There is none; the next try is due then.
+    Retry { failures: u16, due: Instant },
+    /// It stands.
+    Ready { failures: u16, since: Instant },
+    /// RemoveSandbox is ordered.
+    Removing { failures: u16 },
+    /// There is none, and there will be none.
+    Absent,
 }
 
 /// One pod. Dropping it forgets it; it is finished with when [`Pod::is_gone`] says so.
 #[derive(Clone, Debug)]
-pub struct Pod { }
+pub struct Pod {
+    pub(super) restart_policy: RestartPolicy,
+    grace: Duration,
+    backoff: Backoff,
+    created: Instant,
+    pub(super) sandbox: Sandbox,
+    pub(super) life: Life,
+    pub(super) containers: heapless::Vec<Container, { limits::CONTAINERS }>,
+    times: Times,
+}
+
+// A board has up to 64 of these; most of each is the containers' messages, one apiece.
+const _: () = assert!(size_of::<Pod>() <= 5 * 1024);
 
 impl Pod {
     /// A new pod: asks for its sandbox at once.
     pub fn new(now: Instant, rules: Rules, effects: &mut Effects) -> Pod {
-        unimplemented!()
+        let reason = rules.first_reason();
+        let containers = rules.containers.iter().map(|rules| Container::new(*rules, reason)).collect();
+        effect::tell(effects, "Scheduled", None, "Accepted by this node");
+        effect::give(effects, Effect::CreateSandbox);
+        Pod::with(now, rules, Sandbox::Creating { failures: 0 }, containers)
     }
 
     /// A pod found running by an agent that has just started. `created` is when the pod was accepted. Containers that have
     /// ended meanwhile are restarted by policy; an ending that was under way begins again with its full grace (spec 76).
-    pub fn adopt(now: Instant, created: Instant, rules: Rules, pod: PodRecord, containers: &[ContainerRecord], effects: &mut Effects) -> Pod {
-        unimplemented!()
+    pub fn adopt(
+        now: Instant,
+        created: Instant,
+        rules: Rules,
+        pod: PodRecord,
+        containers: &[ContainerRecord],
+        effects: &mut Effects,
+    ) -> Pod {
+        let (reason, backoff) = (rules.first_reason(), Backoff::new(&rules.node));
+        let records = containers.iter().chain(core::iter::repeat(&ContainerRecord::NEW));
+        let adopted = rules.containers.iter().zip(records).map(|(rules, record)| Container::adopt(*rules, reason, record, &backoff));
+        let adopted = adopted.collect();
+        let mut this = Pod::with(created, rules, Sandbox::Ready { failures: 0, since: created }, adopted);
+        if let Some(order) = pod.ending {
+            this.life.end(now, Cause::Deletion, order);
+        }
+        // When the conditions changed is not remembered: the newest moment that is, comes nearest.
+        this.times = Times::all(this.containers.iter().filter_map(Container::newest).fold(created, Instant::max));
+        this.step(now, Event::Wake, effects);
+        this
+    }
+
+    fn with(created: Instant, rules: Rules, sandbox: Sandbox, containers: heapless::Vec<Container, { limits::CONTAINERS }>) -> Pod {
+        Pod {
+            restart_policy: rules.restart_policy,
+            grace: rules.grace,
+            backoff: Backoff::new(&rules.node),
+            created,
+            sandbox,
+            life: Life::Wanted,
+            containers,
+            times: Times::all(created),
+        }
     }
 
     /// Something happened. Late and doubled events are ignored.
     pub fn step(&mut self, now: Instant, event: Event, effects: &mut Effects) {
-        unimplemented!()
+        let before = self.truths();
+        self.hear(now, event, effects);
+        self.advance(now, effects);
+        self.times.note(now, before, self.truths());
     }
 
     /// The next moment at which time alone changes something; `None` where only an event can.
     pub fn poll_at(&self) -> Option<Instant> {
-        unimplemented!()
+        let next = match self.sandbox {
+            Sandbox::Retry { due, .. } => Some(due),
+            Sandbox::Ready { .. } => {
+                let pod = self.life.dead_after().filter(|_| self.containers.iter().any(Container::is_unstopped));
+                self.containers.iter().filter_map(Container::deadline).chain(pod).min()
+            }
+            Sandbox::Creating { .. } | Sandbox::Removing { .. } | Sandbox::Absent => None,
+        };
+        // A deadline that has saturated never comes.
+        next.filter(|at| *at < Instant(u64::MAX))
     }
 
     /// Nothing is left of it.
     pub fn is_gone(&self) -> bool {
-        unimplemented!()
+        self.is_terminating() && self.sandbox == Sandbox::Absent
     }
 
     /// Whether a replacement with a new UID is to be made now: it is gone, or it was deleted by force and its name is free (spec 80).
     pub fn wants_replacement(&self) -> bool {
-        unimplemented!()
+        self.is_hidden() && self.life.order().is_some_and(|order| order.replace)
     }
 
     /// Whether it no longer shows in listings (gone, or deleted by force).
     pub fn is_hidden(&self) -> bool {
-        unimplemented!()
+        self.is_gone() || self.life.order().is_some_and(|order| order.force)
     }
 
     /// `metadata.deletionTimestamp` is set: it lists as Terminating (spec 68).
     pub fn is_terminating(&self) -> bool {
-        unimplemented!()
+        self.life != Life::Wanted
     }
 
     /// When the grace period of its ending is over (spec 67).
     pub fn dead_after(&self) -> Option<Instant> {
-        unimplemented!()
+        self.life.dead_after()
     }
 
     /// `status.phase`, computed from the containers' states (spec 53).
     pub fn phase(&self) -> Phase {
-        unimplemented!()
+        self.phase_now()
     }
 
     /// `status.conditions`, in Kubernetes' order.
     pub fn conditions(&self) -> heapless::Vec<Condition, 6> {
-        unimplemented!()
+        self.conditions_at(&self.times)
     }
 
     /// When it was accepted.
     pub fn created(&self) -> Instant {
-        unimplemented!()
+        self.created
     }
 
     /// The containers, in manifest order.
     pub fn containers(&self) -> &[Container] {
-        unimplemented!()
+        &self.containers
     }
 }
 
-/// One container's status, for people.
-#[derive(Clone, Debug)]
-pub struct Container { }
+/// What happened.
+impl Pod {
+    fn hear(&mut self, now: Instant, event: Event, effects: &mut Effects) {
+        let over = self.is_over();
+        match event {
+            Event::Wake => {}
+            Event::SandboxReady => {
+                if let Sandbox::Creating { failures } = self.sandbox {
+                    self.sandbox = Sandbox::Ready { failures, since: now };
+                }
+            }
+            Event::SandboxFailed(message) => {
+                if let Sandbox::Creating { failures } = self.sandbox {
+                    let failures = failures.saturating_add(1);
+                    self.sandbox = Sandbox::Retry { failures, due: now.after(self.backoff.after_refusal(failures)) };
+                    effect::warn(effects, "FailedCreatePodSandBox", None, &message);
+                }
+            }
+            Event::SandboxLost => {
+                if let Sandbox::Ready { failures, since } = self.sandbox {
+                    let failures = self.backoff.counted(failures.saturating_add(1), now.since(since));
+                    self.lose_sandbox(now, failures, effects);
+                }
+            }
+            Event::SandboxRemoved => {
+                if let Sandbox::Removing { failures } = self.sandbox {
+                    let due = now.after(self.backoff.after_end(failures));
+                    self.sandbox = if over { Sandbox::Absent } else { Sandbox::Retry { failures, due } };
+                }
+            }
+            Event::Started { container, instance } => {
+                self.with_container(container, |it| it.started(now, instance, container, effects));
+            }
+            Event::StartFailed { container, instance, reason, message } => {
+                let backoff = self.backoff;
+                self.with_container(container, |it| it.start_failed(now, (instance, reason, message), &backoff, container, effects));
+            }
+            Event::Exited { container, instance, exit } => self.with_container(container, |it| it.exited(now, instance, exit, over)),
+            Event::PreStopEnded { container, instance, failure } => {
+                self.with_container(container, |it| it.pre_stop_ended(instance, failure, container, effects));
+            }
+            Event::Delete { grace, force, replace } => {
+                let grace = grace.unwrap_or(self.grace);
+                self.end(now, Cause::Deletion, Ending { grace_ms: grace.0, force, replace }, effects);
+            }
+            Event::Shutdown { at_most } => {
+                let grace = self.grace.min(at_most);
+                self.end(now, Cause::Shutdown, Ending { grace_ms: grace.0, force: false, replace: false }, effects);
+            }
+            Event::Restart { container } => {
+                let until = now.after(self.own_grace());
+                if !over {
+                    self.with_container(container, |it| it.restart(now, until, container, effects));
+                }
+            }
+        }
+    }
 
-impl Container {
-    /// `state`.
-    pub fn state(&self) -> ContainerState {
-        unimplemented!()
+    fn with_container(&mut self, container: u8, act: impl FnOnce(&mut Container)) {
+        self.containers.get_mut(usize::from(container)).map(act);
     }
-    /// `state.waiting.message`.
-    pub fn message(&self) -> &str {
-        unimplemented!()
+
+    /// The pod-init died, and every container with it; what is left of the sandbox goes too (failure F3).
+    fn lose_sandbox(&mut self, now: Instant, failures: u16, effects: &mut Effects) {
+        effect::warn(effects, "SandboxChanged", None, "The pod's first process died, and all containers with it");
+        self.containers.iter_mut().for_each(|container| container.lost(now));
+        self.settle(now, effects);
+        if !self.is_over() {
+            self.containers.iter_mut().for_each(Container::requeue);
+        }
+        self.remove_sandbox(failures, effects);
     }
-    /// `lastState`.
-    pub fn last(&self) -> Option<Terminated> {
-        unimplemented!()
+
+    fn remove_sandbox(&mut self, failures: u16, effects: &mut Effects) {
+        self.sandbox = Sandbox::Removing { failures };
+        effect::give(effects, Effect::RemoveSandbox);
     }
-    /// `restartCount`.
-    pub fn restarts(&self) -> u32 {
-        unimplemented!()
+
+    /// The pod is to end, or to end sooner (spec 67, 78).
+    fn end(&mut self, now: Instant, cause: Cause, order: Ending, effects: &mut Effects) {
+        let before = self.life.order();
+        self.life.end(now, cause, order);
+        if let (Sandbox::Ready { .. }, Some(order)) = (self.sandbox, self.life.order().filter(|order| Some(*order) != before)) {
+            effect::give(effects, Effect::MarkEnding(order));
+        }
+        let (by, manner) = (now.after(terminate::granted(&order)), self.life.manner());
+        for (me, container) in (0..).zip(&mut self.containers) {
+            container.hasten(by, manner, me, effects);
+        }
     }
-    /// `ready`.
-    pub fn ready(&self) -> bool {
-        unimplemented!()
+}
+
+/// What follows.
+impl Pod {
+    /// Let time pass, and do what the states ask for.
+    fn advance(&mut self, now: Instant, effects: &mut Effects) {
+        match self.sandbox {
+            Sandbox::Retry { .. } if self.is_over() => self.sandbox = Sandbox::Absent,
+            Sandbox::Retry { failures, due } if due <= now => {
+                self.sandbox = Sandbox::Creating { failures };
+                effect::give(effects, Effect::CreateSandbox);
+            }
+            Sandbox::Ready { failures, .. } => {
+                let dead_after = self.life.dead_after();
+                for (me, container) in (0..).zip(&mut self.containers) {
+                    container.expire(now, dead_after, me, effects);
+                }
+                self.settle(now, effects);
+                if !self.is_over() {
+                    self.start_due(now, effects);
+                } else if self.wind_down(now, effects) && self.is_terminating() {
+                    self.remove_sandbox(failures, effects);
+                }
+            }
+            Sandbox::Creating { .. } | Sandbox::Retry { .. } | Sandbox::Removing { .. } | Sandbox::Absent => {}
+        }
     }
-    /// The newest instance ordered, from 1; 0 where none was.
-    pub fn instance(&self) -> u32 {
-        unimplemented!()
+
+    /// Decide about the containers that have ended, the last one first: whether a sidecar is wanted depends on those after it.
+    fn settle(&mut self, now: Instant, effects: &mut Effects) {
+        for me in (0..self.containers.len()).rev() {
+            let unwanted = self.is_terminating() || self.containers[me].kind() == ContainerKind::Sidecar && self.is_over();
+            if !unwanted {
+                self.containers[me].settle(now, self.restart_policy, &self.backoff, me as u8, effects);
+            }
+        }
     }
-    /// Its part in the pod.
-    pub fn kind(&self) -> ContainerKind {
-        unimplemented!()
+
+    /// Start whose turn it is: init containers and sidecars one after another, then all app containers at once (spec 36).
+    fn start_due(&mut self, now: Instant, effects: &mut Effects) {
+        for me in 0..self.containers.len() {
+            self.containers[me].start_if_due(now, me as u8, effects);
+            if !self.lets_next_start(me) {
+                return;
+            }
+        }
+    }
+
+    /// Whether the container after this one has its turn.
+    pub(super) fn lets_next_start(&self, me: usize) -> bool {
+        let (this, later) = (&self.containers[me], &self.containers[me + 1..]);
+        match this.kind() {
+            ContainerKind::Init => this.succeeded(),
+            // Once is enough: that a later one was begun shows that this one had started.
+            ContainerKind::Sidecar => this.is_up() || later.iter().any(Container::is_begun),
+            ContainerKind::App => true,
+        }
+    }
+
+    /// Whether nothing is started any more: the pod is being ended, or its work is done.
+    fn is_over(&self) -> bool {
+        self.is_terminating() || self.init_failed() || self.apps_ended()
+    }
+
+    fn wind_down(&mut self, now: Instant, effects: &mut Effects) -> bool {
+        let until = self.life.dead_after().unwrap_or_else(|| now.after(self.own_grace()));
+        terminate::wind_down(&mut self.containers, until, self.life.manner(), effects)
+    }
+
+    /// What a container gets that is stopped while nobody ends the pod.
+    fn own_grace(&self) -> Duration {
+        self.grace.max(terminate::SMALL_GRACE)
     }
 }

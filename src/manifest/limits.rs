@@ -68,3 +68,5 @@ pub const LINE: usize = 4096;
 pub const HISTORY: usize = 32;
 /// The default bound on the processes of one pod, where neither the board nor the pod says another.
 pub const POD_PIDS: u32 = 1024;
+/// Programs executed in the containers of one pod at once: hooks and the `exec` verb.
+pub const EXECUTIONS: usize = 32;

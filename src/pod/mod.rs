@@ -2,4 +2,13 @@
 //!
 //! It is `podlingd` re-executed: single-threaded, non-dumpable, without the host's root, ordered about over one socket only.
 
+pub mod child;
+pub mod exec;
+pub mod init;
+pub mod launch;
+pub mod output;
+pub mod poll;
+pub mod rootfs;
+pub mod slot;
+pub mod steps;
 pub mod wire;

@@ -229,3 +229,106 @@ pub enum Step {
     /// execve.
     Exec,
 }
+
+/// The packet of a message, in `buffer`; `None` where it does not fit.
+pub fn encode<'b, T: Serialize>(message: &T, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+    postcard::to_slice(message, buffer).ok().map(|bytes| &*bytes)
+}
+
+/// The order in a packet, whole and canonical, its lists walked and bounded (failure F11).
+pub fn decode_order(packet: &[u8]) -> Option<Order<'_>> {
+    let order = decode(packet)?;
+    let sound = match &order {
+        Order::Setup(setup) => setup.hostname.len() <= limits::LABEL + 1 && usize::from(setup.containers) <= limits::CONTAINERS,
+        Order::Start(start) => {
+            is_sound(start.argv, 2 * limits::ARGS)
+                && is_sound(start.env, limits::POD_MESSAGE)
+                && is_sound(start.groups, limits::GROUPS * 2)
+                && is_sound(start.mounts, limits::POD_MESSAGE_FDS)
+        }
+        Order::Exec(exec) => is_sound(exec.argv, limits::ARGS),
+        _ => true,
+    };
+    sound.then_some(order)
+}
+
+/// The report in a packet, whole and canonical.
+pub fn decode_report(packet: &[u8]) -> Option<Report> {
+    decode(packet)
+}
+
+/// A value that fills the packet, and whose own encoding is this packet: one meaning has one form.
+fn decode<'a, T: Serialize + Deserialize<'a>>(packet: &'a [u8]) -> Option<T> {
+    let (value, rest) = postcard::take_from_bytes::<T>(packet).ok()?;
+    let left = postcard::serialize_with_flavor(&value, Same { rest: packet }).ok()?;
+    (rest.is_empty() && left.is_empty()).then_some(value)
+}
+
+/// Whether a list decodes to its last byte into canonical elements, and has at most `most`.
+fn is_sound<'a, T: Serialize + Deserialize<'a>>(list: List<'a, T>, most: usize) -> bool {
+    let mut rest = list.as_bytes();
+    for _ in 0..most {
+        if rest.is_empty() {
+            return true;
+        }
+        let Ok((element, after)) = postcard::take_from_bytes::<T>(rest) else { return false };
+        let same = Same { rest: &rest[..rest.len() - after.len()] };
+        if after.len() >= rest.len() || postcard::serialize_with_flavor(&element, same).is_err() {
+            return false;
+        }
+        rest = after;
+    }
+    rest.is_empty()
+}
+
+/// Compares what is written to it with what it expects; its output is what is left to be expected.
+struct Same<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> postcard::ser_flavors::Flavor for Same<'a> {
+    type Output = &'a [u8];
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.try_extend(&[byte])
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.rest = self.rest.strip_prefix(bytes).ok_or(postcard::Error::DeserializeBadEncoding)?;
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<&'a [u8]> {
+        Ok(self.rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failure_f11_only_whole_canonical_packets_are_understood() {
+        let order = Order::Signal { container: 1, instance: 300, signal: 15 };
+        let mut buffer = [0; 64];
+        let packet = encode(&order, &mut buffer).unwrap();
+        assert_eq!(decode_order(packet), Some(order));
+        for cut in 0..packet.len() {
+            assert_eq!(decode_order(&packet[..cut]), None, "cut at {cut}");
+        }
+        let mut longer = [0; 64];
+        longer[..packet.len()].copy_from_slice(packet);
+        assert_eq!(decode_order(&longer[..=packet.len()]), None, "a byte too many");
+        // 2 as a varint of two bytes.
+        assert_eq!(decode_order(&[2, 1, 0x82, 0x00, 15]), None);
+        assert_eq!(decode_order(&[2, 1, 0x02, 15]), Some(Order::Signal { container: 1, instance: 2, signal: 15 }));
+    }
+
+    #[test]
+    fn failure_f11_lists_are_walked_and_bounded() {
+        assert!(is_sound::<&str>(List::from_bytes(b"\x01a\x01b"), 2));
+        assert!(!is_sound::<&str>(List::from_bytes(b"\x01a\x01b"), 1), "too many");
+        assert!(!is_sound::<&str>(List::from_bytes(b"\x01a\x05b"), 2), "runs out");
+        assert!(!is_sound::<&str>(List::from_bytes(b"\x81\x00a"), 2), "not canonical");
+    }
+}

@@ -1,2 +1,16 @@
-//! Floor 2: Linux.
+//! Floor 2: Linux, one file per kernel area. The only `unsafe` of the program is in `raw` and `spawn`.
+
 pub mod cgroup;
+pub mod device;
+pub mod error;
+pub mod kernel;
+pub mod module;
+pub mod mount;
+pub mod namespace;
+pub mod netlink;
+pub mod raw;
+pub mod reap;
+pub mod socket;
+pub mod spawn;
+
+pub use error::Error;

@@ -17,11 +17,7 @@ pub(super) struct Given<'a> {
 
 impl<'a> Given<'a> {
     pub(super) fn read(verb: &'static Verb, words: &'a [&'a str]) -> Result<Given<'a>, Error> {
-        let mut given = Given {
-            operands: Vec::new(),
-            tail: None,
-            flags: Vec::new(),
-        };
+        let mut given = Given { operands: Vec::new(), tail: None, flags: Vec::new() };
         let mut rest = words;
         while let Some((&word, more)) = rest.split_first() {
             rest = more;
@@ -40,12 +36,7 @@ impl<'a> Given<'a> {
     }
 
     /// `--name`, `--name=value`, `--name value`.
-    fn long(
-        &mut self,
-        verb: &'static Verb,
-        word: &'a str,
-        rest: &mut &'a [&'a str],
-    ) -> Result<(), Error> {
+    fn long(&mut self, verb: &'static Verb, word: &'a str, rest: &mut &'a [&'a str]) -> Result<(), Error> {
         let (name, value) = match word.split_once('=') {
             Some((name, value)) => (name, Some(value)),
             None => (word, None),
@@ -66,19 +57,11 @@ impl<'a> Given<'a> {
     }
 
     /// `-f`, `-fp`, `-n value`, `-nvalue`, `-n=value`.
-    fn short(
-        &mut self,
-        verb: &'static Verb,
-        word: &'a str,
-        rest: &mut &'a [&'a str],
-    ) -> Result<(), Error> {
+    fn short(&mut self, verb: &'static Verb, word: &'a str, rest: &mut &'a [&'a str]) -> Result<(), Error> {
         let mut letters = word.chars();
         while let Some(letter) = letters.next() {
             let Some(flag) = verb.flags().find(|flag| flag.short == Some(letter)) else {
-                return error(format!(
-                    "unknown shorthand flag: '{letter}' in -{word}; see \"help {}\"",
-                    verb.name
-                ));
+                return error(format!("unknown shorthand flag: '{letter}' in -{word}; see \"help {}\"", verb.name));
             };
             let attached = letters.as_str();
             let value = match (flag.value, attached.strip_prefix('=')) {
@@ -100,11 +83,7 @@ impl<'a> Given<'a> {
     }
 
     pub(super) fn value(&self, id: FlagId) -> Option<&'a str> {
-        self.flags
-            .iter()
-            .rev()
-            .find(|(flag, _)| *flag == id)
-            .map(|(_, value)| *value)
+        self.flags.iter().rev().find(|(flag, _)| *flag == id).map(|(_, value)| *value)
     }
 
     /// Whether a switch is on; off where it is not given.
@@ -125,17 +104,11 @@ impl<'a> Given<'a> {
     }
 
     pub(super) fn namespace(&self) -> String {
-        self.value(FlagId::Namespace)
-            .unwrap_or("default")
-            .to_owned()
+        self.value(FlagId::Namespace).unwrap_or("default").to_owned()
     }
 
     pub(super) fn scope(&self) -> Result<Scope, Error> {
-        if self.is_on(FlagId::AllNamespaces)? {
-            Ok(Scope::All)
-        } else {
-            Ok(Scope::Namespace(self.namespace()))
-        }
+        if self.is_on(FlagId::AllNamespaces)? { Ok(Scope::All) } else { Ok(Scope::Namespace(self.namespace())) }
     }
 
     /// The pods of `pods NAME...` or `pod/NAME...`.
@@ -159,21 +132,11 @@ impl<'a> Given<'a> {
     /// The pod of `NAME` or `pod/NAME`, with its namespace and container.
     pub(super) fn target(&self, usage: &str) -> Result<Target, Error> {
         let Some(word) = self.operands.first() else {
-            return error(format!(
-                "expected '{usage}'.\nPOD or TYPE/NAME is a required argument"
-            ));
+            return error(format!("expected '{usage}'.\nPOD or TYPE/NAME is a required argument"));
         };
-        let pod = if word.contains('/') {
-            pod_name(word)?
-        } else {
-            (*word).to_owned()
-        };
+        let pod = if word.contains('/') { pod_name(word)? } else { (*word).to_owned() };
         let container = self.value(FlagId::Container).map(ToOwned::to_owned);
-        Ok(Target {
-            namespace: self.namespace(),
-            pod,
-            container,
-        })
+        Ok(Target { namespace: self.namespace(), pod, container })
     }
 
     /// Refuses operands from the one at `from` on.
@@ -205,31 +168,19 @@ fn is_pods(kind: &str) -> Result<(), Error> {
         return Ok(());
     }
     match nearest(kind, ["pods", "pod", "events"]) {
-        Some(close) => error(format!(
-            "the server doesn't have a resource type \"{kind}\"; did you mean \"{close}\"?"
-        )),
-        None => error(format!(
-            "the server doesn't have a resource type \"{kind}\""
-        )),
+        Some(close) => error(format!("the server doesn't have a resource type \"{kind}\"; did you mean \"{close}\"?")),
+        None => error(format!("the server doesn't have a resource type \"{kind}\"")),
     }
 }
 
 fn unknown<T>(verb: &Verb, name: &str) -> Result<T, Error> {
     match nearest(name, verb.flags().map(|flag| flag.long)) {
         Some(close) => error(format!("unknown flag: --{name}; did you mean --{close}?")),
-        None => error(format!(
-            "unknown flag: --{name}; see \"help {}\"",
-            verb.name
-        )),
+        None => error(format!("unknown flag: --{name}; see \"help {}\"", verb.name)),
     }
 }
 
 fn invalid<T>(id: FlagId, value: &str, wanted: &str) -> Result<T, Error> {
-    let name = FLAGS
-        .iter()
-        .find(|flag: &&Flag| flag.id == id)
-        .map_or("", |flag| flag.long);
-    error(format!(
-        "invalid argument \"{value}\" for \"--{name}\" flag: expected {wanted}"
-    ))
+    let name = FLAGS.iter().find(|flag: &&Flag| flag.id == id).map_or("", |flag| flag.long);
+    error(format!("invalid argument \"{value}\" for \"--{name}\" flag: expected {wanted}"))
 }

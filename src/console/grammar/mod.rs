@@ -179,11 +179,7 @@ pub fn line(line: &[u8]) -> Result<Option<Command>, Error> {
     };
     let words = split(text)?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    if words.is_empty() {
-        Ok(None)
-    } else {
-        parse(&words).map(Some)
-    }
+    if words.is_empty() { Ok(None) } else { parse(&words).map(Some) }
 }
 
 /// The words of a line, as a shell would take them: blanks part words; quotes and backslashes keep them together.
@@ -201,14 +197,10 @@ fn split(text: &str) -> Result<Vec<String>, Error> {
             }
             (None | Some('"'), '\\') => match (quote, chars.next()) {
                 (_, None) => return error("nothing follows the last backslash"),
-                (Some(_), Some(next)) if next != '"' && next != '\\' => {
-                    word.get_or_insert_default().extend(['\\', next])
-                }
+                (Some(_), Some(next)) if next != '"' && next != '\\' => word.get_or_insert_default().extend(['\\', next]),
                 (_, Some(next)) => word.get_or_insert_default().push(next),
             },
-            (None, c) if c.is_ascii_whitespace() || c.is_ascii_control() => {
-                words.extend(word.take())
-            }
+            (None, c) if c.is_ascii_whitespace() || c.is_ascii_control() => words.extend(word.take()),
             (_, c) => word.get_or_insert_default().push(c),
         }
     }
@@ -229,12 +221,8 @@ pub fn parse(words: &[&str]) -> Result<Command, Error> {
     };
     let Some(verb) = Verb::find(name) else {
         return match nearest(name, VERBS.iter().map(|verb| verb.name)) {
-            Some(close) => error(format!(
-                "unknown command \"{name}\"; did you mean \"{close}\"?"
-            )),
-            None => error(format!(
-                "unknown command \"{name}\"; \"help\" lists what there is"
-            )),
+            Some(close) => error(format!("unknown command \"{name}\"; did you mean \"{close}\"?")),
+            None => error(format!("unknown command \"{name}\"; \"help\" lists what there is")),
         };
     };
     let given = Given::read(verb, rest)?;
@@ -245,10 +233,7 @@ pub fn parse(words: &[&str]) -> Result<Command, Error> {
         VerbId::Get => get(&given),
         VerbId::Events => {
             given.no_operands(0)?;
-            Ok(Command::Events {
-                scope: given.scope()?,
-                watch: given.is_on(FlagId::Watch)?,
-            })
+            Ok(Command::Events { scope: given.scope()?, watch: given.is_on(FlagId::Watch)? })
         }
         VerbId::Describe => {
             let (scope, names) = (given.scope()?, given.pods()?);
@@ -275,10 +260,7 @@ fn get(given: &Given<'_>) -> Result<Command, Error> {
         if given.value(FlagId::Output).is_some() {
             return error("events have only one form: leave out -o");
         }
-        return Ok(Command::Events {
-            scope: given.scope()?,
-            watch: given.is_on(FlagId::Watch)?,
-        });
+        return Ok(Command::Events { scope: given.scope()?, watch: given.is_on(FlagId::Watch)? });
     }
     let output = match given.value(FlagId::Output) {
         None => Output::Table,
@@ -300,12 +282,7 @@ fn get(given: &Given<'_>) -> Result<Command, Error> {
     if scope == Scope::All && !names.is_empty() {
         return error("a resource cannot be retrieved by name across all namespaces");
     }
-    Ok(Command::GetPods(GetPods {
-        scope,
-        names,
-        output,
-        watch,
-    }))
+    Ok(Command::GetPods(GetPods { scope, names, output, watch }))
 }
 
 fn logs(given: &Given<'_>) -> Result<Command, Error> {
@@ -328,13 +305,7 @@ fn logs(given: &Given<'_>) -> Result<Command, Error> {
         return error("only one of follow (-f) or previous (-p) is allowed");
     }
     let timestamps = given.is_on(FlagId::Timestamps)?;
-    Ok(Command::Logs(Logs {
-        target,
-        follow,
-        previous,
-        tail,
-        timestamps,
-    }))
+    Ok(Command::Logs(Logs { target, follow, previous, tail, timestamps }))
 }
 
 fn exec(given: &Given<'_>) -> Result<Command, Error> {
@@ -347,17 +318,10 @@ fn exec(given: &Given<'_>) -> Result<Command, Error> {
     }
     match given.tail {
         None | Some([]) => error("you must specify at least one command for the container"),
-        Some(words) if words.len() > limits::ARGS => error(format!(
-            "more than {} words for the container",
-            limits::ARGS
-        )),
+        Some(words) if words.len() > limits::ARGS => error(format!("more than {} words for the container", limits::ARGS)),
         Some(words) => {
             let argv = words.iter().map(|word| (*word).to_owned()).collect();
-            Ok(Command::Exec(Exec {
-                target,
-                argv,
-                stdin: given.is_on(FlagId::Stdin)?,
-            }))
+            Ok(Command::Exec(Exec { target, argv, stdin: given.is_on(FlagId::Stdin)? }))
         }
     }
 }
@@ -372,21 +336,14 @@ fn delete(given: &Given<'_>) -> Result<Command, Error> {
         (Some(_), true) => return error("--now and --grace-period cannot be specified together"),
         (None, true) => Some(1),
         // kubectl: a negative period is ignored, and --force by itself means 0.
-        (given, false) => given
-            .and_then(|n| u64::try_from(n).ok())
-            .or(force.then_some(0)),
+        (given, false) => given.and_then(|n| u64::try_from(n).ok()).or(force.then_some(0)),
     };
     match seconds {
-        Some(1..) if force => {
-            error("--force and --grace-period greater than 0 cannot be specified together")
+        Some(1..) if force => error("--force and --grace-period greater than 0 cannot be specified together"),
+        Some(0) if !force => error("--grace-period=0 ends a pod at once and must be specified together with --force"),
+        Some(n) if n > u64::from(limits::GRACE_SECONDS) => {
+            error(format!("--grace-period must not be greater than {} seconds", limits::GRACE_SECONDS))
         }
-        Some(0) if !force => {
-            error("--grace-period=0 ends a pod at once and must be specified together with --force")
-        }
-        Some(n) if n > u64::from(limits::GRACE_SECONDS) => error(format!(
-            "--grace-period must not be greater than {} seconds",
-            limits::GRACE_SECONDS
-        )),
         _ => Ok(Command::Delete(Delete {
             namespace: given.namespace(),
             names,
@@ -404,15 +361,8 @@ fn restart(given: &Given<'_>) -> Result<Command, Error> {
 }
 
 fn top(given: &Given<'_>) -> Result<Command, Error> {
-    let names = if given.operands.is_empty() {
-        Vec::new()
-    } else {
-        given.pods()?
-    };
-    Ok(Command::Top {
-        scope: given.scope()?,
-        names,
-    })
+    let names = if given.operands.is_empty() { Vec::new() } else { given.pods()? };
+    Ok(Command::Top { scope: given.scope()?, names })
 }
 
 fn help(given: &Given<'_>) -> Result<Command, Error> {
@@ -421,9 +371,7 @@ fn help(given: &Given<'_>) -> Result<Command, Error> {
         None => Ok(Command::Help(None)),
         Some(name) => match Verb::find(name) {
             Some(verb) => Ok(Command::Help(Some(verb))),
-            None => error(format!(
-                "unknown command \"{name}\"; \"help\" lists what there is"
-            )),
+            None => error(format!("unknown command \"{name}\"; \"help\" lists what there is")),
         },
     }
 }

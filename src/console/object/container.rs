@@ -7,12 +7,7 @@ use crate::manifest::pod::{Container, ContainerKind, Hook, Pod, Security};
 use alloc::string::String;
 use core::fmt;
 
-pub(super) fn container(
-    emit: &mut dyn Emit,
-    pod: &Pod<'_>,
-    container: &Container<'_>,
-    options: Options,
-) -> fmt::Result {
+pub(super) fn container(emit: &mut dyn Emit, pod: &Pod<'_>, container: &Container<'_>, options: Options) -> fmt::Result {
     emit.open(Kind::Map)?;
     if let Some(args) = container.args {
         expanded(emit, container, "args", args)?;
@@ -45,11 +40,7 @@ fn environment(emit: &mut dyn Emit, container: &Container<'_>, options: Options)
     }
     emit.begin("env", Kind::List)?;
     for variable in container.env {
-        let shown = if variable.secret && !options.secrets {
-            REDACTED
-        } else {
-            variable.value
-        };
+        let shown = if variable.secret && !options.secrets { REDACTED } else { variable.value };
         emit.open(Kind::Map)?;
         emit.pair("name", variable.key)?;
         emit.key("value")?;
@@ -59,12 +50,7 @@ fn environment(emit: &mut dyn Emit, container: &Container<'_>, options: Options)
     emit.close()
 }
 
-fn expanded(
-    emit: &mut dyn Emit,
-    container: &Container<'_>,
-    key: &str,
-    words: List<'_, &str>,
-) -> fmt::Result {
+fn expanded(emit: &mut dyn Emit, container: &Container<'_>, key: &str, words: List<'_, &str>) -> fmt::Result {
     emit.begin(key, Kind::List)?;
     for word in words {
         escaped(emit, container, word)?;
@@ -135,10 +121,7 @@ fn mounts(emit: &mut dyn Emit, pod: &Pod<'_>, container: &Container<'_>) -> fmt:
     for mount in container.mounts {
         emit.open(Kind::Map)?;
         emit.pair("mountPath", mount.path)?;
-        emit.pair(
-            "name",
-            pod.volumes.get(mount.volume.into()).map_or("", |v| v.name),
-        )?;
+        emit.pair("name", pod.volumes.get(mount.volume.into()).map_or("", |v| v.name))?;
         flag(emit, "readOnly", mount.read_only)?;
         emit.close()?;
     }
@@ -186,9 +169,5 @@ fn capabilities(emit: &mut dyn Emit, kept: u64) -> fmt::Result {
 
 fn names(set: u64) -> impl Iterator<Item = &'static str> {
     let chosen = move |(bit, _): &(usize, &str)| set >> bit & 1 == 1;
-    Security::CAPABILITIES
-        .into_iter()
-        .enumerate()
-        .filter(chosen)
-        .map(|(_, name)| name)
+    Security::CAPABILITIES.into_iter().enumerate().filter(chosen).map(|(_, name)| name)
 }

@@ -14,11 +14,7 @@ type Name = String<{ limits::SUBDOMAIN }>;
 /// The document's name: `POD.VOLUME`. A volume's name has no dot, so no two volumes of a namespace share one.
 fn name(pod: &Pod<'_>, volume: &str) -> Name {
     let room = limits::SUBDOMAIN.saturating_sub(volume.len() + 1);
-    let head = pod
-        .name
-        .get(..room)
-        .unwrap_or(pod.name)
-        .trim_end_matches(['-', '.']);
+    let head = pod.name.get(..room).unwrap_or(pod.name).trim_end_matches(['-', '.']);
     let mut name = Name::new();
     let _ = write!(name, "{head}.{volume}");
     name
@@ -35,9 +31,7 @@ impl Keys {
             let byte = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
             path.len() <= limits::SUBDOMAIN && path.bytes().all(byte)
         };
-        Keys {
-            by_path: files.iter().all(|file| legal(file.path)),
-        }
+        Keys { by_path: files.iter().all(|file| legal(file.path)) }
     }
 
     fn key(&self, index: usize, file: &File<'_>) -> Name {
@@ -51,13 +45,7 @@ impl Keys {
 }
 
 /// The volume: which document, which of its keys go where, with which permissions.
-pub(super) fn source(
-    emit: &mut dyn Emit,
-    pod: &Pod<'_>,
-    volume: &str,
-    secret: bool,
-    files: Files<'_>,
-) -> fmt::Result {
+pub(super) fn source(emit: &mut dyn Emit, pod: &Pod<'_>, volume: &str, secret: bool, files: Files<'_>) -> fmt::Result {
     let keys = Keys::of(files);
     let mode = files.iter().next().map_or(0o644, |file| file.mode);
     let items = !keys.by_path || files.iter().any(|file| file.mode != mode);
@@ -77,16 +65,9 @@ pub(super) fn source(
         }
         emit.close()?;
     }
-    emit.pair(
-        if secret { "secretName" } else { "name" },
-        &name(pod, volume),
-    )?;
+    emit.pair(if secret { "secretName" } else { "name" }, &name(pod, volume))?;
     emit.close()?;
-    if secret {
-        Ok(())
-    } else {
-        emit.pair("name", volume)
-    }
+    if secret { Ok(()) } else { emit.pair("name", volume) }
 }
 
 /// The document.
@@ -101,20 +82,8 @@ pub(super) fn document(
     emit.open(Kind::Map)?;
     emit.pair("apiVersion", "v1")?;
     if !secret {
-        section(
-            emit,
-            "binaryData",
-            files,
-            |file| core::str::from_utf8(file.data).is_err(),
-            base64,
-        )?;
-        section(
-            emit,
-            "data",
-            files,
-            |file| core::str::from_utf8(file.data).is_ok(),
-            plain,
-        )?;
+        section(emit, "binaryData", files, |file| core::str::from_utf8(file.data).is_err(), base64)?;
+        section(emit, "data", files, |file| core::str::from_utf8(file.data).is_ok(), plain)?;
     } else if options.secrets {
         section(emit, "data", files, |_| true, base64)?;
     }
@@ -125,13 +94,7 @@ pub(super) fn document(
     emit.close()?;
     if secret {
         if !options.secrets {
-            section(
-                emit,
-                "stringData",
-                files,
-                |_| true,
-                |emit, _| emit.text(REDACTED),
-            )?;
+            section(emit, "stringData", files, |_| true, |emit, _| emit.text(REDACTED))?;
         }
         emit.pair("type", "Opaque")?;
     }

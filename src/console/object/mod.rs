@@ -13,9 +13,8 @@ pub use super::view::StatusView;
 use super::emit::{Emit, Json, Kind, Yaml};
 use crate::manifest::List;
 use crate::manifest::limits;
-use crate::manifest::pod::{
-    ContainerKind, HostPathKind, Pair, Pod, Resources, RestartPolicy, Source, Volume,
-};
+use crate::manifest::pod::{ContainerKind, HostPathKind, Pair, Pod, Resources, RestartPolicy, Source, Volume};
+use alloc::boxed::Box;
 use core::fmt::{self, Display, Write};
 
 /// What stands where a secret would.
@@ -31,13 +30,7 @@ pub struct Options {
 }
 
 /// One pod: in YAML its documents after each other, in JSON one object (a `List` where there are several).
-pub fn pod(
-    pod: &Pod<'_>,
-    status: Option<&StatusView<'_>>,
-    format: Format,
-    options: Options,
-    out: &mut dyn Write,
-) -> fmt::Result {
+pub fn pod(pod: &Pod<'_>, status: Option<&StatusView<'_>>, format: Format, options: Options, out: &mut dyn Write) -> fmt::Result {
     let has_files = |volume: Volume<'_>| matches!(volume.source, Source::Files { .. });
     let several = options.files && pod.volumes.iter().any(has_files);
     match format {
@@ -54,65 +47,70 @@ pub fn list<'a, 's>(
     options: Options,
     out: &mut dyn Write,
 ) -> fmt::Result {
-    match format {
-        Format::Yaml => items(&mut Yaml::new(out), pods, options),
-        Format::Json => items(&mut Json::new(out), pods, options),
+    let mut listing = Listing::new(format, options, out);
+    listing.begin()?;
+    pods.into_iter().try_for_each(|(pod, status)| listing.pod(&pod, status))?;
+    listing.finish()
+}
+
+/// An object of kind `List` under way.
+pub struct Listing<'w> {
+    emit: Box<dyn Emit + 'w>,
+    options: Options,
+}
+
+impl<'w> Listing<'w> {
+    /// A list onto `out`.
+    pub fn new(format: Format, options: Options, out: &'w mut dyn Write) -> Listing<'w> {
+        let emit: Box<dyn Emit + 'w> = match format {
+            Format::Yaml => Box::new(Yaml::new(out)),
+            Format::Json => Box::new(Json::new(out)),
+        };
+        Listing { emit, options }
+    }
+
+    /// Before the first pod.
+    pub fn begin(&mut self) -> fmt::Result {
+        self.emit.open(Kind::Map)?;
+        self.emit.pair("apiVersion", "v1")?;
+        self.emit.begin("items", Kind::List)
+    }
+
+    /// A pod, and its files where they are to be shown.
+    pub fn pod(&mut self, pod: &Pod<'_>, status: Option<&StatusView<'_>>) -> fmt::Result {
+        let (emit, options) = (&mut *self.emit, self.options);
+        object(emit, pod, status, options)?;
+        for volume in pod.volumes.iter().filter(|_| options.files) {
+            if let Source::Files { secret, files } = volume.source {
+                files::document(emit, pod, volume.name, secret, files, options)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// After the last one.
+    pub fn finish(&mut self) -> fmt::Result {
+        self.emit.close()?;
+        self.emit.pair("kind", "List")?;
+        self.emit.close()
     }
 }
 
-fn documents(
-    pod: &Pod<'_>,
-    status: Option<&StatusView<'_>>,
-    options: Options,
-    out: &mut dyn Write,
-) -> fmt::Result {
+fn documents(pod: &Pod<'_>, status: Option<&StatusView<'_>>, options: Options, out: &mut dyn Write) -> fmt::Result {
     object(&mut Yaml::new(out), pod, status, options)?;
     if options.files {
         for volume in pod.volumes {
             if let Source::Files { secret, files } = volume.source {
                 out.write_str("---\n")?;
-                files::document(
-                    &mut Yaml::new(out),
-                    pod,
-                    volume.name,
-                    secret,
-                    files,
-                    options,
-                )?;
+                files::document(&mut Yaml::new(out), pod, volume.name, secret, files, options)?;
             }
         }
     }
     Ok(())
 }
 
-fn items<'a, 's>(
-    emit: &mut dyn Emit,
-    pods: impl IntoIterator<Item = (Pod<'a>, Option<&'s StatusView<'s>>)>,
-    options: Options,
-) -> fmt::Result {
-    emit.open(Kind::Map)?;
-    emit.pair("apiVersion", "v1")?;
-    emit.begin("items", Kind::List)?;
-    for (pod, status) in pods {
-        object(emit, &pod, status, options)?;
-        for volume in pod.volumes.iter().filter(|_| options.files) {
-            if let Source::Files { secret, files } = volume.source {
-                files::document(emit, &pod, volume.name, secret, files, options)?;
-            }
-        }
-    }
-    emit.close()?;
-    emit.pair("kind", "List")?;
-    emit.close()
-}
-
 /// The pod itself. Keys are in alphabetical order, as kubectl prints them.
-fn object(
-    emit: &mut dyn Emit,
-    pod: &Pod<'_>,
-    status: Option<&StatusView<'_>>,
-    options: Options,
-) -> fmt::Result {
+fn object(emit: &mut dyn Emit, pod: &Pod<'_>, status: Option<&StatusView<'_>>, options: Options) -> fmt::Result {
     emit.open(Kind::Map)?;
     emit.pair("apiVersion", "v1")?;
     emit.pair("kind", "Pod")?;
@@ -142,12 +140,7 @@ fn metadata(emit: &mut dyn Emit, pod: &Pod<'_>, status: Option<&StatusView<'_>>)
     emit.close()
 }
 
-fn spec(
-    emit: &mut dyn Emit,
-    pod: &Pod<'_>,
-    status: Option<&StatusView<'_>>,
-    options: Options,
-) -> fmt::Result {
+fn spec(emit: &mut dyn Emit, pod: &Pod<'_>, status: Option<&StatusView<'_>>, options: Options) -> fmt::Result {
     emit.begin("spec", Kind::Map)?;
     containers(emit, "containers", pod, false, options)?;
     if !pod.host_aliases.is_empty() {
@@ -179,9 +172,7 @@ fn spec(
     if !pod.supplemental_groups.is_empty() {
         emit.begin("securityContext", Kind::Map)?;
         emit.begin("supplementalGroups", Kind::List)?;
-        pod.supplemental_groups
-            .iter()
-            .try_for_each(|group| emit.raw(&group))?;
+        pod.supplemental_groups.iter().try_for_each(|group| emit.raw(&group))?;
         emit.close()?;
         emit.close()?;
     }
@@ -199,18 +190,8 @@ fn spec(
     emit.close()
 }
 
-fn containers(
-    emit: &mut dyn Emit,
-    key: &str,
-    pod: &Pod<'_>,
-    init: bool,
-    options: Options,
-) -> fmt::Result {
-    let mut chosen = pod
-        .containers
-        .iter()
-        .filter(|c| init != (c.kind == ContainerKind::App))
-        .peekable();
+fn containers(emit: &mut dyn Emit, key: &str, pod: &Pod<'_>, init: bool, options: Options) -> fmt::Result {
+    let mut chosen = pod.containers.iter().filter(|c| init != (c.kind == ContainerKind::App)).peekable();
     if chosen.peek().is_none() {
         return Ok(());
     }
@@ -230,27 +211,18 @@ struct Names<'a> {
 
 impl<'a> Names<'a> {
     fn of(pod: &Pod<'a>) -> Names<'a> {
-        let plain = Names {
-            host: pod.hostname,
-            subdomain: None,
-        };
+        let plain = Names { host: pod.hostname, subdomain: None };
         if pod.hostname == default_hostname(pod.name) {
             return plain;
         }
         let Some((own, _)) = pod.hostname.split_once(".svc.") else {
             return plain;
         };
-        let Some(own) = own
-            .strip_suffix(pod.namespace)
-            .and_then(|own| own.strip_suffix('.'))
-        else {
+        let Some(own) = own.strip_suffix(pod.namespace).and_then(|own| own.strip_suffix('.')) else {
             return plain;
         };
         match own.rsplit_once('.') {
-            Some((host, subdomain)) => Names {
-                host,
-                subdomain: Some(subdomain),
-            },
+            Some((host, subdomain)) => Names { host, subdomain: Some(subdomain) },
             None => plain,
         }
     }
@@ -258,9 +230,7 @@ impl<'a> Names<'a> {
 
 /// The host name of a pod that names none (spec 26).
 fn default_hostname(name: &str) -> &str {
-    name.get(..limits::LABEL)
-        .unwrap_or(name)
-        .trim_end_matches(['-', '.'])
+    name.get(..limits::LABEL).unwrap_or(name).trim_end_matches(['-', '.'])
 }
 
 /// The word of a restart policy.
@@ -352,11 +322,7 @@ pub struct Cpu(pub u32);
 
 impl Display for Cpu {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_multiple_of(1000) {
-            write!(f, "{}", self.0 / 1000)
-        } else {
-            write!(f, "{}m", self.0)
-        }
+        if self.0.is_multiple_of(1000) { write!(f, "{}", self.0 / 1000) } else { write!(f, "{}m", self.0) }
     }
 }
 
@@ -366,11 +332,7 @@ pub struct Bytes(pub u64);
 impl Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const UNITS: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
-        let unit = if self.0 == 0 {
-            0
-        } else {
-            self.0.trailing_zeros() / 10
-        };
+        let unit = if self.0 == 0 { 0 } else { self.0.trailing_zeros() / 10 };
         write!(f, "{}{}", self.0 >> (10 * unit), UNITS[unit as usize])
     }
 }
@@ -384,11 +346,7 @@ fn text(emit: &mut dyn Emit, key: &str, value: impl Display) -> fmt::Result {
 
 /// A boolean that is only shown where it is true.
 fn flag(emit: &mut dyn Emit, key: &str, value: bool) -> fmt::Result {
-    if value {
-        emit.number(key, &true)
-    } else {
-        Ok(())
-    }
+    if value { emit.number(key, &true) } else { Ok(()) }
 }
 
 fn pairs(emit: &mut dyn Emit, key: &str, pairs: List<'_, Pair<'_>>) -> fmt::Result {
@@ -396,17 +354,11 @@ fn pairs(emit: &mut dyn Emit, key: &str, pairs: List<'_, Pair<'_>>) -> fmt::Resu
         return Ok(());
     }
     emit.begin(key, Kind::Map)?;
-    pairs
-        .iter()
-        .try_for_each(|pair| emit.pair(pair.key, pair.value))?;
+    pairs.iter().try_for_each(|pair| emit.pair(pair.key, pair.value))?;
     emit.close()
 }
 
-fn words<'a>(
-    emit: &mut dyn Emit,
-    key: &str,
-    words: impl IntoIterator<Item = &'a str>,
-) -> fmt::Result {
+fn words<'a>(emit: &mut dyn Emit, key: &str, words: impl IntoIterator<Item = &'a str>) -> fmt::Result {
     emit.begin(key, Kind::List)?;
     words.into_iter().try_for_each(|word| emit.text(word))?;
     emit.close()

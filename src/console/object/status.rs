@@ -9,12 +9,7 @@ use crate::manifest::time::Instant;
 use core::fmt;
 
 /// A key and its date, where there is one.
-pub(super) fn date(
-    emit: &mut dyn Emit,
-    key: &str,
-    status: &StatusView<'_>,
-    moment: Option<Instant>,
-) -> fmt::Result {
+pub(super) fn date(emit: &mut dyn Emit, key: &str, status: &StatusView<'_>, moment: Option<Instant>) -> fmt::Result {
     match moment.and_then(|moment| status.scene.clock.date(moment)) {
         Some(date) => text(emit, key, format_args!("{date}")),
         None => Ok(()),
@@ -58,17 +53,9 @@ fn address(emit: &mut dyn Emit, key: &str, ip: [u8; 4]) -> fmt::Result {
     text(emit, key, core::net::Ipv4Addr::from(ip))
 }
 
-fn containers(
-    emit: &mut dyn Emit,
-    key: &str,
-    pod: &Pod<'_>,
-    status: &StatusView<'_>,
-    init: bool,
-) -> fmt::Result {
+fn containers(emit: &mut dyn Emit, key: &str, pod: &Pod<'_>, status: &StatusView<'_>, init: bool) -> fmt::Result {
     let both = pod.containers.iter().zip(&status.containers);
-    let mut chosen = both
-        .filter(|(c, _)| init != (c.kind == ContainerKind::App))
-        .peekable();
+    let mut chosen = both.filter(|(c, _)| init != (c.kind == ContainerKind::App)).peekable();
     if chosen.peek().is_none() {
         return Ok(());
     }
@@ -79,12 +66,7 @@ fn containers(
     emit.close()
 }
 
-fn one(
-    emit: &mut dyn Emit,
-    container: &Container<'_>,
-    view: &ContainerView<'_>,
-    status: &StatusView<'_>,
-) -> fmt::Result {
+fn one(emit: &mut dyn Emit, container: &Container<'_>, view: &ContainerView<'_>, status: &StatusView<'_>) -> fmt::Result {
     emit.open(Kind::Map)?;
     emit.pair("image", container.image)?;
     emit.begin("lastState", Kind::Map)?;

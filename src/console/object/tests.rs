@@ -75,9 +75,7 @@ fn node<'a>(events: &mut impl Iterator<Item = Event<'a>>, event: Event<'a>) -> T
                 match events.next().unwrap() {
                     Event::MappingEnd => return Tree::Map(pairs),
                     event => {
-                        let Tree::Text(key) = node(events, event) else {
-                            panic!("a key is a string")
-                        };
+                        let Tree::Text(key) = node(events, event) else { panic!("a key is a string") };
                         let value = events.next().unwrap();
                         pairs.push((key, node(events, value)));
                     }
@@ -89,29 +87,18 @@ fn node<'a>(events: &mut impl Iterator<Item = Event<'a>>, event: Event<'a>) -> T
 }
 
 fn texts() -> impl Strategy<Value = String> {
-    let odd = "([-?:,\\[\\]{}#&*!|>'\"%@`~=<.0-9xeE+_ \n\t$()a-z]|\\PC|[\u{0}-\u{1f}\u{7f}-\u{a0}\u{2028}\u{feff}\u{ffff}]){0,12}";
-    prop_oneof![
-        odd.prop_map(String::from),
-        ".{0,20}",
-        "[ -~]{0,30}",
-        "([a-z #:-]{0,6}\n){0,4}[a-z]{0,3}"
-    ]
+    let odd =
+        "([-?:,\\[\\]{}#&*!|>'\"%@`~=<.0-9xeE+_ \n\t$()a-z]|\\PC|[\u{0}-\u{1f}\u{7f}-\u{a0}\u{2028}\u{feff}\u{ffff}]){0,12}";
+    prop_oneof![odd.prop_map(String::from), ".{0,20}", "[ -~]{0,30}", "([a-z #:-]{0,6}\n){0,4}[a-z]{0,3}"]
 }
 
 fn trees() -> impl Strategy<Value = Tree> {
-    let leaf = prop_oneof![
-        texts().prop_map(Tree::Text),
-        any::<i32>().prop_map(Tree::Number)
-    ];
+    let leaf = prop_oneof![texts().prop_map(Tree::Text), any::<i32>().prop_map(Tree::Number)];
     leaf.prop_recursive(4, 24, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Tree::List),
-            prop::collection::btree_map(
-                texts().prop_filter("no number", |t| t.len() < 200),
-                inner,
-                0..4
-            )
-            .prop_map(|pairs| Tree::Map(pairs.into_iter().collect())),
+            prop::collection::btree_map(texts().prop_filter("no number", |t| t.len() < 200), inner, 0..4)
+                .prop_map(|pairs| Tree::Map(pairs.into_iter().collect())),
         ]
     })
 }
@@ -121,9 +108,7 @@ fn as_json(tree: &Tree) -> serde_json::Value {
         Tree::Text(text) => text.clone().into(),
         Tree::Number(number) => (*number).into(),
         Tree::List(items) => items.iter().map(as_json).collect(),
-        Tree::Map(pairs) => {
-            serde_json::Value::Object(pairs.iter().map(|(k, v)| (k.clone(), as_json(v))).collect())
-        }
+        Tree::Map(pairs) => serde_json::Value::Object(pairs.iter().map(|(k, v)| (k.clone(), as_json(v))).collect()),
     }
 }
 
@@ -212,17 +197,7 @@ fn quotes_where_they_are_needed() {
         let shown = yaml(&Tree::Map([("key".into(), Tree::Text(text.into()))].into()));
         assert!(shown.starts_with("key: \""), "{text:?} is shown as {shown}");
     }
-    for text in [
-        "nginx:1.25",
-        "64Mi",
-        "500m",
-        "/bin/sh",
-        "a-b.c_d",
-        "echo hi; sleep 1",
-        "10s",
-        "$HOME",
-        "1.25-alpine",
-    ] {
+    for text in ["nginx:1.25", "64Mi", "500m", "/bin/sh", "a-b.c_d", "echo hi; sleep 1", "10s", "$HOME", "1.25-alpine"] {
         let shown = yaml(&Tree::Map([("key".into(), Tree::Text(text.into()))].into()));
         assert_eq!(shown, std::format!("key: {text}\n"));
     }

@@ -1,0 +1,204 @@
+//! What an agent finds when it starts: pods that run are taken over, everything else is ended and removed (failure F1).
+//!
+//! A pod-init is known by its socket: where that refuses, no process holds the listener, and there is none. What cannot be taken
+//! over (never set up, another version, another boot's, no longer in the manifest) is ended like a deleted pod.
+
+use super::drive::Agent;
+use super::effect::instance_group;
+use super::link::Link;
+use super::paths::PodPaths;
+use super::sandbox::{self, Meta, Remains, Sandbox};
+use super::{fail, volumes};
+use crate::machine::effect::Event;
+use crate::manifest::limits;
+use crate::manifest::pod::Pod;
+use crate::manifest::record::{ContainerRecord, Life, PodRecord};
+use crate::manifest::status::{Uid, message};
+use crate::manifest::time::Instant;
+use crate::pod::wire::{self, Hello, Report};
+use std::format;
+use std::fs;
+use std::path::Path;
+use std::prelude::v1::*;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How long a pod-init may take to say hello. It does so at once, unless it is stopped or no pod-init at all.
+const HELLO: Duration = Duration::from_secs(5);
+
+/// A pod that was taken over.
+pub(super) struct Adopted {
+    pub(super) sandbox: Rc<Sandbox>,
+    pub(super) created: Instant,
+    pub(super) record: PodRecord,
+    pub(super) containers: heapless::Vec<ContainerRecord, { limits::CONTAINERS }>,
+}
+
+/// Takes over what runs, and removes what does not belong to it.
+pub(super) async fn adopt(agent: &Agent) {
+    agent.images().adopt(agent.paths());
+    let mut found = Vec::new();
+    for uid in uids(&agent.paths().pods()) {
+        match meet(agent, uid).await {
+            Ok(pod) => found.push(pod),
+            Err(why) => {
+                log::info!("pod {uid} is not taken over: {why}");
+                end(agent, uid).await;
+            }
+        }
+    }
+    // Where a name is free already and its pod still ends, the one that lives is the pod.
+    found.sort_by_key(|(adopted, _)| (adopted.record.ending.is_some(), adopted.created));
+    for (adopted, meta) in found {
+        let uid = adopted.sandbox.uid;
+        let mut pods = agent.manifest().pods.iter().enumerate();
+        match pods.find(|(_, pod)| is_same(pod, &meta)) {
+            Some((index, pod)) => take_over(agent, index, pod, adopted),
+            None => {
+                log::info!("pod {}/{} ({uid}) is no longer in the manifest", meta.namespace, meta.name);
+                drop(adopted);
+                end(agent, uid).await;
+            }
+        }
+        fail::point("adopted");
+    }
+    clear(agent).await;
+}
+
+fn is_same(pod: &Pod<'_>, meta: &Meta) -> bool {
+    pod.namespace == meta.namespace && pod.name == meta.name && sandbox::digest(pod) == meta.digest
+}
+
+/// Connects to the pod-init behind a directory, and makes sure that it is the one.
+async fn meet(agent: &Agent, uid: Uid) -> Result<(Adopted, Meta), String> {
+    let own = agent.paths().pod(uid);
+    let meta = Meta::read(&own).ok_or("nothing says what it is")?;
+    let link = Link::connect(&own.socket()).map_err(|e| format!("{e}"))?;
+    let hello = hello(agent, &link).await?;
+    if hello.version != wire::VERSION {
+        return Err(format!("its pod-init speaks version {}, and this agent {}", hello.version, wire::VERSION));
+    }
+    match hello.uid {
+        None => return Err("it was never set up".into()),
+        Some(other) if other != uid => return Err(format!("its pod-init is that of {other}")),
+        Some(_) => {}
+    }
+    let init = sandbox::find_init(agent, uid).ok_or("its pod-init is not in its cgroup")?;
+    let sandbox = Sandbox::new(uid, link, init, true);
+    Ok((Adopted { sandbox, created: meta.created, record: hello.pod, containers: hello.containers }, meta))
+}
+
+async fn hello(agent: &Agent, link: &Link) -> Result<Hello, String> {
+    let said = async { link.receive(agent.buffer()).await.map_err(|e| format!("its pod-init cannot be understood: {e}")) };
+    let late = async {
+        smol::Timer::after(HELLO).await;
+        Err("its pod-init says nothing".into())
+    };
+    match smol::future::or(said, late).await? {
+        Some(Report::Hello(hello)) => Ok(hello),
+        Some(_) => Err("its pod-init does not say hello".into()),
+        None => Err("its pod-init has just ended".into()),
+    }
+}
+
+/// Makes a pod that was found one of this agent's.
+fn take_over(agent: &Agent, index: usize, pod: Pod<'static>, mut adopted: Adopted) {
+    let sandbox = adopted.sandbox.clone();
+    let uid = sandbox.uid;
+    for (container, record) in pod.containers.iter().zip(&mut adopted.containers) {
+        if record.instance > 0 {
+            agent.images().adopt_user(agent.paths(), container.image, uid);
+        }
+        if let Life::Ended { exit, .. } = &mut record.life {
+            let group = agent.cgroups().group(&instance_group(uid, container.name, record.instance));
+            exit.oom = group.oom_kills() > 0 && !exit.success();
+        }
+    }
+    let keep: Vec<String> = pod
+        .containers
+        .iter()
+        .zip(&adopted.containers)
+        .filter(|(_, record)| !matches!(record.life, Life::Ended { .. }))
+        .map(|(container, record)| format!("{}.{}", container.name, record.instance))
+        .collect();
+    let path = format!("{uid}");
+    for child in agent.cgroups().children(&path) {
+        if child != "init" && !keep.contains(&child) {
+            // Its instance is over: its processes are gone, or a few that its group alone knows.
+            let group = agent.cgroups().group(&format!("{path}/{child}"));
+            group.kill();
+            let _ = group.remove();
+        }
+    }
+    log::info!("pod {}/{} ({uid}) is taken over", pod.namespace, pod.name);
+    let was_deleted = agent.paths().deleted(pod.namespace, pod.name).exists() && adopted.record.ending.is_none();
+    agent.readmit(index, pod, adopted);
+    agent.spawn(sandbox::attend(agent.clone(), sandbox));
+    if was_deleted {
+        agent.step(uid, Event::Delete { grace: None, force: false, replace: false });
+    }
+}
+
+/// Ends and removes whatever there is of a pod.
+async fn end(agent: &Agent, uid: Uid) {
+    if let Err(why) = sandbox::remove(agent, Remains { uid, sandbox: None, keep: false }).await {
+        log::warn!("pod {uid}: {why}");
+    }
+}
+
+/// Removes everything that belongs to no pod: groups, files on disk, mounted images.
+async fn clear(agent: &Agent) {
+    let mine: Vec<Uid> = agent.pods().iter().map(|entry| entry.uid()).collect();
+    for name in agent.cgroups().children("") {
+        if name.parse::<Uid>().is_ok_and(|uid| !mine.contains(&uid))
+            && let Err(why) = sandbox::empty_group(agent, &name).await
+        {
+            log::warn!("cgroup {name}: {why}");
+        }
+    }
+    for uid in uids(&agent.paths().pods_on_disk()) {
+        if !mine.contains(&uid)
+            && let Err(why) = volumes::wipe(agent.paths().pod(uid).data).await
+        {
+            log::warn!("pod {uid}: {why}");
+        }
+    }
+    agent.images().sweep(agent.paths());
+    fail::point("cleared");
+}
+
+/// A pod is gone. Where its sandbox could not be made at last, what was to be kept for the next try goes too.
+pub(super) fn clean(agent: &Agent, uid: Uid) {
+    let PodPaths { run, data } = agent.paths().pod(uid);
+    if run.exists() || data.exists() {
+        let doer = agent.clone();
+        agent.chore(async move { end(&doer, uid).await });
+    }
+}
+
+/// Puts on record that a pod is to stay away.
+pub(super) fn mark_deleted(agent: &Agent, namespace: &str, name: &str) -> Result<(), String> {
+    let marker = agent.paths().deleted(namespace, name);
+    fs::write(&marker, manifest_mark(agent)).map_err(|e| format!("{}", message(&format!("write {}: {e}", marker.display()))))
+}
+
+/// The markers of another manifest mean nothing to this one.
+pub(super) fn forget_deleted(agent: &Agent) {
+    let mark = manifest_mark(agent);
+    for entry in fs::read_dir(agent.paths().deleted_pods()).into_iter().flatten().flatten() {
+        if fs::read_to_string(entry.path()).ok().as_deref() != Some(&mark) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn manifest_mark(agent: &Agent) -> String {
+    let digest = agent.manifest().pods.iter().fold(0u64, |sum, pod| sum.rotate_left(5) ^ sandbox::digest(&pod));
+    format!("{digest:x}")
+}
+
+/// The directories that are named by a pod's UID.
+fn uids(directory: &Path) -> Vec<Uid> {
+    let names = fs::read_dir(directory).into_iter().flatten().flatten();
+    names.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}

@@ -1,0 +1,190 @@
+//! The first steps of an agent: the lock, the manifest, the node, its cgroups; and the clock and chance that it goes by.
+
+use super::config::{Config, Facts};
+use super::drive::{Agent, Error, Parts, Shutdown};
+use super::paths::Paths;
+use crate::manifest::List;
+use crate::manifest::check;
+use crate::manifest::codec::{self, Kind};
+use crate::manifest::pod::{Manifest, Node};
+use crate::manifest::status::{Uid, message};
+use crate::manifest::time::Instant;
+use crate::sys::cgroup::Hierarchy;
+use crate::sys::kernel::Kernel;
+use crate::sys::{mount, raw};
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::Pid;
+use rustix::time::{ClockId, clock_gettime};
+use smol::Async;
+use std::format;
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::prelude::v1::*;
+use std::time::Duration;
+
+/// The oom_score_adj of an agent: whoever is ended for want of memory, it is not the one who could do something about it (F13).
+const OOM_SCORE_ADJ: &str = "-999";
+
+/// Milliseconds since the board booted.
+pub(super) fn now() -> Instant {
+    let now = clock_gettime(ClockId::Boottime);
+    Instant((now.tv_sec as u64).saturating_mul(1000).saturating_add(now.tv_nsec as u64 / 1_000_000))
+}
+
+/// A new identity (spec 4).
+pub(super) fn new_uid() -> Uid {
+    let mut bytes = [0; 16];
+    // The kernel gives so few bytes at once, or none before its pool is ready: then it waits for that.
+    while rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()) != Ok(bytes.len()) {}
+    Uid::from_random(bytes)
+}
+
+fn failed(what: String) -> Error {
+    Error::Failed(message(&what))
+}
+
+/// The signals that end an agent.
+pub(super) struct Signals(Vec<Async<OwnedFd>>);
+
+impl Signals {
+    /// To be made before any thread is: all inherit what is blocked.
+    pub(super) fn new() -> Result<Signals, Error> {
+        let blocked =
+            raw::mask_signals(true).and_then(|()| [libc::SIGTERM, libc::SIGINT].into_iter().map(raw::signal_fd).collect());
+        let fds: Vec<OwnedFd> = blocked.map_err(|errno| failed(format!("watch for signals: {errno}")))?;
+        let watched: Result<Vec<_>, _> = fds.into_iter().map(Async::new).collect();
+        Ok(Signals(watched.map_err(|e| failed(format!("watch for signals: {e}")))?))
+    }
+
+    /// Ends the agent with the first of them.
+    pub(super) async fn attend(self, agent: Agent) {
+        let waits: Vec<_> = self.0.iter().map(|signal| Box::pin(signal.readable())).collect();
+        let _ = first(waits).await;
+        log::info!("told to end by a signal");
+        agent.end(Shutdown::Exit);
+    }
+}
+
+/// The first of some futures to be ready.
+async fn first<T>(mut futures: Vec<core::pin::Pin<Box<impl Future<Output = T>>>>) -> T {
+    core::future::poll_fn(move |context| {
+        let ready = futures.iter_mut().find_map(|future| match future.as_mut().poll(context) {
+            core::task::Poll::Ready(value) => Some(value),
+            core::task::Poll::Pending => None,
+        });
+        ready.map_or(core::task::Poll::Pending, core::task::Poll::Ready)
+    })
+    .await
+}
+
+/// Everything that must stand before there can be an agent. What else is wrong with the node is told, and no reason to have none.
+pub(super) fn prepare(config: Config) -> Result<Parts, Error> {
+    let paths = Paths::new(&config);
+    for directory in [paths.run(), &paths.pods(), &paths.mounted_images(), &paths.deleted_pods()] {
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
+        made.map_err(|e| failed(format!("make {}: {e}", directory.display())))?;
+    }
+    let lock = lock(&paths.lock())?;
+    let mut troubles = config.troubles.clone();
+    let kernel = Kernel::probe().map_err(|e| failed(format!("{e}")))?;
+    troubles.extend(kernel.missing());
+    let cgroups = Hierarchy::detect(&config.cgroup).map_err(|e| failed(format!("{e}")))?;
+    troubles.extend(cgroups.lacks().map(String::from));
+    if config.protect
+        && let Err(error) = fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ)
+    {
+        log::warn!("protect the agent from the want of memory: {error}");
+    }
+    let (manifest, sequence) = match config.manifest.as_ref().map(|bytes| load(bytes, config.class.as_deref())) {
+        Some(Ok(loaded)) => loaded,
+        Some(Err(why)) => {
+            troubles.push(why);
+            (Manifest { node: Node::default(), pods: List::EMPTY }, None)
+        }
+        None => (Manifest { node: Node::default(), pods: List::EMPTY }, None),
+    };
+    let facts = facts(&config, &cgroups, sequence, &troubles);
+    let program = program(config.program.as_deref()).map_err(|e| failed(format!("{e}")))?;
+    Ok(Parts { config, facts, manifest, cgroups, program, _lock: lock })
+}
+
+/// Only one agent lives (failure F4): the lock goes with the process that holds it.
+fn lock(path: &Path) -> Result<OwnedFd, Error> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
+    let file =
+        rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map_err(|e| failed(format!("open {}: {e}", path.display())))?;
+    // A child of an agent that was killed between fork and exec holds its lock for a moment longer.
+    for _ in 0..200 {
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {
+                let told = format!("{:<10}\n", rustix::process::getpid().as_raw_nonzero());
+                let _ = rustix::io::pwrite(&file, told.as_bytes(), 0);
+                return Ok(file);
+            }
+            Err(Errno::WOULDBLOCK) => {}
+            Err(errno) => return Err(failed(format!("lock {}: {errno}", path.display()))),
+        }
+        let holder = fs::read_to_string(path).ok().and_then(|text| Pid::from_raw(text.trim().parse().ok()?));
+        match holder {
+            Some(pid) if rustix::process::test_kill_process(pid) == Err(Errno::SRCH) => {
+                std::thread::sleep(Duration::from_millis(10))
+            }
+            holder => return Err(Error::Running { pid: holder.map(|pid| pid.as_raw_nonzero().get() as u32) }),
+        }
+    }
+    Err(Error::Running { pid: None })
+}
+
+/// Checks a manifest once. It stays where it is for as long as the process lives: everything reads it in place.
+fn load(bytes: &[u8], class: Option<&str>) -> Result<(Manifest<'static>, Option<u64>), String> {
+    let bytes: &'static [u8] = Box::leak(Box::from(bytes));
+    let (header, body) = codec::open(bytes, Kind::Manifest).map_err(|e| format!("manifest: {e}"))?;
+    if let Some(class) = class.filter(|class| *class != header.class) {
+        return Err(format!(
+            "manifest: it is for boards of class {}, and this is a {class}: build it for this board",
+            header.class
+        ));
+    }
+    let manifest = check::manifest(body).map_err(|e| format!("manifest: {e}"))?;
+    Ok((manifest, Some(header.sequence)))
+}
+
+fn facts(config: &Config, cgroups: &Hierarchy, sequence: Option<u64>, troubles: &[String]) -> Facts {
+    let (names, system) = (rustix::system::uname(), rustix::system::sysinfo());
+    Facts {
+        name: config.node.clone(),
+        kernel: names.release().to_string_lossy().into_owned(),
+        machine: names.machine().to_string_lossy().into_owned(),
+        cpus: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+        memory: (system.totalram as u64).saturating_mul(u64::from(system.mem_unit)),
+        class: config.class.clone().unwrap_or_default(),
+        sequence,
+        cgroups: cgroups.kind().as_str(),
+        power: config.power,
+        troubles: troubles.iter().map(|text| message(text)).collect(),
+    }
+}
+
+/// The program that is executed as pod-init, in a mount of its own that cannot be written through.
+fn program(path: Option<&Path>) -> Result<OwnedFd, crate::sys::Error> {
+    match path {
+        None => crate::sys::spawn::own_program(),
+        Some(path) => {
+            let name = path.to_string_lossy();
+            let program = mount::clone_tree(CWD, &name, false)?;
+            mount::read_only(&program, false).map_err(|errno| crate::sys::Error::new("make read-only", &*name, errno))?;
+            Ok(program)
+        }
+    }
+}
+
+/// What is wrong with the node, as its events.
+pub(super) fn tell_troubles(agent: &Agent) {
+    let node = agent.node();
+    for trouble in &node.troubles {
+        agent.events_mut().add_node(agent.now(), &node.name, true, "NodeDegraded", trouble);
+    }
+}

@@ -1,0 +1,258 @@
+//! Carries out what a machine asks for, and tells it what its pod-init reports.
+
+use super::drive::{Agent, Entry};
+use super::events;
+use super::fail;
+use super::images::{Record, Refused};
+use super::sandbox::{self, Remains, Sandbox};
+use super::start;
+use crate::machine::effect::{Effect, Event};
+use crate::manifest::pod::{Hook, Pod};
+use crate::manifest::record::Memo;
+use crate::manifest::status::{Exit, Message, Reason, Uid, message};
+use crate::pod::wire::{Exec, Failure, Order, Report, Step};
+use crate::sys::spawn;
+use rustix::process::Signal;
+use std::format;
+use std::os::fd::OwnedFd;
+use std::prelude::v1::*;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// The group of one instance: fresh for each, since what once was killed as a whole kills whoever enters later.
+pub(super) fn instance_group(uid: Uid, container: &str, instance: u32) -> String {
+    format!("{uid}/{container}.{instance}")
+}
+
+/// Carries out one effect for a pod. What it brings about comes back as an event.
+pub(super) fn carry(agent: &Agent, entry: &mut Entry, effect: Effect) {
+    let (uid, pod) = (entry.uid(), *entry.manifest());
+    match effect {
+        Effect::CreateSandbox => match sandbox::create(agent, uid, &pod, entry.created()) {
+            Ok(made) => {
+                entry.sandbox = Some(made.clone());
+                agent.spawn(sandbox::attend(agent.clone(), made));
+            }
+            Err(why) => {
+                let agent = agent.clone();
+                agent.clone().spawn(async move {
+                    if let Err(more) = sandbox::remove(&agent, Remains { uid, sandbox: None, keep: true }).await {
+                        log::warn!("pod {uid}: {more}");
+                    }
+                    agent.tell(uid, Event::SandboxFailed(why));
+                });
+            }
+        },
+        Effect::Start { container, instance, memo } => {
+            if let Err((reason, message)) = start_container(agent, entry, container, instance, memo) {
+                agent.tell(uid, Event::StartFailed { container, instance, reason, message });
+            }
+        }
+        Effect::PreStop { container, instance } => pre_stop(agent, entry, container, instance),
+        Effect::Stop { container } => {
+            let signal = stop_signal(agent, &pod, container);
+            send_signal(agent, entry, container, signal);
+        }
+        Effect::Kill { container } => {
+            fail::point("kill");
+            send_signal(agent, entry, container, Signal::KILL.as_raw() as u8);
+            if let Some(path) = current_group(entry, container) {
+                agent.cgroups().group(&path).kill();
+            }
+        }
+        Effect::MarkEnding(ending) => {
+            if let Some(sandbox) = &entry.sandbox {
+                let _ = agent.order(sandbox, &Order::MarkEnding(ending), Vec::new());
+            }
+            fail::point("ending marked");
+        }
+        Effect::RemoveSandbox => {
+            let remains = Remains { uid, sandbox: entry.sandbox.take(), keep: !entry.machine().is_terminating() };
+            let (agent, name) = (agent.clone(), pod);
+            agent.clone().spawn(async move {
+                if let Err(why) = sandbox::remove(&agent, remains).await {
+                    agent.report(&name, true, "FailedKillPod", None, why);
+                }
+                agent.tell(uid, Event::SandboxRemoved);
+            });
+        }
+        Effect::Report(report) => agent.report(&pod, report.warning, report.reason, report.container, report.message),
+    }
+}
+
+impl Agent {
+    /// Adds an event about a pod.
+    pub(super) fn report(&self, pod: &Pod<'_>, warning: bool, reason: &'static str, container: Option<u8>, message: Message) {
+        let container = container.and_then(|index| pod.containers.get(index.into())).map_or("", |container| container.name);
+        let now = self.now();
+        self.events_mut().add(events::Event {
+            first: now,
+            last: now,
+            count: 1,
+            warning,
+            reason,
+            namespace: pod.namespace.into(),
+            object: pod.name.into(),
+            container: container.into(),
+            message,
+        });
+    }
+}
+
+fn current_group(entry: &Entry, container: u8) -> Option<String> {
+    let instance = entry.machine().containers().get(usize::from(container))?.instance();
+    let name = entry.manifest().containers.get(container.into())?.name;
+    Some(instance_group(entry.uid(), name, instance))
+}
+
+fn send_signal(agent: &Agent, entry: &Entry, container: u8, signal: u8) {
+    let Some(instance) = entry.machine().containers().get(usize::from(container)).map(|it| it.instance()) else { return };
+    if let Some(sandbox) = &entry.sandbox {
+        let _ = agent.order(sandbox, &Order::Signal { container, instance, signal }, Vec::new());
+    }
+    fail::point("signal sent");
+}
+
+/// The image's STOPSIGNAL, as its record says now; TERM where there is no record any more.
+fn stop_signal(agent: &Agent, pod: &Pod<'_>, container: u8) -> u8 {
+    let image = pod.containers.get(container.into()).map(|container| container.image).unwrap_or_default();
+    let signal = Record::read(agent.paths(), image).and_then(|record| record.image().map(|image| image.stop_signal));
+    signal.unwrap_or(Signal::TERM.as_raw() as u8)
+}
+
+fn start_container(agent: &Agent, entry: &Entry, index: u8, instance: u32, memo: Memo) -> Result<(), Refused> {
+    let (uid, pod) = (entry.uid(), entry.manifest());
+    let refuse = |why: &str| (Reason::CreateContainerError, message(why));
+    let (Some(sandbox), Some(container)) = (&entry.sandbox, pod.containers.get(index.into())) else {
+        return Err(refuse("the pod has no sandbox"));
+    };
+    fail::point("start");
+    let path = instance_group(uid, container.name, instance);
+    let made = agent.cgroups().create(&path, false, &start::limits(&container));
+    let doors = made.and_then(|group| group.doors()).map_err(|e| refuse(&format!("{e}")))?;
+    fail::point("instance group made");
+    let which = start::Which { uid, pod, index, instance, memo };
+    let ordered = start::order(agent.paths(), &mut agent.images(), &agent.node(), which, doors, |order, fds| {
+        agent.order(sandbox, order, fds).map_err(|e| refuse(&format!("the pod-init takes no orders: {e}")))
+    });
+    if ordered.is_err() {
+        let _ = agent.cgroups().group(&path).remove();
+    }
+    fail::point("start ordered");
+    ordered
+}
+
+fn pre_stop(agent: &Agent, entry: &Entry, container: u8, instance: u32) {
+    let uid = entry.uid();
+    let told = agent.clone();
+    let end = move |failure: Option<Message>| told.tell(uid, Event::PreStopEnded { container, instance, failure });
+    match entry.manifest().containers.get(container.into()).and_then(|container| container.pre_stop) {
+        None => end(None),
+        Some(Hook::Sleep(seconds)) => agent.spawn(async move {
+            smol::Timer::after(Duration::from_secs(seconds.into())).await;
+            end(None);
+        }),
+        Some(Hook::Exec(argv)) => {
+            let null = || spawn::null().map_err(|e| message(&format!("{e}")));
+            let stdio = null().and_then(|a| Ok([a, null()?, null()?]));
+            let started = stdio.and_then(|stdio| exec(agent, entry, container, argv, stdio));
+            match started {
+                Err(why) => end(Some(why)),
+                Ok((_, ended)) => agent.spawn(async move {
+                    end(match ended.recv().await {
+                        Ok(Ok(exit)) if exit.success() => None,
+                        Ok(Ok(exit)) => Some(message(&format!("PreStopHook failed: exit code {}", exit.code))),
+                        Ok(Err(failure)) => Some(message(&format!("PreStopHook failed: {failure}"))),
+                        // The sandbox is gone, and the hook with it.
+                        Err(_) => None,
+                    });
+                }),
+            }
+        }
+    }
+    fail::point("preStop begun");
+}
+
+/// Where the end of an exec is told.
+pub(super) type Ended = smol::channel::Receiver<Result<Exit, Failure>>;
+
+/// Starts a program in a running container; gives its number and where its end is told.
+pub(super) fn exec(
+    agent: &Agent,
+    entry: &Entry,
+    container: u8,
+    argv: crate::manifest::List<'_, &str>,
+    stdio: [OwnedFd; 3],
+) -> Result<(u32, Ended), Message> {
+    let (Some(sandbox), Some(path)) = (&entry.sandbox, current_group(entry, container)) else {
+        return Err(message("the pod has no sandbox"));
+    };
+    let doors = agent.cgroups().group(&path).doors().map_err(|e| message(&format!("{e}")))?;
+    let id = agent.next_exec();
+    let order = Exec { id, container, argv, cgroups: doors.fds.len() as u8, cgroup_v2: doors.v2 };
+    let fds = stdio.into_iter().chain(doors.fds).collect();
+    let (tell, told) = smol::channel::bounded(1);
+    agent.order(sandbox, &Order::Exec(order), fds).map_err(|e| message(&format!("the pod-init takes no orders: {e}")))?;
+    sandbox.execs.borrow_mut().push((id, tell));
+    Ok((id, told))
+}
+
+/// What a pod-init reports. `Err`: it is of no use any more, and why.
+pub(super) fn hear(agent: &Agent, sandbox: &Rc<Sandbox>, report: Report) -> Result<(), Message> {
+    let uid = sandbox.uid;
+    match report {
+        Report::Hello(hello) if hello.uid.is_none() && !sandbox.ready.get() => {
+            let pod = agent.manifest_of(uid).ok_or_else(|| message("the pod is gone"))?;
+            sandbox::setup(agent, sandbox, &pod).map_err(|e| message(&format!("the pod-init takes no orders: {e}")))?;
+        }
+        Report::Hello(_) => {}
+        Report::SetupDone => {
+            sandbox.ready.set(true);
+            agent.tell(uid, Event::SandboxReady);
+        }
+        Report::SetupFailed(failure) => return Err(message(&format!("{failure}"))),
+        Report::Started { container, instance } => agent.tell(uid, Event::Started { container, instance }),
+        Report::StartFailed { container, instance, failure } => {
+            let reason = if failure.step == Step::Exec { Reason::RunContainerError } else { Reason::CreateContainerError };
+            let message = message(&format!("{failure}"));
+            settle(agent, uid, container, instance, move |_| Event::StartFailed { container, instance, reason, message });
+        }
+        Report::Exited { container, instance, exit } => {
+            fail::point("exited");
+            settle(agent, uid, container, instance, move |oom| {
+                let oom = oom && !exit.success();
+                Event::Exited { container, instance, exit: Exit { oom, ..exit } }
+            });
+        }
+        Report::ExecEnded { id, result } => {
+            let mut execs = sandbox.execs.borrow_mut();
+            if let Some(at) = execs.iter().position(|(other, _)| *other == id) {
+                let _ = execs.swap_remove(at).1.try_send(result);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An instance is over: reads whether memory was the reason, removes its group with everything that may be left in it, and only
+/// then tells the machine, so that no two instances ever run.
+fn settle(agent: &Agent, uid: Uid, container: u8, instance: u32, event: impl FnOnce(bool) -> Event + 'static) {
+    let Some(name) = agent.manifest_of(uid).and_then(|pod| pod.containers.get(container.into()).map(|it| it.name)) else {
+        return;
+    };
+    let path = instance_group(uid, name, instance);
+    let group = agent.cgroups().group(&path);
+    let event = event(group.oom_kills() > 0);
+    match group.remove() {
+        Ok(()) => agent.tell(uid, event),
+        Err(_) => {
+            let agent = agent.clone();
+            agent.clone().spawn(async move {
+                if let Err(why) = sandbox::empty_group(&agent, &path).await {
+                    log::warn!("{path}: {why}");
+                }
+                agent.tell(uid, event);
+            });
+        }
+    }
+}

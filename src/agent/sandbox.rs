@@ -1,0 +1,359 @@
+//! A pod's sandbox: made step by step, watched, and taken away whole, from whatever half of it there is.
+
+use super::drive::Agent;
+use super::fail;
+use super::link::Link;
+use super::paths::PodPaths;
+use super::{start, volumes};
+use crate::machine::effect::Event;
+use crate::manifest::pod::Pod;
+use crate::manifest::status::{Exit, Message, Uid, message};
+use crate::manifest::time::Instant;
+use crate::pod::wire::{Failure, Order, Setup};
+use crate::sys::namespace::Namespaces;
+use crate::sys::spawn::{self, Cgroup, Program};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+use smol::Async;
+use std::cell::{Cell, RefCell};
+use std::ffi::CString;
+use std::format;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::prelude::v1::*;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Bytes of a pod's /dev/shm, as container runtimes give.
+const SHM_BYTES: u64 = 64 << 20;
+/// How long a pod-init that was told to quit may take before it is killed.
+const QUIT: Duration = Duration::from_secs(2);
+/// How long killed processes may take to be gone. Then whatever they wait for is reported, and nothing waits for them (failure F22).
+const GONE: Duration = Duration::from_secs(10);
+
+/// The first line of a meta file: what it is, and in which version.
+const META: &str = "podling pod 1";
+
+/// What a pod is, for the agent that adopts it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Meta {
+    /// Its namespace.
+    pub(super) namespace: String,
+    /// Its name.
+    pub(super) name: String,
+    /// When it was accepted.
+    pub(super) created: Instant,
+    /// [`digest`] of what the manifest said of it.
+    pub(super) digest: u64,
+}
+
+impl Meta {
+    pub(super) fn read(own: &PodPaths) -> Option<Meta> {
+        let text = fs::read_to_string(own.meta()).ok()?;
+        let mut lines = text.strip_prefix(META)?.strip_prefix('\n')?.lines();
+        let mut next = || lines.next().map(String::from);
+        let (namespace, name) = (next()?, next()?);
+        let created = Instant(next()?.parse().ok()?);
+        let digest = u64::from_str_radix(&next()?, 16).ok()?;
+        Some(Meta { namespace, name, created, digest })
+    }
+
+    fn write(&self, own: &PodPaths) -> io::Result<()> {
+        let text = format!("{META}\n{}\n{}\n{}\n{:x}\n", self.namespace, self.name, self.created.0, self.digest);
+        let whole = own.run.join("meta.new");
+        fs::write(&whole, text)?;
+        fs::rename(whole, own.meta())
+    }
+}
+
+/// A number for everything that the manifest says of a pod: another pod of the same name is not to be taken for it (FNV-1a).
+pub(super) fn digest(pod: &Pod<'_>) -> u64 {
+    struct Fnv(u64);
+    impl postcard::ser_flavors::Flavor for Fnv {
+        type Output = u64;
+        fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+            Ok(())
+        }
+        fn finalize(self) -> postcard::Result<u64> {
+            Ok(self.0)
+        }
+    }
+    postcard::serialize_with_flavor(pod, Fnv(0xcbf2_9ce4_8422_2325)).unwrap_or_default()
+}
+
+/// The program that an exec waits for, and who is told of its end.
+pub(super) type Waiter = smol::channel::Sender<Result<Exit, Failure>>;
+
+/// A pod-init, and what the agent has to do with it.
+pub(super) struct Sandbox {
+    /// The pod.
+    pub(super) uid: Uid,
+    /// The connection.
+    pub(super) link: Link,
+    /// The process.
+    pub(super) init: OwnedFd,
+    /// Programs started by Exec.
+    pub(super) execs: RefCell<Vec<(u32, Waiter)>>,
+    /// It is being removed: that its pod-init ends is no news.
+    pub(super) leaving: Cell<bool>,
+    /// The pod stands.
+    pub(super) ready: Cell<bool>,
+}
+
+impl Sandbox {
+    pub(super) fn new(uid: Uid, link: Link, init: OwnedFd, ready: bool) -> Rc<Sandbox> {
+        let (execs, leaving, ready) = (RefCell::default(), Cell::new(false), Cell::new(ready));
+        Rc::new(Sandbox { uid, link, init, execs, leaving, ready })
+    }
+}
+
+/// The leaf cgroup of a pod-init. On v2 the pod's own group, having children with limits, can hold no process.
+pub(super) fn init_group(uid: Uid) -> String {
+    format!("{uid}/init")
+}
+
+/// The file with the number of the pod-init.
+pub(super) fn init_file(own: &PodPaths) -> std::path::PathBuf {
+    own.run.join("init")
+}
+
+/// Makes everything up to a running pod-init. The rest follows when it has said hello.
+pub(super) fn create(agent: &Agent, uid: Uid, pod: &Pod<'_>, created: Instant) -> Result<Rc<Sandbox>, Message> {
+    let own = agent.paths().pod(uid);
+    let failed = |verb: &str, path: &Path| {
+        let what = format!("{verb} {}", path.display());
+        move |error: io::Error| message(&format!("{what}: {error}"))
+    };
+    let directory = |path: &Path| fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed("make", path));
+    fail::point("create");
+    directory(&own.run)?;
+    directory(&own.run.join("etc"))?;
+    let meta = Meta { namespace: pod.namespace.into(), name: pod.name.into(), created, digest: digest(pod) };
+    meta.write(&own).map_err(failed("write", &own.meta()))?;
+    fail::point("meta written");
+
+    groups(agent, uid, pod)?;
+    fail::point("groups made");
+    volumes::make(agent.paths(), uid, pod)?;
+    managed_files(agent, &own, pod).map_err(|e| message(&format!("write the pod's files of /etc: {e}")))?;
+
+    let (link, init) = spawn_init(agent, uid, pod, &own).map_err(|e| message(&format!("{e}")))?;
+    fail::point("connected");
+    Ok(Sandbox::new(uid, link, init, false))
+}
+
+/// The pod's cgroup with its limits, and the leaf for its pod-init.
+fn groups(agent: &Agent, uid: Uid, pod: &Pod<'_>) -> Result<(), Message> {
+    let cgroups = agent.cgroups();
+    let mut limits = start::pod_limits(pod);
+    let refused =
+        pod.containers.iter().map(|container| start::limits(&container)).chain([limits]).find_map(|l| cgroups.refuses(&l));
+    if let Some(fix) = refused {
+        return Err(message(fix));
+    }
+    if !cgroups.lacks().any(|fix| fix.contains("pids")) {
+        limits.pids = limits.pids.or(Some(agent.settings().pod_pids_limit));
+    }
+    let failed = |e| message(&format!("{e}"));
+    cgroups.create(&format!("{uid}"), true, &limits).map_err(failed)?;
+    cgroups.create(&init_group(uid), false, &Default::default()).map_err(failed)?;
+    Ok(())
+}
+
+/// Starts the pod-init and connects to it. The listener is there before the process is: whoever finds the socket refused knows
+/// that no process holds it.
+fn spawn_init(agent: &Agent, uid: Uid, pod: &Pod<'_>, own: &PodPaths) -> Result<(Link, OwnedFd), crate::sys::Error> {
+    use crate::sys::{Error, socket};
+    let _ = fs::remove_file(own.socket());
+    let listener = socket::listen(&own.socket())?;
+    let no_way_in = |e: crate::sys::cgroup::Error| Error::new("join the cgroup of", format!("{uid}: {e}"), rustix::io::Errno::IO);
+    let doors = agent.cgroups().group(&init_group(uid)).doors().map_err(no_way_in)?;
+    let cgroup = match doors.v2 {
+        true => Cgroup::Into(doors.fds[0].as_fd()),
+        false => Cgroup::Join(&doors.fds),
+    };
+    let null = spawn::null()?;
+    let name = CString::new(pod.name).unwrap_or_default();
+    let sharing = pod.sharing;
+    let program = Program {
+        file: agent.program(),
+        argv: &[c"pod-init", &name],
+        env: &[],
+        descriptors: &[null.as_fd(), null.as_fd(), null.as_fd(), listener.as_fd()],
+        namespaces: Namespaces::MOUNT
+            .and(Namespaces::PID.only_if(!sharing.host_pid))
+            .and(Namespaces::IPC.only_if(!sharing.host_ipc))
+            .and(Namespaces::NAMES.only_if(!sharing.host_network))
+            .and(Namespaces::NETWORK.only_if(!sharing.host_network)),
+        cgroup,
+    };
+    let child = spawn::spawn_exec(&program)?;
+    fail::point("pod-init spawned");
+    let _ = fs::write(init_file(own), format!("{}", child.pid.as_raw_nonzero()));
+    Ok((Link::connect(&own.socket())?, child.pidfd))
+}
+
+/// The files of /etc that are the pod's.
+fn managed_files(agent: &Agent, own: &PodPaths, pod: &Pod<'_>) -> io::Result<()> {
+    let mut hosts = String::from("# Managed by podling.\n");
+    match pod.sharing.host_network {
+        true => hosts.push_str(&fs::read_to_string("/etc/hosts").unwrap_or_default()),
+        false => {
+            hosts.push_str("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+            hosts.push_str(&format!("127.0.0.1\t{}\n", pod.hostname));
+        }
+    }
+    if !pod.host_aliases.is_empty() {
+        hosts.push_str("\n# hostAliases\n");
+    }
+    for alias in pod.host_aliases {
+        hosts.push_str(&format!("{}\t{}\n", alias.key, alias.value));
+    }
+    let hostname = if pod.sharing.host_network { agent.node().name.clone() } else { String::from(pod.hostname) };
+    let resolv_conf = match agent.config().resolv_conf.as_str() {
+        "" => fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
+        text => String::from(text),
+    };
+    fs::write(own.etc("hosts"), hosts)?;
+    fs::write(own.etc("hostname"), format!("{hostname}\n"))?;
+    fs::write(own.etc("resolv.conf"), resolv_conf)?;
+    for file in ["hosts", "hostname", "resolv.conf"] {
+        fs::set_permissions(own.etc(file), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+    }
+    Ok(())
+}
+
+/// The order that follows on the first hello of a new pod-init.
+pub(super) fn setup(agent: &Agent, sandbox: &Rc<Sandbox>, pod: &Pod<'_>) -> rustix::io::Result<()> {
+    let setup = Setup {
+        uid: sandbox.uid,
+        hostname: pod.hostname,
+        containers: pod.containers.len() as u8,
+        share_processes: pod.sharing.process_namespace,
+        host_network: pod.sharing.host_network,
+        shm_bytes: SHM_BYTES,
+    };
+    fail::point("setup");
+    agent.order(sandbox, &Order::Setup(setup), Vec::new())
+}
+
+/// What there is of a sandbox to take away. Without a connection or a process it is found by its cgroup.
+pub(super) struct Remains {
+    /// The pod.
+    pub(super) uid: Uid,
+    /// The pod-init, where it is known.
+    pub(super) sandbox: Option<Rc<Sandbox>>,
+    /// The pod goes on with a new sandbox: its volumes and its containers' output stay.
+    pub(super) keep: bool,
+}
+
+/// Takes a sandbox away: its processes, cgroups, mounts and files, in this order. What could not be done is told.
+pub(super) async fn remove(agent: &Agent, remains: Remains) -> Result<(), Message> {
+    let Remains { uid, sandbox, keep } = remains;
+    let own = agent.paths().pod(uid);
+    fail::point("remove");
+    if let Some(sandbox) = &sandbox {
+        sandbox.leaving.set(true);
+        let asked = agent.order(sandbox, &Order::Quit, Vec::new()).is_ok();
+        if !asked || !ended(sandbox.init.as_fd(), QUIT).await {
+            let _ = spawn::signal(&sandbox.init, Signal::KILL);
+        }
+        fail::point("quit");
+    }
+    let emptied = empty_group(agent, &format!("{uid}")).await;
+    if let Some(sandbox) = &sandbox {
+        // Already ended, or in the kernel's hands: this only lets go of its number, where this agent is its parent.
+        let _ = rustix::process::waitid(WaitId::PidFd(sandbox.init.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+        sandbox.execs.borrow_mut().clear();
+    }
+    drop(sandbox);
+    fail::point("group removed");
+    let _ = fs::remove_file(own.socket());
+    let _ = fs::remove_file(init_file(&own));
+    if !keep {
+        volumes::unmount(&own);
+        fail::point("unmounted");
+        agent.images().release(agent.paths(), uid);
+        volumes::wipe(own.data.clone()).await?;
+        volumes::wipe(own.run.clone()).await?;
+        fail::point("wiped");
+    }
+    emptied
+}
+
+/// Kills everything in a group and removes it.
+pub(super) async fn empty_group(agent: &Agent, path: &str) -> Result<(), Message> {
+    let group = agent.cgroups().group(path);
+    let started = agent.now();
+    loop {
+        group.kill();
+        match group.remove() {
+            Ok(()) => return Ok(()),
+            Err(error) if !error.is_busy() => return Err(message(&format!("{error}"))),
+            Err(_) => {}
+        }
+        let left = group.processes();
+        if agent.now().since(started).0 > GONE.as_millis() as u64 {
+            let first = left.first().map_or(0, |pid| pid.as_raw_nonzero().get());
+            return Err(message(&format!("{} processes do not die, the first is {first}: the kernel holds them", left.len())));
+        }
+        match left.iter().find_map(|pid| rustix::process::pidfd_open(*pid, PidfdFlags::empty()).ok()) {
+            Some(process) => drop(ended(process.as_fd(), GONE).await),
+            // Between its last breath and the end of its membership a process is not listed.
+            None => drop(smol::Timer::after(Duration::from_millis(1)).await),
+        }
+    }
+}
+
+/// Waits until a process has ended, so long.
+pub(super) async fn ended(process: std::os::fd::BorrowedFd<'_>, at_most: Duration) -> bool {
+    let Ok(process) = Async::new_nonblocking(process) else { return false };
+    let over = async { process.readable().await.is_ok() };
+    let late = async {
+        smol::Timer::after(at_most).await;
+        false
+    };
+    smol::future::or(over, late).await
+}
+
+/// The process of an adopted pod-init, if it is still in the cgroup of one.
+pub(super) fn find_init(agent: &Agent, uid: Uid) -> Option<OwnedFd> {
+    let text = fs::read_to_string(init_file(&agent.paths().pod(uid))).ok()?;
+    let pid = Pid::from_raw(text.trim().parse().ok()?)?;
+    let init = rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok()?;
+    // Looked up after it was opened: so it is this process that is in there, not a later one with its number.
+    agent.cgroups().group(&init_group(uid)).processes().contains(&pid).then_some(init)
+}
+
+/// Watches a pod-init until it is gone, and tells the machine whatever it reports.
+pub(super) async fn attend(agent: Agent, sandbox: Rc<Sandbox>) {
+    let uid = sandbox.uid;
+    let why = loop {
+        match sandbox.link.receive(agent.buffer()).await {
+            Ok(Some(report)) => {
+                if let Err(why) = super::effect::hear(&agent, &sandbox, report) {
+                    break why;
+                }
+            }
+            Ok(None) => break message("the pod-init has died"),
+            Err(errno) => break message(&format!("the pod-init cannot be understood: {errno}")),
+        }
+    };
+    if sandbox.leaving.replace(true) {
+        return;
+    }
+    let _ = spawn::signal(&sandbox.init, Signal::KILL);
+    if sandbox.ready.get() {
+        log::warn!("pod {uid}: {why}");
+        agent.tell(uid, Event::SandboxLost);
+    } else {
+        let remains = Remains { uid, sandbox: Some(sandbox), keep: true };
+        if let Err(more) = remove(&agent, remains).await {
+            log::warn!("pod {uid}: {more}");
+        }
+        agent.tell(uid, Event::SandboxFailed(why));
+    }
+}

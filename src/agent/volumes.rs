@@ -1,0 +1,217 @@
+//! A pod's volumes (spec 31–35): made before its first container, found again by name, removed with the pod where they are its own.
+
+use super::mounts::{self, Tmpfs};
+use super::paths::{Paths, PodPaths};
+use crate::manifest::pod::{File, HostPathKind, Pod, Source, Volume};
+use crate::manifest::status::{Message, Uid, message};
+use std::format;
+use std::fs;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::prelude::v1::*;
+
+/// Why a volume is not to be had, in words.
+type Trouble = String;
+
+fn trouble(verb: &str, path: &Path) -> impl FnOnce(io::Error) -> Trouble {
+    let what = format!("{verb} {}", path.display());
+    move |error| format!("{what}: {error}")
+}
+
+/// Makes all volumes of a pod that are not there yet.
+pub(super) fn make(paths: &Paths, uid: Uid, pod: &Pod<'_>) -> Result<(), Message> {
+    let own = paths.pod(uid);
+    for volume in pod.volumes {
+        let made = match volume.source {
+            Source::EmptyDir { memory: true, size_limit } => {
+                in_memory(&own.memory_volume(volume.name), Tmpfs { size: size_limit, mode: 0o777, secret: false }).map(drop)
+            }
+            Source::EmptyDir { memory: false, .. } => open_directory(&own.disk_volume(volume.name)),
+            Source::HostPath { path, kind } => host_path(Path::new(path), kind),
+            Source::Claim { name, .. } => directory(&paths.claim(pod.namespace, name), 0o755),
+            Source::Files { secret, files } => write_files(&own.memory_volume(volume.name), secret, files.iter()),
+        };
+        super::fail::point("volume made");
+        made.map_err(|why| message(&format!("pod {}: volume {}: {why}", pod.name, volume.name)))?;
+    }
+    Ok(())
+}
+
+/// One volume, ready to be handed to a container.
+pub(super) struct Opened {
+    /// Its detached mount.
+    pub(super) mount: OwnedFd,
+    /// It is a directory.
+    pub(super) directory: bool,
+    /// It can only be read, whatever the mount asks for.
+    pub(super) read_only: bool,
+}
+
+/// Opens a volume for one mount of one container.
+pub(super) fn open(paths: &Paths, uid: Uid, pod: &Pod<'_>, volume: &Volume<'_>) -> Result<Opened, Message> {
+    let own = paths.pod(uid);
+    let (path, read_only, whole) = match volume.source {
+        Source::EmptyDir { memory: true, .. } => (own.memory_volume(volume.name), false, false),
+        Source::EmptyDir { memory: false, .. } => (own.disk_volume(volume.name), false, false),
+        Source::HostPath { path, .. } => (PathBuf::from(path), false, true),
+        Source::Claim { name, read_only } => (paths.claim(pod.namespace, name), read_only, false),
+        Source::Files { .. } => (own.memory_volume(volume.name), true, false),
+    };
+    let at = |why: String| message(&format!("pod {}: volume {}: {why}", pod.name, volume.name));
+    let directory = fs::metadata(&path).map_err(|e| at(trouble("look at", &path)(e)))?.is_dir();
+    let mount = mounts::copy(&path, whole).map_err(|e| at(format!("{e}")))?;
+    Ok(Opened { mount, directory, read_only })
+}
+
+/// Takes away all mounts of a pod's volumes. What lies on disk is removed by [`wipe`].
+pub(super) fn unmount(own: &PodPaths) {
+    for at in mounts::below(&own.run) {
+        if let Err(error) = mounts::detach(&at) {
+            log::warn!("volume: {error}");
+        }
+    }
+}
+
+/// Removes a tree of files, giving way to others as it goes: it may be large. What is not there needs no removal.
+pub(super) async fn wipe(root: PathBuf) -> Result<(), Message> {
+    let mut directories = Vec::from([root.clone()]);
+    let mut steps = 0u32;
+    while let Some(directory) = directories.last().cloned() {
+        let deeper = directories.len();
+        let entries = match fs::read_dir(&directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(|e| message(&trouble("read", &directory)(e)))?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(|e| message(&trouble("read", &directory)(e)))?;
+            let path = entry.path();
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                directories.push(path);
+            } else {
+                fs::remove_file(&path).map_err(|e| message(&trouble("remove", &path)(e)))?;
+            }
+            steps += 1;
+            if steps.is_multiple_of(64) {
+                smol::future::yield_now().await;
+            }
+        }
+        if directories.len() == deeper {
+            fs::remove_dir(&directory).map_err(|e| message(&trouble("remove", &directory)(e)))?;
+            directories.pop();
+        }
+    }
+    Ok(())
+}
+
+fn directory(path: &Path, mode: u32) -> Result<(), Trouble> {
+    fs::DirBuilder::new().recursive(true).mode(mode).create(path).map_err(trouble("make", path))
+}
+
+/// A directory that everybody may write, whatever the umask: an emptyDir, as kubelet makes one.
+fn open_directory(path: &Path) -> Result<(), Trouble> {
+    directory(path, 0o755)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o777)).map_err(trouble("change the mode of", path))
+}
+
+/// A tmpfs; says whether it is new.
+fn in_memory(path: &Path, what: Tmpfs) -> Result<bool, Trouble> {
+    directory(path, 0o755)?;
+    if mounts::is_mounted(path) {
+        return Ok(false);
+    }
+    mounts::tmpfs(path, what).map_err(|e| format!("{e}"))?;
+    Ok(true)
+}
+
+/// A tmpfs with files of the manifest in it, closed once they are written.
+fn write_files<'a>(root: &Path, secret: bool, files: impl Iterator<Item = File<'a>>) -> Result<(), Trouble> {
+    if !in_memory(root, Tmpfs { size: None, mode: 0o755, secret })? {
+        return Ok(());
+    }
+    for file in files {
+        let path = root.join(file.path);
+        if let Some(parent) = path.parent() {
+            directory(parent, 0o755)?;
+        }
+        let mut open = fs::OpenOptions::new();
+        let written = open.write(true).create_new(true).mode(0o600).open(&path).and_then(|mut to| {
+            to.write_all(file.data)?;
+            to.set_permissions(fs::Permissions::from_mode(file.mode.into()))
+        });
+        written.map_err(trouble("write", &path))?;
+    }
+    Ok(())
+}
+
+/// Checks a hostPath as kubelet does, and makes it where it says OrCreate.
+fn host_path(path: &Path, kind: HostPathKind) -> Result<(), Trouble> {
+    use HostPathKind::*;
+    let found = match fs::metadata(path) {
+        Ok(found) => found.file_type(),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(trouble("look at", path)(error)),
+        Err(_) => {
+            return match kind {
+                Any | DirectoryOrCreate => directory(path, 0o755),
+                FileOrCreate => {
+                    let mut open = fs::OpenOptions::new();
+                    open.write(true).create(true).truncate(false).mode(0o644).open(path).map(drop).map_err(trouble("make", path))
+                }
+                _ => Err(format!("hostPath type check failed: {} does not exist", path.display())),
+            };
+        }
+    };
+    let (right, word) = match kind {
+        Any => (true, ""),
+        DirectoryOrCreate | Directory => (found.is_dir(), "directory"),
+        FileOrCreate | File => (found.is_file(), "file"),
+        Socket => (found.is_socket(), "socket file"),
+        CharDevice => (found.is_char_device(), "character device"),
+        BlockDevice => (found.is_block_device(), "block device"),
+    };
+    match right {
+        true => Ok(()),
+        false => Err(format!("hostPath type check failed: {} is not a {word}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spec_31_host_paths_are_checked_as_kubelet_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, new) = (dir.path().join("file"), dir.path().join("new"));
+        fs::write(&file, "").unwrap();
+        let check = |path: &Path, kind| host_path(path, kind);
+        assert_eq!(check(dir.path(), HostPathKind::Directory), Ok(()));
+        assert_eq!(check(&file, HostPathKind::File), Ok(()));
+        assert!(check(&file, HostPathKind::Directory).unwrap_err().ends_with("is not a directory"));
+        assert!(check(&new, HostPathKind::Socket).unwrap_err().ends_with("does not exist"));
+        assert_eq!(check(Path::new("/dev/null"), HostPathKind::CharDevice), Ok(()));
+        assert!(check(Path::new("/dev/null"), HostPathKind::BlockDevice).is_err());
+        assert_eq!(check(&new, HostPathKind::DirectoryOrCreate), Ok(()));
+        assert!(new.is_dir());
+        assert_eq!(check(&dir.path().join("made"), HostPathKind::FileOrCreate), Ok(()));
+        assert!(dir.path().join("made").is_file());
+    }
+
+    #[test]
+    fn spec_34_a_tree_is_wiped_and_links_are_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, kept) = (dir.path().join("root"), dir.path().join("kept"));
+        fs::create_dir_all(root.join("a/b/c")).unwrap();
+        fs::write(&kept, "kept").unwrap();
+        std::os::unix::fs::symlink(&kept, root.join("a/link")).unwrap();
+        std::os::unix::fs::symlink(dir.path(), root.join("a/b/up")).unwrap();
+        for n in 0..200 {
+            fs::write(root.join("a/b").join(format!("{n}")), "x").unwrap();
+        }
+        smol::block_on(wipe(root.clone())).unwrap();
+        assert!(!root.exists());
+        assert_eq!(fs::read_to_string(&kept).unwrap(), "kept");
+        smol::block_on(wipe(root)).unwrap();
+    }
+}

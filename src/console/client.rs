@@ -1,0 +1,128 @@
+//! `podlingd get pods` on the board: hands the command line to the agent and its output to the caller.
+
+use super::catalog;
+use super::grammar::{self, Command};
+use super::wire::{self, Kind};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::AsFd;
+use rustix::io::{Errno, read};
+use std::format;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::prelude::v1::*;
+use std::process::ExitCode;
+
+/// Has the agent that listens on the socket at `path` carry out the words of a command line.
+pub fn client(path: &Path, words: &[&str]) -> ExitCode {
+    match grammar::parse(words) {
+        Err(error) => fail(&format!("{error}")),
+        Ok(Command::Help(verb)) => {
+            let mut text = String::new();
+            match verb {
+                Some(verb) => verb.describe(&mut text),
+                None => catalog::overview(&mut text),
+            }
+            print(Kind::Out, text.as_bytes()).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+        }
+        Ok(_) => match UnixStream::connect(path) {
+            Ok(stream) => ask(stream, words).unwrap_or_else(|error| fail(&format!("error: {error}"))),
+            Err(error) => fail(&unreachable(path, &error)),
+        },
+    }
+}
+
+fn fail(text: &str) -> ExitCode {
+    let _ = writeln!(io::stderr(), "{text}");
+    ExitCode::FAILURE
+}
+
+fn unreachable(path: &Path, error: &io::Error) -> String {
+    let path = path.display();
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            format!("error: no agent listens at {path} ({error}): is it running?")
+        }
+        io::ErrorKind::PermissionDenied => format!("error: connect to {path}: {error}: only root may use the console"),
+        _ => format!("error: connect to {path}: {error}"),
+    }
+}
+
+fn ask(mut stream: UnixStream, words: &[&str]) -> io::Result<ExitCode> {
+    let mut frames = Vec::new();
+    let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
+    wire::encode_argv(words, &mut frames).ok_or_else(|| invalid(format!("{}", wire::Error::Argv)))?;
+    stream.write_all(&frames)?;
+    let mut inbox: Vec<u8> = Vec::new();
+    let mut wanted = false;
+    loop {
+        let taken = match wire::decode(&inbox).map_err(|error| invalid(format!("{error}")))? {
+            Some((Kind::Exit, body, _)) => return Ok(ExitCode::from(body.first().copied().unwrap_or(1))),
+            Some((kind @ (Kind::Out | Kind::Err), body, length)) => {
+                print(kind, body)?;
+                length
+            }
+            Some((Kind::More, _, length)) => {
+                wanted = true;
+                length
+            }
+            Some((kind, ..)) => return Err(invalid(format!("{}", wire::Error::Order(kind)))),
+            None => {
+                if wait(&stream, wanted)? {
+                    feed(&mut stream)?;
+                    wanted = false;
+                } else {
+                    fill(&mut stream, &mut inbox)?;
+                }
+                0
+            }
+        };
+        inbox.drain(..taken);
+    }
+}
+
+/// Waits for the agent, and for standard input where some is wanted; tells whether it is the latter that came.
+fn wait(stream: &UnixStream, wanted: bool) -> io::Result<bool> {
+    let stdin = io::stdin();
+    let mut fds =
+        [PollFd::from_borrowed_fd(stream.as_fd(), PollFlags::IN), PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::IN)];
+    let watched = if wanted { &mut fds[..] } else { &mut fds[..1] };
+    loop {
+        match poll(watched, None) {
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+            Ok(_) => return Ok(watched[0].revents().is_empty()),
+        }
+    }
+}
+
+/// Passes one piece of standard input on, or its end.
+fn feed(stream: &mut UnixStream) -> io::Result<()> {
+    let mut bytes = [0; wire::BODY];
+    // Not through std's buffer, which poll would not see.
+    let count = read(io::stdin(), &mut bytes)?;
+    let mut frame = Vec::new();
+    let kind = if count == 0 { Kind::Eof } else { Kind::Stdin };
+    wire::encode(kind, &bytes[..count], &mut frame);
+    stream.write_all(&frame)
+}
+
+fn fill(stream: &mut UnixStream, inbox: &mut Vec<u8>) -> io::Result<()> {
+    let mut bytes = [0; wire::BODY];
+    match stream.read(&mut bytes)? {
+        0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the agent has gone away before the command was done")),
+        count => {
+            inbox.extend_from_slice(&bytes[..count]);
+            Ok(())
+        }
+    }
+}
+
+fn print(kind: Kind, bytes: &[u8]) -> io::Result<()> {
+    if kind == Kind::Err {
+        return io::stderr().write_all(bytes);
+    }
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}

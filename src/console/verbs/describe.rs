@@ -1,0 +1,246 @@
+//! `describe pod`: all that is known of a pod, laid out as kubectl does.
+
+use super::sheet::Sheet;
+use super::{Done, Io, each, tell_missing};
+use crate::console::board::{Board, Seen};
+use crate::console::clock::Age;
+use crate::console::grammar::Scope;
+use crate::console::object::{Bytes, Cpu, REDACTED, host_path_kind};
+use crate::console::table::Table;
+use crate::console::view::{ContainerView, StatusView};
+use crate::manifest::List;
+use crate::manifest::pod::{Container, ContainerKind, EnvVar, Pair, Pod, Port, Resources, Source, Volume};
+use crate::manifest::status::{ContainerState, Terminated};
+use crate::manifest::time::Instant;
+use std::format;
+use std::net::Ipv4Addr;
+use std::prelude::v1::*;
+use std::string::ToString;
+
+pub(super) async fn pods(board: &dyn Board, scope: &Scope, names: &[String], io: &Io) -> Done {
+    let mut texts = Vec::new();
+    let missing = each(board, scope, names, &mut |seen| texts.push((seen.pod.namespace.into(), seen.pod.name.into(), pod(seen))));
+    for (n, (namespace, name, mut text)) in texts.into_iter().enumerate() {
+        if n > 0 {
+            io.out("\n\n").await;
+        }
+        events(board, namespace, name, &mut text);
+        io.out(&text).await;
+    }
+    Ok(tell_missing(&missing, io).await)
+}
+
+fn pod(seen: &Seen<'_>) -> String {
+    let (pod, status) = (seen.pod, &seen.status);
+    let mut sheet = Sheet::default();
+    heading(&mut sheet, seen);
+    for (title, init) in [("Init Containers", true), ("Containers", false)] {
+        let both = pod.containers.iter().zip(&status.containers);
+        let mut chosen = both.filter(|(c, _)| init != (c.kind == ContainerKind::App)).peekable();
+        if chosen.peek().is_some() {
+            sheet.head(0, title);
+        }
+        chosen.for_each(|(c, view)| container(&mut sheet, pod, &c, view, status));
+    }
+    sheet.head(0, "Conditions");
+    let mut text = sheet.print();
+    conditions(status, &mut text);
+    let mut sheet = Sheet::default();
+    if pod.volumes.is_empty() {
+        sheet.line(0, "Volumes", "<none>");
+    } else {
+        sheet.head(0, "Volumes");
+        pod.volumes.iter().for_each(|v| volume(&mut sheet, &v));
+    }
+    sheet.line(0, "QoS Class", pod.qos().as_str());
+    text.push_str(&sheet.print());
+    text
+}
+
+fn heading(sheet: &mut Sheet, seen: &Seen<'_>) {
+    let (pod, status) = (seen.pod, &seen.status);
+    sheet.line(0, "Name", pod.name);
+    sheet.line(0, "Namespace", pod.namespace);
+    if pod.critical {
+        sheet.line(0, "Priority Class Name", "system-node-critical");
+    }
+    let node = status.scene.node;
+    sheet.line(0, "Node", &status.scene.node_ip.map_or_else(|| node.into(), |ip| format!("{node}/{}", Ipv4Addr::from(ip))));
+    sheet.line(0, "Start Time", &moment(status, status.created));
+    sheet.lines(0, "Labels", pairs(pod.labels, "="));
+    sheet.lines(0, "Annotations", pairs(pod.annotations, ": "));
+    sheet.line(0, "UID", &status.uid.to_string());
+    if status.terminating {
+        let left = status.dead_after.map_or(String::new(), |end| format!(" (at most {} left)", Age(end.since(status.scene.now))));
+        sheet.line(0, "Status", &format!("Terminating{left}"));
+        sheet.line(0, "Termination Grace Period", &format!("{}s", pod.grace_seconds));
+    } else {
+        sheet.line(0, "Status", status.phase.as_str());
+    }
+    sheet.line(0, "IP", &status.ip.map_or_else(String::new, |ip| Ipv4Addr::from(ip).to_string()));
+}
+
+/// A date; where the clock is not set, how long ago.
+fn moment(status: &StatusView<'_>, at: Instant) -> String {
+    match status.scene.clock.date(at) {
+        Some(date) => date.long().to_string(),
+        None => format!("{} ago (clock not synced)", Age(status.scene.now.since(at))),
+    }
+}
+
+fn pairs<'a>(pairs: List<'a, Pair<'a>>, between: &'a str) -> impl Iterator<Item = String> + 'a {
+    pairs.into_iter().map(move |pair| format!("{}{between}{}", pair.key, pair.value))
+}
+
+fn container(sheet: &mut Sheet, pod: &Pod<'_>, container: &Container<'_>, view: &ContainerView<'_>, status: &StatusView<'_>) {
+    sheet.head(1, container.name);
+    sheet.line(2, "Image", container.image);
+    let port = |port: Port| format!("{}/{}", port.container, if port.udp { "UDP" } else { "TCP" });
+    let ports: Vec<String> = container.ports.iter().map(port).collect();
+    let title = if ports.len() > 1 { "Ports" } else { "Port" };
+    sheet.line(2, title, &if ports.is_empty() { String::from("<none>") } else { ports.join(", ") });
+    for (title, words) in [("Command", container.command), ("Args", container.args)] {
+        if let Some(words) = words {
+            sheet.head(2, title);
+            words.iter().flat_map(str::lines).for_each(|line| sheet.plain(3, line));
+        }
+    }
+    state(sheet, view, status);
+    if let Some(last) = &view.last {
+        sheet.line(2, "Last State", "Terminated");
+        terminated(sheet, last, status);
+    }
+    sheet.line(2, "Ready", if view.ready { "True" } else { "False" });
+    sheet.line(2, "Restart Count", &view.restarts.to_string());
+    let Resources { cpu_request_milli, cpu_limit_milli, memory_request, memory_limit } = container.resources;
+    amounts(sheet, "Limits", cpu_limit_milli, memory_limit);
+    amounts(sheet, "Requests", Some(cpu_request_milli).filter(|n| *n > 0), Some(memory_request).filter(|n| *n > 0));
+    environment(sheet, container.env);
+    if container.mounts.is_empty() {
+        sheet.line(2, "Mounts", "<none>");
+    } else {
+        sheet.head(2, "Mounts");
+        for mount in container.mounts {
+            let name = pod.volumes.get(mount.volume.into()).map_or("", |v| v.name);
+            sheet.plain(3, &format!("{} from {name} ({})", mount.path, if mount.read_only { "ro" } else { "rw" }));
+        }
+    }
+}
+
+fn state(sheet: &mut Sheet, view: &ContainerView<'_>, status: &StatusView<'_>) {
+    match &view.state {
+        ContainerState::Waiting(reason) => {
+            sheet.line(2, "State", "Waiting");
+            sheet.line(3, "Reason", reason.as_str());
+            if !view.message.is_empty() {
+                sheet.line(3, "Message", view.message);
+            }
+        }
+        ContainerState::Running(since) => {
+            sheet.line(2, "State", "Running");
+            sheet.line(3, "Started", &moment(status, *since));
+        }
+        ContainerState::Terminated(end) => {
+            sheet.line(2, "State", "Terminated");
+            terminated(sheet, end, status);
+        }
+    }
+}
+
+fn terminated(sheet: &mut Sheet, end: &Terminated, status: &StatusView<'_>) {
+    sheet.line(3, "Reason", end.reason.as_str());
+    sheet.line(3, "Exit Code", &end.exit.code.to_string());
+    if end.exit.signal != 0 {
+        sheet.line(3, "Signal", &end.exit.signal.to_string());
+    }
+    if let Some(started) = end.started {
+        sheet.line(3, "Started", &moment(status, started));
+    }
+    sheet.line(3, "Finished", &moment(status, end.finished));
+}
+
+fn amounts(sheet: &mut Sheet, title: &str, cpu_milli: Option<u32>, memory: Option<u64>) {
+    if cpu_milli.is_none() && memory.is_none() {
+        return;
+    }
+    sheet.head(2, title);
+    if let Some(milli) = cpu_milli {
+        sheet.line(3, "cpu", &Cpu(milli).to_string());
+    }
+    if let Some(bytes) = memory {
+        sheet.line(3, "memory", &Bytes(bytes).to_string());
+    }
+}
+
+fn environment(sheet: &mut Sheet, env: List<'_, EnvVar<'_>>) {
+    if env.is_empty() {
+        return sheet.line(2, "Environment", "<none>");
+    }
+    sheet.head(2, "Environment");
+    for variable in env {
+        let value = if variable.secret { REDACTED } else { variable.value };
+        sheet.line(3, variable.key, value.lines().next().unwrap_or_default());
+    }
+}
+
+fn conditions(status: &StatusView<'_>, text: &mut String) {
+    let mut table = Table::indented(&["Type", "Status", "Reason"]);
+    for condition in &status.conditions {
+        let holds = if condition.status { "True" } else { "False" };
+        table.row([condition.kind.as_str().into(), holds.into(), condition.reason.into()]);
+    }
+    table.print(text);
+}
+
+fn volume(sheet: &mut Sheet, volume: &Volume<'_>) {
+    sheet.head(1, volume.name);
+    match volume.source {
+        Source::EmptyDir { memory, size_limit } => {
+            sheet.line(2, "Type", "EmptyDir (a temporary directory that shares a pod's lifetime)");
+            sheet.line(2, "Medium", if memory { "Memory" } else { "" });
+            sheet.line(2, "SizeLimit", &size_limit.map_or_else(|| "<unset>".into(), |bytes| Bytes(bytes).to_string()));
+        }
+        Source::HostPath { path, kind } => {
+            sheet.line(2, "Type", "HostPath (bare host directory volume)");
+            sheet.line(2, "Path", path);
+            sheet.line(2, "HostPathType", host_path_kind(kind));
+        }
+        Source::Claim { name, read_only } => {
+            sheet.line(2, "Type", "PersistentVolumeClaim (a reference to a PersistentVolumeClaim in the same namespace)");
+            sheet.line(2, "ClaimName", name);
+            sheet.line(2, "ReadOnly", if read_only { "true" } else { "false" });
+        }
+        Source::Files { secret, files } => {
+            let kind =
+                if secret { "Secret (a volume populated by a Secret)" } else { "ConfigMap (a volume populated by a ConfigMap)" };
+            sheet.line(2, "Type", kind);
+            sheet.lines(2, "Files", files.iter().map(|file| format!("{} ({} bytes)", file.path, file.data.len())));
+        }
+    }
+}
+
+fn events(board: &dyn Board, namespace: String, name: String, text: &mut String) {
+    let now = board.now();
+    let mut table = Table::indented(&["Type", "Reason", "Age", "From", "Message"]);
+    table.row(["----", "------", "----", "----", "-------"].map(String::from));
+    let mut any = false;
+    board.events(&mut |event| {
+        if *event.namespace != *namespace || *event.object != *name {
+            return;
+        }
+        any = true;
+        let last = Age(now.since(event.last));
+        let age = match event.count {
+            1 => last.to_string(),
+            count => format!("{last} (x{count} over {})", Age(now.since(event.first))),
+        };
+        let kind = if event.warning { "Warning" } else { "Normal" };
+        table.row([kind.into(), event.reason.into(), age, "podling".into(), event.message.as_str().into()]);
+    });
+    if any {
+        text.push_str("Events:\n");
+        table.print(text);
+    } else {
+        text.push_str("Events:  <none>\n");
+    }
+}

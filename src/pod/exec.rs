@@ -1,0 +1,100 @@
+//! Programs executed inside a running container: the `exec` verb and the hooks.
+
+use super::child;
+use super::init::Facts;
+use super::launch::{Launch, Progress};
+use super::poll::Poller;
+use super::slot::{Slot, cgroup};
+use super::steps::{Broken, On};
+use super::wire::{Exec, Failure, Report, Start, Step};
+use crate::manifest::status::Exit;
+use crate::sys::namespace;
+use crate::sys::namespace::Namespaces;
+use crate::sys::socket::Descriptors;
+use crate::sys::spawn::{Child, Cgroup};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, chdir, kill_process, kill_process_group};
+use std::vec::Vec;
+
+/// One such program.
+#[derive(Debug)]
+pub struct Execution {
+    /// The caller's name for it.
+    pub id: u32,
+    /// The process, until it has been seen to execute and after.
+    pub launch: Launch,
+}
+
+impl Execution {
+    /// Starts a program in a container.
+    pub fn new(facts: &Facts, exec: &Exec<'_>, slot: &Slot, descriptors: &mut Descriptors) -> Result<Execution, Failure> {
+        let refused = |errno: Errno, subject: &str| Failure::new(Step::Order, errno.raw_os_error(), subject);
+        let (Some(main), Some(start)) = (slot.main_process(), slot.start_order()) else {
+            return Err(refused(Errno::SRCH, "(the container does not run)"));
+        };
+        if descriptors.len() != 3 + usize::from(exec.cgroups) {
+            return Err(refused(Errno::BADF, "(the descriptors beside it)"));
+        }
+        let all: Vec<OwnedFd> = core::mem::take(descriptors).into_iter().collect();
+        let ([stdin, stdout, stderr], cgroups) = all.split_first_chunk().ok_or_else(|| refused(Errno::BADF, "(standard input)"))?;
+        let entering = Entering { start: &start, main, cgroup: cgroup(exec.cgroup_v2, cgroups), proc: facts.proc.as_fd() };
+        let stdio = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
+        let failed = |errno: Errno| Failure::new(Step::Namespace, errno.raw_os_error(), "pid");
+
+        if !facts.share_processes {
+            namespace::children_into(main.pidfd.as_fd()).map_err(failed)?;
+        }
+        let launch = Launch::new(&facts.single, Namespaces::default(), entering.cgroup, |teller| match entering.enter(stdio) {
+            Ok(()) => child::execute(exec.argv, start.env, teller),
+            Err(failure) => failure,
+        });
+        if !facts.share_processes {
+            // A pod-init whose children were born into a container would be no pod-init any more: better it ends, and the pod with it.
+            namespace::children_into(facts.own.as_fd()).expect("the way back into the pod's own PID namespace");
+        }
+        Ok(Execution { id: exec.id, launch: launch? })
+    }
+
+    /// Its pipe is readable: once it has nothing more to tell it is no longer waited for.
+    pub fn progress(&mut self, poller: &Poller) {
+        if self.launch.progress() != Progress::Underway {
+            poller.remove(&self.launch);
+        }
+    }
+
+    /// Whether this is its number.
+    pub fn is_process(&self, pid: Pid) -> bool {
+        self.launch.child.pid == pid
+    }
+
+    /// Kills it, and what it has left in its session's first process group.
+    pub fn kill(&self) {
+        let _ = kill_process_group(self.launch.child.pid, Signal::KILL);
+        let _ = kill_process(self.launch.child.pid, Signal::KILL);
+    }
+
+    /// It has ended: what is to be reported.
+    pub fn ended(self, exit: Exit) -> Report {
+        Report::ExecEnded { id: self.id, result: self.launch.ended(exit) }
+    }
+}
+
+/// A new process on its way into a container.
+struct Entering<'a> {
+    start: &'a Start<'a>,
+    main: &'a Child,
+    cgroup: Cgroup<'a>,
+    proc: BorrowedFd<'a>,
+}
+
+impl Entering<'_> {
+    fn enter(&self, stdio: [BorrowedFd<'_>; 3]) -> Result<(), Failure> {
+        let at = |step| move |broken: Broken| Failure::new(step, broken.errno, &broken.subject);
+        self.cgroup.join().on("cgroup.procs").map_err(at(Step::Cgroup))?;
+        namespace::enter_container(self.main.pidfd.as_fd()).on("mount").map_err(at(Step::Namespace))?;
+        // The root is the container's now, so whatever links there are lead nowhere else.
+        chdir(self.start.cwd).on(self.start.cwd).map_err(at(Step::WorkingDirectory))?;
+        child::confine(self.start, self.proc, stdio).map_err(at(Step::Credentials))
+    }
+}

@@ -1,0 +1,295 @@
+//! pod-init itself: its own confinement, and one loop over orders, ended children and output. No timers, no polling.
+
+use super::exec::Execution;
+use super::poll::{Poller, Source};
+use super::rootfs::ROOM;
+use super::slot::{Pod, Slot};
+use super::steps::{Broken, On, take};
+use super::wire::{self, Exec, Failure, Hello, LISTENER_FD, Order, Report, Setup, Start, Step, VERSION};
+use crate::manifest::limits;
+use crate::manifest::record::PodRecord;
+use crate::manifest::status::{Exit, Uid};
+use crate::manifest::time::Instant;
+use crate::sys::reap::ChildWatch;
+use crate::sys::socket::{self, Descriptors, Received};
+use crate::sys::spawn::SingleThreaded;
+use crate::sys::{mount, namespace, raw};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::Mode;
+use rustix::mount::MountAttrFlags;
+use rustix::process::{DumpableBehavior, PidfdFlags, Pid, getpid, pidfd_open, set_dumpable_behavior};
+use rustix::time::{ClockId, clock_gettime};
+use std::ffi::CString;
+use std::{format, vec};
+
+/// What is true of the pod from its set-up on.
+#[derive(Debug)]
+pub struct Facts {
+    /// This process has one thread.
+    pub single: SingleThreaded,
+    /// This process, as a namespace to come back to.
+    pub own: OwnedFd,
+    /// The pod's own /proc, mounted nowhere.
+    pub proc: OwnedFd,
+    /// The containers share the pod's PID namespace.
+    pub share_processes: bool,
+}
+
+/// Ended children taken at once, so that orphans in masses (failure F16) hold up neither orders nor output.
+const REAP_AT_ONCE: usize = 64;
+
+/// Bytes of the largest report: a hello with all containers.
+const REPORT: usize = 2048;
+
+/// Runs pod-init. It never returns; when it ends, the kernel ends all that is in the pod.
+pub fn main() -> ! {
+    // Whatever cannot be told over the socket is told by the exit code, which the agent shows with the pod.
+    let code = match PodInit::new() {
+        Ok(mut pod) => pod.serve(),
+        Err(errno) => errno.raw_os_error(),
+    };
+    raw::exit_now(code)
+}
+
+/// Leaves the host's file systems for a small root of its own.
+const SECLUDE: &[(Step, fn(&mut ()) -> Result<(), Broken>)] = &[
+    (Step::Namespace, |()| mount::make_private().on("/")),
+    (Step::Root, |()| {
+        let root = mount::new_mount(c"tmpfs", &[(c"size", c"64k"), (c"mode", c"711")], MountAttrFlags::empty()).on("tmpfs")?;
+        for directory in ROOM {
+            rustix::fs::mkdirat(&root, &directory[1..], Mode::RWXU | Mode::XGRP | Mode::XOTH).on(directory)?;
+        }
+        // Any place will do for the moment between being mounted and being the root.
+        mount::attach_at(&root, c"/proc").on("/proc")?;
+        mount::pivot(root.as_fd()).on("/")
+    }),
+];
+
+/// Makes the pod stand, once.
+const SET_UP: &[(Step, fn(&mut Setup<'_>) -> Result<(), Broken>)] = &[
+    (Step::SystemMounts, |setup| {
+        let size = CString::new(format!("{}", setup.shm_bytes)).unwrap_or_default();
+        let shm = mount::new_mount(c"tmpfs", &[(c"size", &size), (c"mode", c"1777")], mount::PLAIN).on("/dev/shm")?;
+        mount::attach_at(&shm, c"/shm").on("/dev/shm")
+    }),
+    (Step::Names, |setup| match setup.host_network {
+        true => Ok(()),
+        false => rustix::system::sethostname(setup.hostname.as_bytes()).on(setup.hostname),
+    }),
+    (Step::Names, |setup| match setup.host_network {
+        true => Ok(()),
+        false => namespace::loopback_up().on("lo"),
+    }),
+];
+
+/// The whole state of a pod-init.
+struct PodInit {
+    poller: Poller,
+    children: ChildWatch,
+    listener: OwnedFd,
+    connection: Option<OwnedFd>,
+    facts: Facts,
+    secluded: Result<(), Failure>,
+    uid: Option<Uid>,
+    pod: PodRecord,
+    slots: heapless::Vec<Slot, { limits::CONTAINERS }>,
+    executions: heapless::Vec<Execution, { limits::EXECUTIONS }>,
+    more_children: bool,
+    over: Option<i32>,
+}
+
+impl PodInit {
+    fn new() -> rustix::io::Result<PodInit> {
+        // Whoever shares the PID namespace cannot look into this process, whatever it holds.
+        set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+        let single = SingleThreaded::prove().map_err(|error| error.errno)?;
+        let children = ChildWatch::new()?;
+        let listener = raw::inherited_fd(LISTENER_FD)?;
+        let proc = mount::new_mount(c"proc", &[], mount::PLAIN)?;
+        let own = pidfd_open(getpid(), PidfdFlags::empty())?;
+        let poller = Poller::new()?;
+        poller.add(&children, Source::Children);
+        poller.add(&listener, Source::Listener);
+        Ok(PodInit {
+            poller,
+            children,
+            listener,
+            connection: None,
+            facts: Facts { single, own, proc, share_processes: false },
+            secluded: take(SECLUDE, &mut ()),
+            uid: None,
+            pod: PodRecord::default(),
+            slots: heapless::Vec::new(),
+            executions: heapless::Vec::new(),
+            more_children: false,
+            over: None,
+        })
+    }
+
+    /// The loop. Each turn does a bounded piece of work for each source that is ready.
+    fn serve(&mut self) -> i32 {
+        // Fresh from the kernel: only the pages that packets have really filled take memory.
+        let mut packet = vec![0; limits::POD_MESSAGE];
+        loop {
+            for source in self.poller.wait(self.more_children) {
+                match source {
+                    Source::Children => self.more_children = true,
+                    Source::Listener => self.accept(),
+                    Source::Connection => self.receive(&mut packet),
+                    Source::Launch(index) => self.progress(index),
+                    Source::Output(index, stream) => {
+                        if let Some(slot) = self.slots.get_mut(index) {
+                            slot.drain(stream, &self.poller);
+                        }
+                    }
+                    Source::Execution(id) => {
+                        if let Some(execution) = self.executions.iter_mut().find(|execution| execution.id == id) {
+                            execution.progress(&self.poller);
+                        }
+                    }
+                }
+            }
+            // Last, so that what a process has told before its end is known before it.
+            if self.more_children {
+                self.reap();
+            }
+            if let Some(code) = self.over {
+                return code;
+            }
+        }
+    }
+
+    fn progress(&mut self, index: usize) {
+        let report = self.slots.get_mut(index).and_then(|slot| slot.progress(index as u8, &self.poller, now()));
+        report.into_iter().for_each(|report| self.report(&report));
+    }
+
+    /// Collects children: main processes, executed programs, and orphans, of which nobody wants to know.
+    fn reap(&mut self) {
+        let mut ended: heapless::Vec<(Pid, Exit), REAP_AT_ONCE> = heapless::Vec::new();
+        self.more_children = self.children.reap(REAP_AT_ONCE, |pid, exit| drop(ended.push((pid, exit))));
+        for (pid, exit) in ended {
+            if let Some(index) = self.slots.iter().position(|slot| slot.is_process(pid)) {
+                let reports = self.slots[index].ended(index as u8, exit, &self.poller, now());
+                reports.iter().flatten().for_each(|report| self.report(report));
+            } else if let Some(index) = self.executions.iter().position(|execution| execution.is_process(pid)) {
+                let execution = self.executions.swap_remove(index);
+                self.poller.remove(&execution.launch);
+                self.report(&execution.ended(exit));
+            }
+        }
+    }
+
+    /// A new connection: a new agent, since only one lives. What the old one has had executed is of no use any more.
+    fn accept(&mut self) {
+        let Ok(Some(connection)) = socket::accept(&self.listener) else { return };
+        self.disconnect();
+        self.poller.add(&connection, Source::Connection);
+        self.connection = Some(connection);
+        let containers = self.slots.iter().map(|slot| slot.record).collect();
+        self.report(&Report::Hello(Hello { version: VERSION, uid: self.uid, pod: self.pod, containers }));
+    }
+
+    fn disconnect(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.poller.remove(&connection);
+            self.executions.iter().for_each(Execution::kill);
+        }
+    }
+
+    /// Tells the agent. One that does not keep up is disconnected: a new hello tells it all that still matters.
+    fn report(&mut self, report: &Report) {
+        let mut buffer = [0; REPORT];
+        let Some(connection) = &self.connection else { return };
+        let sent = wire::encode(report, &mut buffer).map(|packet| socket::send(connection, packet, &[]));
+        if sent != Some(Ok(())) {
+            self.disconnect();
+        }
+    }
+
+    /// Takes one order. What is too large or makes no sense ends the connection (failure F11), and nothing else.
+    fn receive(&mut self, buffer: &mut [u8]) {
+        let Some(connection) = &self.connection else { return };
+        let mut descriptors = Descriptors::new();
+        let packet = match socket::receive(connection, buffer, &mut descriptors) {
+            Ok(Received::Packet(length)) => &buffer[..length],
+            Ok(Received::Nothing) => return,
+            Ok(Received::Closed | Received::TooLarge) | Err(_) => return self.disconnect(),
+        };
+        match wire::decode_order(packet) {
+            Some(order) => self.obey(order, packet, &mut descriptors),
+            None => self.disconnect(),
+        }
+    }
+
+    fn obey(&mut self, order: Order<'_>, packet: &[u8], descriptors: &mut Descriptors) {
+        match order {
+            Order::Setup(setup) => self.set_up(setup),
+            Order::Start(start) => {
+                if let Err(failure) = self.start(&start, packet, descriptors) {
+                    self.report(&Report::StartFailed { container: start.container, instance: start.instance, failure });
+                }
+            }
+            Order::Signal { container, instance, signal } => {
+                if let Some(slot) = self.slots.get(usize::from(container)) {
+                    slot.signal(instance, signal);
+                }
+            }
+            Order::Exec(exec) => {
+                if let Err(failure) = self.execute(&exec, descriptors) {
+                    self.report(&Report::ExecEnded { id: exec.id, result: Err(failure) });
+                }
+            }
+            Order::ExecKill { id } => self.executions.iter().filter(|execution| execution.id == id).for_each(Execution::kill),
+            Order::MarkEnding(ending) => self.pod.ending = Some(ending),
+            // With the end of a PID namespace's first process the kernel kills all others, and waits for them.
+            Order::Quit => self.over = Some(0),
+        }
+    }
+
+    fn set_up(&mut self, mut setup: Setup<'_>) {
+        let done = match (&self.secluded, self.uid) {
+            (_, Some(_)) => Err(Failure::new(Step::Order, libc::EALREADY, "(the pod stands already)")),
+            (Err(failure), None) => Err(failure.clone()),
+            (Ok(()), None) => take(SET_UP, &mut setup),
+        };
+        match done {
+            Ok(()) => {
+                self.uid = Some(setup.uid);
+                self.facts.share_processes = setup.share_processes;
+                self.slots.extend((0..setup.containers).map(|_| Slot::new()));
+                self.report(&Report::SetupDone);
+            }
+            Err(failure) => {
+                self.report(&Report::SetupFailed(failure));
+                // A pod that stands is not ended by a doubled order.
+                self.over = if self.uid.is_none() { Some(1) } else { None };
+            }
+        }
+    }
+
+    fn start(&mut self, start: &Start<'_>, packet: &[u8], descriptors: &mut Descriptors) -> Result<(), Failure> {
+        let slot = self.slots.get_mut(usize::from(start.container)).ok_or_else(|| Failure::new(Step::Order, libc::ENOENT, "(no such container)"))?;
+        if slot.is_busy() {
+            return Err(Failure::new(Step::Order, libc::EBUSY, "(an instance is still there)"));
+        }
+        slot.start(&Pod { facts: &self.facts, poller: &self.poller }, start, packet, descriptors, now())
+    }
+
+    fn execute(&mut self, exec: &Exec<'_>, descriptors: &mut Descriptors) -> Result<(), Failure> {
+        let slot = self.slots.get(usize::from(exec.container)).ok_or_else(|| Failure::new(Step::Order, libc::ENOENT, "(no such container)"))?;
+        if self.executions.is_full() || self.executions.iter().any(|execution| execution.id == exec.id) {
+            return Err(Failure::new(Step::Order, libc::EAGAIN, "(too many programs are being executed)"));
+        }
+        let execution = Execution::new(&self.facts, exec, slot, descriptors)?;
+        self.poller.add(&execution.launch, Source::Execution(execution.id));
+        let _ = self.executions.push(execution);
+        Ok(())
+    }
+}
+
+/// Now, in the machines' time.
+fn now() -> Instant {
+    let now = clock_gettime(ClockId::Boottime);
+    Instant((now.tv_sec as u64).saturating_mul(1000).saturating_add(now.tv_nsec as u64 / 1_000_000))
+}

@@ -1,0 +1,227 @@
+//! A container's file system: its layer over its image, the system's mounts, and volumes at places that cannot lie.
+//!
+//! All of it is assembled at [`ROOT`] in the new container's own mount namespace, by descriptors. No path of the image is ever
+//! followed by the kernel: [`resolve`] takes one component at a time.
+
+use super::steps::{Broken, On};
+use super::wire::MountPoint;
+use crate::sys::mount::{self, NOEXEC, NOSUID, PLAIN, RDONLY};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{
+    CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, fstat, fstatfs, makedev, mkdirat, mknodat, openat, openat2, readlinkat,
+    symlinkat,
+};
+use rustix::io::Errno;
+use rustix::mount::MountAttrFlags;
+use std::borrow::ToOwned;
+use std::ffi::CString;
+use std::format;
+use std::string::String;
+use std::vec::Vec;
+
+/// The directories of pod-init's own root, in which containers are assembled.
+pub const ROOM: [&str; 5] = ["/image", "/layer", "/root", "/shm", "/empty"];
+
+const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const NODE: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const MODE_755: Mode = Mode::RWXU.union(Mode::RGRP).union(Mode::XGRP).union(Mode::ROTH).union(Mode::XOTH);
+const MODE_666: Mode = Mode::RUSR.union(Mode::WUSR).union(Mode::RGRP).union(Mode::WGRP).union(Mode::ROTH).union(Mode::WOTH);
+const MODE_644: Mode = Mode::RUSR.union(Mode::WUSR).union(Mode::RGRP).union(Mode::ROTH);
+
+/// The image under a writable layer of so many bytes, at [`ROOM`]'s `/root`.
+pub fn layered(image: BorrowedFd<'_>, bytes: u64) -> Result<OwnedFd, Broken> {
+    mount::attach_at(image, c"/image").on("the image")?;
+    let size = CString::new(format!("{bytes}")).unwrap_or_default();
+    let layer = mount::new_mount(c"tmpfs", &[(c"size", &size), (c"mode", c"755")], MountAttrFlags::empty()).on("tmpfs")?;
+    for directory in ["upper", "work"] {
+        mkdirat(&layer, directory, MODE_755).on("the writable layer")?;
+    }
+    mount::attach_at(&layer, c"/layer").on("/layer")?;
+    let options = [(c"lowerdir", c"/image"), (c"upperdir", c"/layer/upper"), (c"workdir", c"/layer/work")];
+    let root = mount::new_mount(c"overlay", &options, MountAttrFlags::empty()).on("overlay")?;
+    mount::attach_at(&root, c"/root").on("/root")?;
+    Ok(root)
+}
+
+/// The device nodes that every container has: name, minor and major number.
+const NODES: [(&str, u32, u32); 6] = [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+
+/// The links of /dev.
+const LINKS: [(&str, &str); 5] =
+    [("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"), ("stderr", "/proc/self/fd/2"), ("ptmx", "pts/ptmx")];
+
+/// What of /proc and /sys a container does not see, as with Docker.
+const MASKED_PROC: [&str; 10] =
+    ["acpi", "asound", "interrupts", "kcore", "keys", "latency_stats", "sched_debug", "scsi", "timer_list", "timer_stats"];
+const MASKED_SYS: [&str; 2] = ["firmware", "devices/virtual/powercap"];
+
+/// What of /proc it cannot write.
+const READ_ONLY_PROC: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
+
+/// Mounts /dev, /proc and /sys. Gives back `/dev/null`, known to be the real one.
+pub fn system(root: BorrowedFd<'_>, cgroup_v2: bool) -> Result<OwnedFd, Broken> {
+    let proc = put(root, "proc", mount::new_mount(c"proc", &[], PLAIN).on("proc")?)?;
+    let sys = put(root, "sys", mount::new_mount(c"sysfs", &[], PLAIN | RDONLY).on("sysfs")?)?;
+    if cgroup_v2 {
+        let cgroups = mount::new_mount(c"cgroup2", &[], PLAIN | RDONLY).on("cgroup2")?;
+        let target = inside(sys.as_fd(), "fs/cgroup").on("/sys/fs/cgroup")?;
+        mount::attach(&cgroups, &target).on("/sys/fs/cgroup")?;
+    }
+    let dev = devices(root)?;
+    for path in READ_ONLY_PROC {
+        let Some(target) = present(inside(proc.as_fd(), path), path)? else { continue };
+        let same = mount::clone_tree(proc.as_fd(), path, true)?;
+        mount::restrict(&same, PLAIN | RDONLY, true).on(path)?;
+        mount::attach(&same, &target).on(path)?;
+    }
+    let masks = MASKED_PROC.iter().map(|path| (&proc, *path)).chain(MASKED_SYS.iter().map(|path| (&sys, *path)));
+    for (file_system, path) in masks {
+        let Some(target) = present(inside(file_system.as_fd(), path), path)? else { continue };
+        let directory = FileType::from_raw_mode(fstat(&target).on(path)?.st_mode) == FileType::Directory;
+        let mask = if directory { mount::clone_tree(CWD, "/empty", false)? } else { mount::clone_tree(dev.as_fd(), "null", false)? };
+        mount::restrict(&mask, if directory { PLAIN | RDONLY } else { NOSUID | NOEXEC }, false).on(path)?;
+        mount::attach(&mask, &target).on(path)?;
+    }
+    openat(&dev, "null", OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).on("/dev/null")
+}
+
+/// /dev: a tmpfs of its own, with what every container has.
+fn devices(root: BorrowedFd<'_>) -> Result<OwnedFd, Broken> {
+    let options = [(c"mode", c"755"), (c"size", c"64k")];
+    let dev = put(root, "dev", mount::new_mount(c"tmpfs", &options, NOSUID | NOEXEC).on("tmpfs")?)?;
+    for (name, major, minor) in NODES {
+        mknodat(&dev, name, FileType::CharacterDevice, MODE_666, makedev(major, minor)).on(name)?;
+    }
+    for (name, target) in LINKS {
+        symlinkat(target, &dev, name).on(name)?;
+    }
+    let options = [(c"ptmxmode", c"0666"), (c"mode", c"0620"), (c"gid", c"5")];
+    put(dev.as_fd(), "pts", mount::new_mount(c"devpts", &options, NOSUID | NOEXEC).on("devpts")?)?;
+    put(dev.as_fd(), "shm", mount::clone_tree(CWD, "/shm", false)?)?;
+    match mount::new_mount(c"mqueue", &[], PLAIN) {
+        Ok(queues) => drop(put(dev.as_fd(), "mqueue", queues)?),
+        // Message queues are a kernel option; a pod without them lacks nothing else.
+        Err(Errno::NODEV) => {}
+        Err(errno) => return Err(errno).on("mqueue"),
+    }
+    Ok(dev)
+}
+
+/// Puts a mount on the directory `name`, made where it is missing. Anything but a directory there is refused: an image may hold a link.
+fn put(parent: BorrowedFd<'_>, name: &str, mounted: OwnedFd) -> Result<OwnedFd, Broken> {
+    match mkdirat(parent, name, MODE_755) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno).on(name),
+    }
+    let target = openat(parent, name, DIRECTORY, Mode::empty());
+    let target = target.map_err(|errno| Broken { errno: errno.raw_os_error(), subject: format!("{name} (not a directory in the image)") })?;
+    mount::attach(&mounted, &target).on(name)?;
+    Ok(mounted)
+}
+
+/// A path of a kernel's file system that was just mounted: no links, no other mounts.
+fn inside(root: BorrowedFd<'_>, path: &str) -> rustix::io::Result<OwnedFd> {
+    openat2(root, path, NODE, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV)
+}
+
+fn present(found: rustix::io::Result<OwnedFd>, path: &str) -> Result<Option<OwnedFd>, Broken> {
+    match found {
+        Ok(fd) => Ok(Some(fd)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno).on(path),
+    }
+}
+
+/// Mounts a volume or a managed file at its place inside `root`.
+pub fn place(root: BorrowedFd<'_>, point: &MountPoint<'_>, mounted: BorrowedFd<'_>) -> Result<(), Broken> {
+    let target = resolve(root, point.path, if point.directory { Leaf::Directory } else { Leaf::File }).on(point.path)?;
+    if is_same(target.as_fd(), root).on(point.path)? {
+        return Err(Errno::INVAL).on(point.path);
+    }
+    // A volume over /proc would let the pod choose what writes to /proc hit (CVE-2019-19921, CVE-2025-52881).
+    if fstatfs(&target).on(point.path)?.f_type == PROC_SUPER_MAGIC {
+        return Err(Errno::PERM).on(point.path);
+    }
+    if point.read_only {
+        mount::read_only(mounted, true).on(point.path)?;
+    }
+    mount::attach(mounted, &target).on(point.path)
+}
+
+fn is_same(a: BorrowedFd<'_>, b: BorrowedFd<'_>) -> rustix::io::Result<bool> {
+    let (a, b) = (fstat(a)?, fstat(b)?);
+    Ok((a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
+}
+
+/// What the end of a path is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaf {
+    /// A directory.
+    Directory,
+    /// Anything else.
+    File,
+}
+
+/// How many links a path may lead over, as in the kernel.
+const LINKS_MOST: usize = 40;
+
+/// Opens `path` inside `root`, making what is missing.
+///
+/// Whatever links the container has put there, the walk stays inside: each component is opened without following, a link's text is
+/// walked as if it had been written in the path, and `..` goes back along the way that was come. So a directory that is swapped for
+/// a link meanwhile (CVE-2021-30465) changes nothing.
+pub fn resolve(root: BorrowedFd<'_>, path: &str, leaf: Leaf) -> rustix::io::Result<OwnedFd> {
+    let mut way: Vec<OwnedFd> = Vec::new();
+    let mut ahead: Vec<String> = components(path);
+    let mut links = 0;
+    while let Some(name) = ahead.pop() {
+        if name == ".." {
+            way.pop();
+            continue;
+        }
+        let here = way.last().map_or(root, AsFd::as_fd);
+        let node = match openat(here, &*name, NODE, Mode::empty()) {
+            Err(Errno::NOENT) => {
+                make(here, &name, if ahead.is_empty() { leaf } else { Leaf::Directory })?;
+                openat(here, &*name, NODE, Mode::empty())?
+            }
+            node => node?,
+        };
+        match FileType::from_raw_mode(fstat(&node)?.st_mode) {
+            FileType::Symlink => {
+                links += 1;
+                if links > LINKS_MOST {
+                    return Err(Errno::LOOP);
+                }
+                let target = readlinkat(&node, c"", Vec::new())?;
+                let target = target.to_str().map_err(|_| Errno::ILSEQ)?;
+                if target.starts_with('/') {
+                    way.clear();
+                }
+                ahead.extend(components(target));
+            }
+            FileType::Directory => way.push(node),
+            _ if ahead.is_empty() && leaf == Leaf::File => return Ok(node),
+            _ => return Err(Errno::NOTDIR),
+        }
+    }
+    match (leaf, way.pop()) {
+        (Leaf::File, _) => Err(Errno::ISDIR),
+        (Leaf::Directory, Some(directory)) => Ok(directory),
+        (Leaf::Directory, None) => openat(root, c".", DIRECTORY, Mode::empty()),
+    }
+}
+
+/// The components of a path, the first one last.
+fn components(path: &str) -> Vec<String> {
+    path.split('/').rev().filter(|name| !matches!(*name, "" | ".")).map(ToOwned::to_owned).collect()
+}
+
+fn make(here: BorrowedFd<'_>, name: &str, leaf: Leaf) -> rustix::io::Result<()> {
+    let made = match leaf {
+        Leaf::Directory => mkdirat(here, name, MODE_755),
+        Leaf::File => openat(here, name, OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC, MODE_644).map(drop),
+    };
+    // Somebody else made it: what it is shows when it is opened.
+    if made == Err(Errno::EXIST) { Ok(()) } else { made }
+}
