@@ -264,6 +264,15 @@ fn programs_are_found_in_path_and_refusals_are_named() {
     assert_eq!(failed(&mut pod, &["/etc"]), (Step::Exec, libc_errno::EACCES, "/etc".into()));
     assert_eq!(failed(&mut pod, &[""]), (Step::Exec, libc_errno::ENOENT, "".into()));
     assert_eq!(pod.run(0, &Ordered { env: vec!["PATH=/nowhere::/bin"], cwd: "/tmp", ..Ordered::new(&["true"]) }).0, Exit::OK);
+    // What an adopting agent is told of them: 128 where there was no such program, as Kubernetes says it.
+    pod.start_failing(1, &Ordered::new(&["nonsense"]));
+    pod.start_failing(2, &Ordered { cwd: "/bin/busybox", ..Ordered::new(&["true"]) });
+    pod.reconnect();
+    let codes = [1, 2].map(|n| match pod.hello.containers[n].life {
+        Life::Ended { started: None, exit, .. } => exit.code,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(codes, [128, 137]);
     // A start while another instance is there, and one of a container that does not exist.
     pod.start(0, &Ordered::new(&["sleep", "1000"]));
     assert_eq!(pod.start_failing(0, &Ordered::new(&["true"])).errno, libc_errno::EBUSY);
@@ -345,10 +354,10 @@ fn failure_f1_an_agent_that_comes_anew_is_told_the_same() {
     assert!(pod.hello.uid.is_none() && pod.hello.containers.is_empty());
     pod.start(0, &Ordered::shell("echo up; while :; do sleep 1000; done"));
     let (exit, _) = pod.run(1, &Ordered::shell("exit 4"));
-    pod.order(&Order::MarkEnding(Ending { grace_ms: 1234, replace: true }), &[]);
+    pod.order(&Order::MarkEnding(Ending { grace_ms: 1234, force: false, replace: true }), &[]);
     pod.reconnect();
     let hello = pod.hello.clone();
-    assert_eq!((hello.uid, hello.pod.ending), (Some(UID), Some(Ending { grace_ms: 1234, replace: true })));
+    assert_eq!((hello.uid, hello.pod.ending), (Some(UID), Some(Ending { grace_ms: 1234, force: false, replace: true })));
     assert!(matches!(hello.containers[0].life, Life::Running { .. }) && hello.containers[0].instance == 1);
     assert!(matches!(hello.containers[1].life, Life::Ended { started: Some(_), exit: e, .. } if e == exit));
     assert!(matches!(hello.containers[2].life, Life::None));

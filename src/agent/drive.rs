@@ -466,6 +466,8 @@ pub fn run(config: Config, attach: impl FnOnce(&Agent)) -> Result<Outcome, Error
         adopt::adopt(&agent).await;
         attach(&agent);
         agent.spawn(signals.attend(agent.clone()));
-        Ok(agent.drive().await)
+        let outcome = agent.drive().await;
+        agent.cgroups().leave();
+        Ok(outcome)
     }))
 }

@@ -105,13 +105,11 @@ impl Container {
         self.instance.saturating_sub(1)
     }
 
-    /// `ready`: it runs and is not being stopped, or it is an init container that has succeeded.
+    /// `ready`: it runs, or it is an init container that has succeeded. One that is being stopped may still serve (spec 73).
     pub fn ready(&self) -> bool {
         match self.rules.kind {
             ContainerKind::Init => self.succeeded(),
-            ContainerKind::Sidecar | ContainerKind::App => {
-                matches!(self.state, State::Running { .. })
-            }
+            ContainerKind::Sidecar | ContainerKind::App => self.is_up(),
         }
     }
 

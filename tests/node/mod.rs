@@ -283,6 +283,12 @@ impl Board {
         .await
     }
 
+    /// Waits until the one container runs, and its script has come to `touch /ready`.
+    pub async fn ready(&self, pod: &str) {
+        self.running(pod, "main").await;
+        assert_eq!(self.shell(pod, "main", "until test -e /ready; do sleep 0.01; done").await.0, 0);
+    }
+
     /// Waits until the newest instance has ended, for good or for now.
     pub async fn ended(&self, pod: &str, container: &str) -> Terminated {
         self.until(&format!("{pod}/{container} has ended"), |_| {
@@ -358,8 +364,10 @@ pub fn pod(name: &str, script: &str, more: &str, inside: &str) -> String {
     let lines = |text: &str, depth: usize| -> String {
         text.lines().map(|line| format!("{}{line}\n", " ".repeat(depth))).collect()
     };
+    // A shell that is process 1 of its namespace hears no TERM that it has no trap for.
+    let grace = if more.contains("terminationGracePeriodSeconds") { "" } else { "  terminationGracePeriodSeconds: 1\n" };
     format!(
-        "---\napiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\nspec:\n{}  containers:\n  - name: main\n    image: busybox\n    \
+        "---\napiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\nspec:\n{grace}{}  containers:\n  - name: main\n    image: busybox\n    \
          command: [\"/bin/sh\", \"-c\", {}]\n{}",
         lines(more, 2),
         serde_json::to_string(script).unwrap(),
