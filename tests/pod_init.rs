@@ -4,20 +4,503 @@
 
 mod pod;
 
-use pod::{Ordered, Pod, Sandbox};
+use pod::{DEFAULT_CAPABILITIES, Ordered, Pod, Sandbox, UID, detached, volume};
+use podling::manifest::record::{Ending, Life};
+use podling::manifest::status::Exit;
+use podling::pod::output::RECORD;
+use podling::pod::wire::{MountPoint, Order, Report, Setup, Step};
+use podling::sys::{socket, spawn};
+use rustix::fd::OwnedFd;
+use rustix::fs::{Mode, OFlags, open};
+use rustix::process::Signal;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 
 #[test]
 fn spec_41_exit_codes_and_signals_are_told() {
     let mut pod = Pod::new(&Sandbox::default());
-    for (script, code, signal) in [("exit 0", 0, 0), ("exit 3", 3, 0), ("kill -9 $$; sleep 100", 137, 9), ("exit 255", 255, 0)] {
-        let (exit, _) = pod.run(0, &Ordered::shell(&format!("({script}); exit $?")));
-        assert_eq!(exit.code, code, "{script}");
-        assert_eq!(exit.signal, signal * u8::from(code == 0), "{script}");
+    for (script, code) in [("exit 0", 0), ("exit 3", 3), ("exit 255", 255), ("sh -c 'kill -9 $$'; exit $?", 137)] {
+        let (exit, _) = pod.run(0, &Ordered::shell(script));
+        assert_eq!(exit, Exit { code, signal: 0, oom: false }, "{script}");
+    }
+    pod.start(0, &Ordered::new(&["sleep", "1000"]));
+    pod.signal(0, 9);
+    assert_eq!(pod.exited(0), Exit { code: 137, signal: 9, oom: false });
+    let script = "trap 'exit 7' TERM; echo ready; while :; do sleep 1000 & wait; done";
+    pod.start(0, &Ordered::shell(script));
+    pod.wait_for_output(0, "ready");
+    pod.signal(0, 15);
+    assert_eq!(pod.exited(0).code, 7);
+}
+
+#[test]
+fn spec_27_a_container_has_its_own_pid_1_unless_processes_are_shared() {
+    let mut pod = Pod::new(&Sandbox::default());
+    pod.start(1, &Ordered::new(&["sleep", "1000"]));
+    assert_eq!(pod.shell(0, "echo $$; ls /proc | grep -c '^[0-9]'").lines().next(), Some("1"));
+    assert!(!pod.shell(0, "ps").contains("sleep 1000"));
+
+    let mut pod = Pod::new(&Sandbox { share_processes: true, ..Sandbox::default() });
+    pod.start(1, &Ordered::new(&["sleep", "1000"]));
+    let processes = pod.shell(0, "ps; echo $$");
+    assert!(processes.contains("sleep 1000") && !processes.ends_with("\n1\n"), "{processes}");
+}
+
+#[test]
+fn spec_25_26_the_hostname_is_the_pods() {
+    let mut pod = Pod::new(&Sandbox::default());
+    assert_eq!(pod.shell(0, "hostname"), "web\n");
+    assert_eq!(pod.shell(1, "hostname"), "web\n");
+}
+
+#[test]
+fn spec_20_21_22_containers_meet_on_localhost() {
+    let mut pod = Pod::new(&Sandbox::default());
+    pod.start(0, &Ordered::shell("nc -l -p 80 -e echo hello"));
+    let heard = pod.shell(1, "until nc 127.0.0.1 80 </dev/null 2>/dev/null; do sleep 0.05; done");
+    assert_eq!(heard, "hello\n");
+    // One port space: a second listener of the same pod is refused, one of another pod is not.
+    pod.start(2, &Ordered::new(&["nc", "-l", "-p", "81"]));
+    let taken = "while :; do nc -l -p 81 2>&1 & p=$!; sleep 0.1; kill -0 $p 2>/dev/null || break; kill $p; done";
+    assert!(pod.shell(1, taken).contains("in use"));
+    let mut other = Pod::new(&Sandbox::default());
+    other.start(0, &Ordered::shell("echo up; exec nc -l -p 81"));
+    other.wait_for_output(0, "up");
+}
+
+#[test]
+fn spec_23_24_shared_memory_is_the_pods_and_only_the_pods() {
+    let mut pod = Pod::new(&Sandbox::default());
+    pod.shell(0, "echo inside > /dev/shm/note");
+    assert_eq!(pod.shell(1, "cat /dev/shm/note"), "inside\n");
+    // Message queues are files of one more file system of the IPC namespace.
+    pod.shell(0, "touch /dev/mqueue/q");
+    assert_eq!(pod.shell(1, "ls /dev/mqueue"), "q\n");
+    let mut other = Pod::new(&Sandbox::default());
+    assert_eq!(other.shell(0, "ls /dev/shm /dev/mqueue | grep -v :"), "\n");
+}
+
+#[test]
+fn spec_9_a_restarted_container_finds_its_pod_unchanged() {
+    let mut pod = Pod::new(&Sandbox::default());
+    let namespaces = "readlink /proc/self/ns/ipc /proc/self/ns/net /proc/self/ns/uts; touch /dev/shm/kept /own; ls /dev/shm /own";
+    let before = pod.shell(0, namespaces);
+    assert_eq!(pod.shell(0, namespaces), before);
+    // Its own layer is gone with the instance.
+    assert_eq!(pod.shell(0, "test -e /dev/shm/kept && test ! -e /own && echo right"), "right\n");
+}
+
+#[test]
+fn spec_31_33_volumes_are_mounted_shared_and_read_only_where_asked() {
+    let mut pod = Pod::new(&Sandbox::default());
+    let data = pod.scratch.0.join("data");
+    fs::create_dir(&data).expect("make the volume");
+    let file = pod.scratch.0.join("hosts");
+    fs::write(&file, "127.0.0.1 localhost\n").expect("write");
+    let mounts = || vec![volume(&data, "/deep/er/data"), volume(&file, "/etc/hosts")];
+    let (exit, output) = pod.run(0, &Ordered { mounts: mounts(), ..Ordered::shell("echo a > /deep/er/data/f && cat /etc/hosts") });
+    assert!(exit.success(), "{output}");
+    assert_eq!(output, "127.0.0.1 localhost\n");
+    let mut mounts = mounts();
+    mounts.iter_mut().for_each(|(point, _)| point.read_only = true);
+    let (_, output) = pod.run(1, &Ordered { mounts, ..Ordered::shell("cat /deep/er/data/f; echo b > /deep/er/data/f; echo c > /etc/hosts") });
+    assert!(output.starts_with("a\n") && output.matches("Read-only file system").count() == 2, "{output}");
+}
+
+#[test]
+fn a_read_only_root_still_has_its_mount_points_and_devices() {
+    let mut pod = Pod::new(&Sandbox::default());
+    let script = "touch /x 2>&1; echo ok > /dev/null && ls -d /proc/self/stat /made/dir && echo w > /dev/shm/x && pwd";
+    let ordered = Ordered { read_only_root: true, cwd: "/made/dir", ..Ordered::shell(script) };
+    let (exit, output) = pod.run(0, &ordered);
+    assert!(exit.success(), "{output}");
+    assert!(output.contains("Read-only file system") && output.ends_with("/made/dir\n"), "{output}");
+}
+
+#[test]
+fn cve_2021_30465_mounts_through_hostile_links_land_inside() {
+    let mut pod = Pod::new(&Sandbox::default());
+    let image = pod.scratch.image();
+    let outside = pod.scratch.0.join("outside");
+    let data = pod.scratch.0.join("data");
+    for directory in [&outside, &data] {
+        fs::create_dir(directory).expect("make a directory");
+    }
+    fs::write(data.join("mark"), "volume\n").expect("write");
+    symlink("../../../../../../..", image.join("up")).expect("link");
+    symlink(&outside, image.join("away")).expect("link");
+    symlink("loop", image.join("loop")).expect("link");
+    let at = |path| Ordered { mounts: vec![volume(&data, path)], ..Ordered::shell("cat /tmp/v/mark /away/mark 2>/dev/null; exit 0") };
+    assert_eq!(pod.run(0, &at("/up/up/tmp/v")).1, "volume\n");
+    assert_eq!(pod.run(0, &at("/away")).1, "volume\n");
+    assert_eq!(fs::read_dir(&outside).expect("list").count(), 0, "something was made outside");
+    let failure = pod.start_failing(0, &at("/loop"));
+    assert_eq!((failure.step, failure.errno), (Step::Mount, libc_errno::ELOOP));
+    // Over the root or into /proc no volume goes (CVE-2019-19921, CVE-2025-52881).
+    symlink("/proc/self", image.join("me")).expect("link");
+    for (path, errno) in [("/up", libc_errno::EINVAL), ("/proc/sys", libc_errno::EPERM), ("/me/attr", libc_errno::EPERM)] {
+        let failure = pod.start_failing(0, &at(path));
+        assert_eq!((failure.step, failure.errno), (Step::Mount, errno), "{path}");
+    }
+}
+
+/// The few numbers that these tests name.
+mod libc_errno {
+    pub const EPERM: i32 = 1;
+    pub const ENOENT: i32 = 2;
+    pub const EACCES: i32 = 13;
+    pub const EBUSY: i32 = 16;
+    pub const EINVAL: i32 = 22;
+    pub const ELOOP: i32 = 40;
+}
+
+#[test]
+fn an_image_that_ships_dev_or_proc_as_a_link_is_refused() {
+    for name in ["proc", "dev", "sys"] {
+        let mut pod = Pod::new(&Sandbox::default());
+        symlink("/tmp", pod.scratch.image().join(name)).expect("link");
+        let failure = pod.start_failing(0, &Ordered::shell("true"));
+        assert_eq!(failure.step, Step::SystemMounts);
+        assert!(failure.to_string().contains(&format!("{name} (not a directory in the image)")), "{failure}");
     }
 }
 
 #[test]
-fn spec_26_the_hostname_is_the_pods() {
+fn cve_2024_21626_no_descriptor_leaks_and_the_working_directory_is_inside() {
     let mut pod = Pod::new(&Sandbox::default());
-    assert_eq!(pod.shell(0, "hostname"), "web\n");
+    pod.start(0, &Ordered::new(&["sleep", "1000"]));
+    assert_eq!(pod.exec(0, &["ls", "/proc/1/fd"]).1, "0\n1\n2\n");
+    let null = spawn::null().expect("open /dev/null");
+    pod.order_exec(2, 0, &["sleep", "1001"], &null, &[], false);
+    while !pod.exec(0, &["ps"]).1.contains("sleep 1001") {}
+    let of_the_executed = "for p in /proc/[0-9]*; do grep -q 1001 $p/cmdline && test $p != /proc/$$ && ls $p/fd; done";
+    assert_eq!(pod.exec(0, &["sh", "-c", of_the_executed]).1, "0\n1\n2\n");
+    for cwd in ["/proc/self/fd/7", "/proc/1/cwd"] {
+        let failure = pod.start_failing(1, &Ordered { cwd, ..Ordered::shell("true") });
+        assert_eq!(failure.step, Step::WorkingDirectory, "{cwd}: {failure}");
+    }
+}
+
+#[test]
+fn cve_2019_5736_no_program_seen_from_a_container_can_be_written() {
+    let mut pod = Pod::new(&Sandbox { share_processes: true, ..Sandbox::default() });
+    // The kernel asks the mount before anything else where a file is to be truncated: read-only, even to the host's root.
+    let exe = format!("/proc/{}/exe", pod.init.pid.as_raw_nonzero());
+    assert_eq!(open(&*exe, OFlags::WRONLY | OFlags::TRUNC, Mode::empty()).unwrap_err(), rustix::io::Errno::ROFS);
+    let refused = pod.shell(0, "for exe in /proc/[0-9]*/exe; do (: > $exe); done 2>&1; echo end");
+    assert!(refused.contains("can't create /proc/1/exe"), "{refused}");
+    // A program of the container that is pod-init's own file: what an attacker executes to get hold of it.
+    let mut pod = Pod::new(&Sandbox::default());
+    let trap = pod.scratch.image().join("trap");
+    fs::write(&trap, "#!/proc/self/exe\n").expect("write");
+    fs::set_permissions(&trap, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
+    pod.start(0, &Ordered::new(&["sleep", "1000"]));
+    let _ = pod.exec(0, &["/trap"]);
+    assert!(pod.exec(0, &["true"]).0.is_ok_and(Exit::success));
+}
+
+#[test]
+fn pod_init_cannot_be_inspected_from_a_shared_pid_namespace() {
+    let mut pod = Pod::new(&Sandbox { share_processes: true, ..Sandbox::default() });
+    let looked = pod.shell(0, "cat /proc/1/environ 2>&1; readlink /proc/1/exe; readlink /proc/1/root; ls /proc/1/root 2>&1; for n in 0 3 4 5 6; do cat /proc/1/fd/$n 2>&1; done; echo end");
+    assert!(looked.matches("Permission denied").count() == 7 && looked.ends_with("end\n"), "{looked}");
+    assert!(!looked.contains("podlingd") && !looked.lines().any(|line| line == "/" || line == "3"), "{looked}");
+}
+
+#[test]
+fn user_groups_and_capabilities_are_as_ordered() {
+    let mut pod = Pod::new(&Sandbox::default());
+    let script = "id -u; id -g; id -G; grep -E 'Cap|NoNewPrivs' /proc/self/status; echo out > /dev/stdout";
+    let status = |inheritable: &str, held: &str, bounding: &str| {
+        format!("CapInh:\t{inheritable}\nCapPrm:\t{held}\nCapEff:\t{held}\nCapBnd:\t{bounding}\nCapAmb:\t{inheritable}\nNoNewPrivs:\t1\nout\n")
+    };
+    let (none, default) = ("0000000000000000", "00000000a80425fb");
+    let (_, root) = pod.run(0, &Ordered::shell(script));
+    assert_eq!(root, format!("0\n0\n0\n{}", status(none, default, default)));
+    let (_, user) = pod.run(0, &Ordered { uid: 1000, gid: 1001, groups: vec![7, 8], ..Ordered::shell(script) });
+    assert_eq!(user, format!("1000\n1001\n1001 7 8\n{}", status(none, none, default)));
+    let (_, bare) = pod.run(0, &Ordered { capabilities: 0, ..Ordered::shell("grep CapEff /proc/self/status; hostname x 2>&1") });
+    assert!(bare.starts_with(&format!("CapEff:\t{none}\n")) && bare.contains("not permitted"), "{bare}");
+    // The same of what is executed inside (CVE-2022-27650).
+    pod.start(1, &Ordered { uid: 1000, gid: 1001, groups: vec![7], ..Ordered::new(&["sleep", "1000"]) });
+    let (_, executed) = pod.exec(1, &["sh", "-c", script.trim_end_matches("; echo out > /dev/stdout")]);
+    assert!(executed.starts_with(&format!("1000\n1001\n1001 7\n{}", status(none, none, default).trim_end_matches("out\n"))), "{executed}");
+    assert_eq!(DEFAULT_CAPABILITIES, 0xa804_25fb);
+}
+
+#[test]
+fn spec_94_oom_score_and_sane_limits() {
+    let mut pod = Pod::new(&Sandbox::default());
+    let script = "cat /proc/self/oom_score_adj; ulimit -n; ulimit -c; grep -E 'SigBlk|SigIgn' /proc/self/status";
+    let (_, output) = pod.run(0, &Ordered { oom_score_adj: 997, ..Ordered::shell(script) });
+    assert!(output.starts_with("997\n1024\n0\n"), "{output}");
+    assert!(output.ends_with("SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n"), "{output}");
+}
+
+#[test]
+fn kernel_files_are_masked_or_read_only() {
+    let mut pod = Pod::new(&Sandbox::default());
+    let script = "for f in kcore keys timer_list interrupts; do test -e /proc/$f && cat /proc/$f; done; ls -A /sys/firmware;
+        for f in /proc/sys/kernel/hostname /proc/sysrq-trigger /sys/kernel/uevent_seqnum; do echo x 2>/dev/null > $f; done; echo end";
+    let output = pod.shell(0, script);
+    let lines: Vec<&str> = output.lines().filter(|line| !line.contains("Read-only file system") && !line.contains("Permission")).collect();
+    assert_eq!(lines, ["end"], "{output}");
+    let devices = "ls /dev; echo a > /dev/null; head -c 2 /dev/zero | wc -c; test -c /dev/tty; cat < /dev/full | head -c 1 | wc -c; readlink /dev/ptmx";
+    let output = pod.shell(0, devices);
+    assert_eq!(output.split_whitespace().collect::<Vec<_>>().join(" "), "fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero 2 1 pts/ptmx");
+}
+
+#[test]
+fn programs_are_found_in_path_and_refusals_are_named() {
+    let mut pod = Pod::new(&Sandbox::default());
+    let failed = |pod: &mut Pod, argv: &[&str]| {
+        let failure = pod.start_failing(0, &Ordered::new(argv));
+        (failure.step, failure.errno, failure.subject.as_str().to_owned())
+    };
+    assert_eq!(failed(&mut pod, &["nonsense"]), (Step::Exec, libc_errno::ENOENT, "nonsense".into()));
+    assert_eq!(failed(&mut pod, &["/etc"]), (Step::Exec, libc_errno::EACCES, "/etc".into()));
+    assert_eq!(failed(&mut pod, &[""]), (Step::Exec, libc_errno::ENOENT, "".into()));
+    assert_eq!(pod.run(0, &Ordered { env: vec!["PATH=/nowhere::/bin"], cwd: "/tmp", ..Ordered::new(&["true"]) }).0, Exit::OK);
+    // A start while another instance is there, and one of a container that does not exist.
+    pod.start(0, &Ordered::new(&["sleep", "1000"]));
+    assert_eq!(pod.start_failing(0, &Ordered::new(&["true"])).errno, libc_errno::EBUSY);
+    assert!(pod.exec(1, &["true"]).0.is_err(), "executed in a container that does not run");
+}
+
+#[test]
+fn exec_runs_inside_and_is_killed_on_order() {
+    let mut pod = Pod::new(&Sandbox::default());
+    pod.start(0, &Ordered { cwd: "/tmp", ..Ordered::shell("echo mine > /tmp/f; echo up; exec sleep 1000") });
+    pod.wait_for_output(0, "up");
+    let (result, output) = pod.exec(0, &["sh", "-c", "cat f; pwd; echo $HELLO; ps; readlink /proc/self/ns/pid; readlink /proc/1/ns/pid; exit 5"]);
+    assert_eq!(result, Ok(Exit { code: 5, signal: 0, oom: false }));
+    assert!(output.starts_with("mine\n/tmp\nworld\n") && output.contains("sleep 1000"), "{output}");
+    let namespaces: Vec<&str> = output.lines().rev().take(2).collect();
+    assert_eq!(namespaces[0], namespaces[1], "not in the container's PID namespace");
+    assert_eq!(pod.exec(0, &["nonsense"]).0.map_err(|failure| (failure.step, failure.errno)), Err((Step::Exec, libc_errno::ENOENT)));
+
+    let null = spawn::null().expect("open /dev/null");
+    pod.order_exec(9, 0, &["sh", "-c", "sleep 1001 & sleep 1002"], &null, &[], false);
+    while !pod.exec(0, &["ps"]).1.contains("sleep 1001") {}
+    pod.order(&Order::ExecKill { id: 9 }, &[]);
+    assert_eq!(pod.exec_ended(9), Ok(Exit::by_signal(9)));
+    let (_, left) = pod.exec(0, &["ps"]);
+    assert!(!left.contains("sleep 100") || left.contains("sleep 1000") && !left.contains("sleep 1001"), "{left}");
+}
+
+#[test]
+fn failure_f17_a_flood_of_output_stays_in_its_ring() {
+    let mut pod = Pod::new(&Sandbox::default());
+    let resident = |pod: &Pod| {
+        let status = fs::read_to_string(format!("/proc/{}/status", pod.init.pid.as_raw_nonzero())).expect("read");
+        let line = status.lines().find(|line| line.starts_with("RssAnon:")).expect("RssAnon").to_owned();
+        line.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok()).expect("a number")
+    };
+    pod.shell(0, "echo warm");
+    let before = resident(&pod);
+    pod.start(0, &Ordered::new(&["yes", "0123456789abcdef"]));
+    // Orders and ends are served meanwhile.
+    for _ in 0..20 {
+        assert_eq!(pod.shell(1, "echo through"), "through\n".repeat(1));
+    }
+    let reader = pod.reader(0);
+    let (mut at, mut buffer, mut records, mut lost) = (reader.oldest().expect("read"), [0; RECORD], 0, false);
+    while records < 100 {
+        if let Some(record) = reader.next(&mut at, &mut buffer).expect("read") {
+            records += 1;
+            lost |= record.lost;
+        }
+    }
+    assert!(lost, "a flood of megabytes must have overtaken its reader");
+    pod.signal(0, 9);
+    assert_eq!(pod.exited(0).code, 137);
+    assert!(resident(&pod) <= before + 64, "{before} KiB have grown to {} KiB", resident(&pod));
+    let size: u64 = pod.log_sizes(0).iter().sum();
+    assert!(size <= podling::manifest::limits::LOG_RING, "{size}");
+}
+
+#[test]
+fn failure_f16_orphans_are_reaped_and_hold_up_nothing() {
+    let mut pod = Pod::new(&Sandbox { share_processes: true, ..Sandbox::default() });
+    // Each inner shell leaves a child behind, which pod-init inherits.
+    pod.start(0, &Ordered::shell("i=0; while [ $i -lt 5000 ]; do (true & ); i=$((i+1)); done; echo done; exec sleep 1000"));
+    for _ in 0..5 {
+        pod.shell(1, "true");
+    }
+    pod.wait_for_output(0, "done");
+    let zombies = || pod_zombies(&pod);
+    while zombies() > 0 {}
+}
+
+/// Ended processes that pod-init has not collected, as the host sees them.
+fn pod_zombies(pod: &Pod) -> usize {
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", pod.init.pid.as_raw_nonzero())).expect("children");
+    let is_zombie = |pid: &&str| fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "));
+    children.split_whitespace().filter(is_zombie).count()
+}
+
+#[test]
+fn failure_f1_an_agent_that_comes_anew_is_told_the_same() {
+    let mut pod = Pod::new(&Sandbox::default());
+    assert!(pod.hello.uid.is_none() && pod.hello.containers.is_empty());
+    pod.start(0, &Ordered::shell("echo up; while :; do sleep 1000; done"));
+    let (exit, _) = pod.run(1, &Ordered::shell("exit 4"));
+    pod.order(&Order::MarkEnding(Ending { grace_ms: 1234, replace: true }), &[]);
+    pod.reconnect();
+    let hello = pod.hello.clone();
+    assert_eq!((hello.uid, hello.pod.ending), (Some(UID), Some(Ending { grace_ms: 1234, replace: true })));
+    assert!(matches!(hello.containers[0].life, Life::Running { .. }) && hello.containers[0].instance == 1);
+    assert!(matches!(hello.containers[1].life, Life::Ended { started: Some(_), exit: e, .. } if e == exit));
+    assert!(matches!(hello.containers[2].life, Life::None));
+    pod.reconnect();
+    assert_eq!(pod.hello, hello);
+    // A second set-up is refused and changes nothing.
+    let setup = Setup { uid: UID, hostname: "other", containers: 1, share_processes: true, host_network: false, shm_bytes: 1 };
+    pod.order(&Order::Setup(setup), &[]);
+    assert!(matches!(pod.report(), Report::SetupFailed(failure) if failure.step == Step::Order));
+    assert_eq!(pod.shell(2, "hostname"), "web\n");
+}
+
+#[test]
+fn failure_f11_nonsense_ends_the_connection_and_nothing_else() {
+    let mut pod = Pod::new(&Sandbox::default());
+    pod.start(0, &Ordered::new(&["sleep", "1000"]));
+    let large = vec![0; podling::manifest::limits::POD_MESSAGE + 1];
+    for packet in [&[255][..], &[2, 1, 0x82, 0x00, 15], &[6, 0], &large] {
+        socket::send(&pod.socket, packet, &[]).expect("send");
+        assert_eq!(pod.try_report(), None, "{:?} was understood", &packet[..1]);
+        pod.reconnect();
+        assert!(matches!(pod.hello.containers[0].life, Life::Running { .. }));
+    }
+    // Orders that are understood but make no sense.
+    pod.order(&Order::Signal { container: 9, instance: 1, signal: 9 }, &[]);
+    pod.order(&Order::Signal { container: 0, instance: 7, signal: 9 }, &[]);
+    pod.order(&Order::Signal { container: 0, instance: 1, signal: 200 }, &[]);
+    pod.order(&Order::ExecKill { id: 77 }, &[]);
+    assert!(pod.exec(0, &["true"]).0.is_ok());
+}
+
+#[test]
+fn failure_f3_pod_init_killed_ends_everything() {
+    let mut pod = Pod::new(&Sandbox { share_processes: true, ..Sandbox::default() });
+    pod.start(0, &Ordered::shell("sleep 1000 & echo up; wait"));
+    pod.wait_for_output(0, "up");
+    let members = members(&pod);
+    assert!(members.len() >= 3, "{members:?}");
+    // TERM is no order: the first process of a namespace without a handler does not even see it.
+    spawn::signal(&pod.init.pidfd, Signal::TERM).expect("signal");
+    pod.shell(1, "true");
+    spawn::signal(&pod.init.pidfd, Signal::KILL).expect("signal");
+    assert_eq!(pod.wait_gone(), 137);
+    assert!(members.iter().all(|pid| !Path::new(&format!("/proc/{pid}/exe")).exists()), "something is left");
+}
+
+/// The processes in the pod's PID namespace, as the host numbers them.
+fn members(pod: &Pod) -> Vec<String> {
+    let init = pod.init.pid.as_raw_nonzero();
+    let own = fs::read_link(format!("/proc/{init}/ns/pid")).expect("the pod's namespace");
+    let all = fs::read_dir("/proc").expect("list").filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    all.filter(|pid| fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|namespace| namespace == own)).collect()
+}
+
+#[test]
+fn quit_leaves_no_process_and_no_mount() {
+    let mounts = || fs::read_to_string("/proc/self/mountinfo").expect("read").lines().filter(|line| line.contains("podling-test")).count();
+    let mut pod = Pod::new(&Sandbox::default());
+    pod.start(0, &Ordered::new(&["sleep", "1000"]));
+    let members = members(&pod);
+    pod.order(&Order::Quit, &[]);
+    assert_eq!(pod.wait_gone(), 0);
+    assert_eq!(mounts(), 0);
+    assert!(members.iter().all(|pid| !Path::new(&format!("/proc/{pid}/exe")).exists()));
+}
+
+#[test]
+fn pod_init_has_no_host_root_and_no_foreign_mount() {
+    let pod = Pod::new(&Sandbox::default());
+    let mounts = fs::read_to_string(format!("/proc/{}/mountinfo", pod.init.pid.as_raw_nonzero())).expect("read");
+    let places: Vec<&str> = mounts.lines().filter_map(|line| line.split(' ').nth(4)).collect();
+    assert_eq!(places, ["/", "/shm"], "{mounts}");
+}
+
+#[test]
+fn spec_3_a_container_is_born_into_its_cgroup_on_v2_and_joins_it_on_v1() {
+    let mut pod = Pod::new(&Sandbox::default());
+    let name = format!("podling-test-{}", std::process::id());
+    let v2 = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(PathBuf::from).into_iter().find(|path| path.join("cgroup.controllers").exists());
+    let v1 = Path::new("/sys/fs/cgroup/pids/cgroup.procs").exists().then(|| Path::new("/sys/fs/cgroup/pids"));
+    assert!(v2.is_some() || v1.is_some(), "no cgroups are mounted here");
+    if let Some(v2) = v2 {
+        let directory = CgroupDirectory::new(v2.join(&name));
+        let handle = || open(&directory.0, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).expect("open");
+        let script = "grep ^0: /proc/self/cgroup; ls /sys/fs/cgroup | grep -c cgroup.procs; mkdir /sys/fs/cgroup/x 2>&1; echo up; exec sleep 1000";
+        pod.start(0, &Ordered { cgroups: vec![handle()], cgroup_v2: true, ..Ordered::shell(script) });
+        let output = pod.wait_for_output(0, "up");
+        assert!(output.starts_with("0::/\n1\n") && output.contains("Read-only file system"), "its view starts at its own cgroup: {output}");
+        let output = rustix::fs::memfd_create("output", rustix::fs::MemfdFlags::CLOEXEC).expect("make a file");
+        pod.order_exec(3, 0, &["sleep", "1000"], &output, &[handle()], true);
+        while directory.processes() < 2 {}
+        pod.order(&Order::ExecKill { id: 3 }, &[]);
+        let _ = pod.exec_ended(3);
+        pod.signal(0, 9);
+        pod.exited(0);
+        assert_eq!(directory.processes(), 0);
+    }
+    if let Some(v1) = v1 {
+        let directory = CgroupDirectory::new(v1.join(&name));
+        let file = || open(directory.0.join("cgroup.procs"), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).expect("open");
+        pod.start(0, &Ordered { cgroups: vec![file()], ..Ordered::shell("grep pids: /proc/self/cgroup; echo up; exec sleep 1000") });
+        assert!(pod.wait_for_output(0, "up").contains("pids:/\n"), "its view starts at its own cgroup");
+        assert_eq!(directory.processes(), 1);
+        pod.signal(0, 9);
+        pod.exited(0);
+    }
+}
+
+/// A cgroup that goes away.
+struct CgroupDirectory(PathBuf);
+
+impl CgroupDirectory {
+    fn new(path: PathBuf) -> CgroupDirectory {
+        fs::create_dir(&path).expect("make a cgroup");
+        CgroupDirectory(path)
+    }
+
+    fn processes(&self) -> usize {
+        fs::read_to_string(self.0.join("cgroup.procs")).expect("read").lines().count()
+    }
+}
+
+impl Drop for CgroupDirectory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn an_image_on_squashfs_is_mounted_through_a_loop_device() {
+    let mut pod = Pod::new(&Sandbox::default());
+    let file = pod.scratch.0.join("image.squashfs");
+    let made = std::process::Command::new("mksquashfs").arg(pod.scratch.image()).arg(&file).args(["-quiet", "-no-progress"]).status();
+    assert!(made.expect("mksquashfs: install Debian's package squashfs-tools").success());
+    let target = pod.scratch.0.join("mounted");
+    fs::create_dir(&target).expect("make a directory");
+    podling::sys::device::mount_squashfs(&file, &target).expect("mount");
+    let (exit, output) = pod.run(0, &Ordered { image: Some(target.clone()), ..Ordered::shell("touch /bin/new && ls /bin/new") });
+    rustix::mount::unmount(&target, rustix::mount::UnmountFlags::empty()).expect("unmount");
+    assert!(exit.success() && output == "/bin/new\n", "{output}");
+    let missing = podling::sys::device::mount_squashfs(Path::new("/nonexistent"), &target).unwrap_err();
+    assert_eq!(missing.to_string(), "open /nonexistent: No such file or directory");
+}
+
+#[test]
+fn a_mount_point_that_is_no_directory_is_refused_for_one() {
+    let mut pod = Pod::new(&Sandbox::default());
+    let data = pod.scratch.0.join("data");
+    fs::create_dir(&data).expect("make a directory");
+    let mounted: OwnedFd = detached(&data);
+    let mounts = vec![(MountPoint { path: "/bin/busybox", directory: true, read_only: false }, mounted)];
+    let failure = pod.start_failing(0, &Ordered { mounts, ..Ordered::shell("true") });
+    assert_eq!(failure.to_string(), "mounting /bin/busybox: Not a directory");
 }

@@ -17,7 +17,7 @@
 //! the pod is over; so what its end leads to needs no mark of its own.
 
 use super::backoff::{Backoff, Shown};
-use super::effect::{self, Effect, Effects, Report};
+use super::effect::{self, Effect, Effects};
 use super::terminate::Manner;
 use crate::manifest::limits;
 use crate::manifest::pod::{ContainerKind, RestartPolicy};
@@ -241,7 +241,7 @@ impl Container {
             _ if instance != self.instance => {}
             State::Starting => {
                 self.state = State::Running { started: now };
-                effect::report(effects, false, "Started", Some(me), "Started container");
+                effect::tell(effects, "Started", Some(me), "Started container");
             }
             State::Killing { started: started @ None, .. } => *started = Some(now),
             _ => {}
@@ -266,7 +266,7 @@ impl Container {
                     self.refuse(now, reason, backoff);
                 }
                 self.say(&message);
-                effect::give(effects, Effect::Report(Report { warning: true, reason: "Failed", container: Some(me), message }));
+                effect::warn(effects, "Failed", Some(me), &message);
             }
             _ => {}
         }
@@ -322,18 +322,9 @@ impl Container {
         let due = ended.finished.after(wait);
         self.state = State::BackOff { reason: Reason::CrashLoopBackOff, due, after: Some(ended) };
         if due > now {
-            let cause = core::mem::take(&mut self.message);
-            let mut text = Message::new();
-            let fits = write!(text, "back-off {} restarting failed container", Shown(wait));
-            debug_assert!(fits.is_ok());
-            let tail = if cause.is_empty() { "" } else { ": " };
-            for letter in tail.chars().chain(cause.chars()) {
-                if text.push(letter).is_err() {
-                    break;
-                }
-            }
+            let text = backoff_text(wait, &self.message);
             self.say(&text);
-            effect::report(effects, true, "BackOff", Some(me), &text);
+            effect::warn(effects, "BackOff", Some(me), &text);
         }
     }
 
@@ -378,6 +369,7 @@ impl Container {
                 self.state = State::BackOff { reason, due: now, after };
             }
             State::Ended(ended) if self.rules.kind == ContainerKind::App => {
+                // Its turn may not have come in this sandbox.
                 self.restart_after(ended, now);
                 self.requeue();
             }
@@ -413,4 +405,17 @@ fn terminated(exit: Exit, started: Option<Instant>, finished: Instant) -> Termin
         _ => Reason::Error,
     };
     Terminated { reason, exit, started, finished }
+}
+
+/// kubelet's words for a back-off, and what was wrong where that is known, cut where it is too long.
+fn backoff_text(wait: Duration, cause: &str) -> Message {
+    let mut text = Message::new();
+    let fits = write!(text, "back-off {} restarting failed container{}", Shown(wait), if cause.is_empty() { "" } else { ": " });
+    debug_assert!(fits.is_ok());
+    for letter in cause.chars() {
+        if text.push(letter).is_err() {
+            break;
+        }
+    }
+    text
 }

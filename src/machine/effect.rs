@@ -138,6 +138,11 @@ pub(super) fn give(effects: &mut Effects, effect: Effect) {
 }
 
 /// Tell people something.
-pub(super) fn report(effects: &mut Effects, warning: bool, reason: &'static str, container: Option<u8>, text: &str) {
-    give(effects, Effect::Report(Report { warning, reason, container, message: message(text) }));
+pub(super) fn tell(effects: &mut Effects, reason: &'static str, container: Option<u8>, text: &str) {
+    give(effects, Effect::Report(Report { warning: false, reason, container, message: message(text) }));
+}
+
+/// Warn people of something.
+pub(super) fn warn(effects: &mut Effects, reason: &'static str, container: Option<u8>, text: &str) {
+    give(effects, Effect::Report(Report { warning: true, reason, container, message: message(text) }));
 }

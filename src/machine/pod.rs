@@ -95,7 +95,7 @@ impl Pod {
     pub fn new(now: Instant, rules: Rules, effects: &mut Effects) -> Pod {
         let reason = rules.first_reason();
         let containers = rules.containers.iter().map(|rules| Container::new(*rules, reason)).collect();
-        effect::report(effects, false, "Scheduled", None, "Accepted by this node");
+        effect::tell(effects, "Scheduled", None, "Accepted by this node");
         effect::give(effects, Effect::CreateSandbox);
         Pod::with(now, rules, Sandbox::Creating { failures: 0 }, containers)
     }
@@ -112,16 +112,16 @@ impl Pod {
     ) -> Pod {
         let (reason, backoff) = (rules.first_reason(), Backoff::new(&rules.node));
         let records = containers.iter().chain(core::iter::repeat(&ContainerRecord::NEW));
-        let containers =
-            rules.containers.iter().zip(records).map(|(rules, record)| Container::adopt(*rules, reason, record, &backoff)).collect();
-        let mut pod_adopted = Pod::with(created, rules, Sandbox::Ready { failures: 0, since: created }, containers);
+        let adopted = rules.containers.iter().zip(records).map(|(rules, record)| Container::adopt(*rules, reason, record, &backoff));
+        let adopted = adopted.collect();
+        let mut this = Pod::with(created, rules, Sandbox::Ready { failures: 0, since: created }, adopted);
         if let Some(order) = pod.ending {
-            pod_adopted.life.end(now, Cause::Deletion, order);
+            this.life.end(now, Cause::Deletion, order);
         }
-        let newest = pod_adopted.containers.iter().filter_map(Container::newest).fold(created, Instant::max);
-        pod_adopted.times = Times::all(newest);
-        pod_adopted.step(now, Event::Wake, effects);
-        pod_adopted
+        // When the conditions changed is not remembered: the newest moment that is, comes nearest.
+        this.times = Times::all(this.containers.iter().filter_map(Container::newest).fold(created, Instant::max));
+        this.step(now, Event::Wake, effects);
+        this
     }
 
     fn with(created: Instant, rules: Rules, sandbox: Sandbox, containers: heapless::Vec<Container, { limits::CONTAINERS }>) -> Pod {
@@ -220,7 +220,7 @@ impl Pod {
                 if let Sandbox::Creating { failures } = self.sandbox {
                     let failures = failures.saturating_add(1);
                     self.sandbox = Sandbox::Retry { failures, due: now.after(self.backoff.after_refusal(failures)) };
-                    effect::report(effects, true, "FailedCreatePodSandBox", None, &message);
+                    effect::warn(effects, "FailedCreatePodSandBox", None, &message);
                 }
             }
             Event::SandboxLost => {
@@ -255,7 +255,7 @@ impl Pod {
                 self.end(now, Cause::Shutdown, Ending { grace_ms: grace.0, force: false, replace: false }, effects);
             }
             Event::Restart { container } => {
-                let until = now.after(self.grace.max(terminate::SMALL_GRACE));
+                let until = now.after(self.own_grace());
                 if !over {
                     self.with_container(container, |it| it.restart(now, until, container, effects));
                 }
@@ -269,13 +269,7 @@ impl Pod {
 
     /// The pod-init died, and every container with it; what is left of the sandbox goes too (failure F3).
     fn lose_sandbox(&mut self, now: Instant, failures: u16, effects: &mut Effects) {
-        effect::report(
-            effects,
-            true,
-            "SandboxChanged",
-            None,
-            "Pod sandbox was lost, it will be removed and made again where the pod goes on",
-        );
+        effect::warn(effects, "SandboxChanged", None, "The pod's first process died, and all containers with it");
         self.containers.iter_mut().for_each(|container| container.lost(now));
         self.settle(now, effects);
         if !self.is_over() {
@@ -366,7 +360,12 @@ impl Pod {
     }
 
     fn wind_down(&mut self, now: Instant, effects: &mut Effects) -> bool {
-        let until = self.life.dead_after().unwrap_or_else(|| now.after(self.grace.max(terminate::SMALL_GRACE)));
+        let until = self.life.dead_after().unwrap_or_else(|| now.after(self.own_grace()));
         terminate::wind_down(&mut self.containers, until, self.life.manner(), effects)
+    }
+
+    /// What a container gets that is stopped while nobody ends the pod.
+    fn own_grace(&self) -> Duration {
+        self.grace.max(terminate::SMALL_GRACE)
     }
 }

@@ -129,7 +129,7 @@ impl Container {
         let State::Running { started } = self.state else {
             return;
         };
-        effect::report(effects, false, "Killing", Some(me), "Stopping container");
+        effect::tell(effects, "Killing", Some(me), "Stopping container");
         if self.rules.pre_stop && manner == Manner::Gently {
             self.state = State::PreStop { started, until };
             effect::give(effects, Effect::PreStop { container: me, instance: self.instance });
@@ -160,7 +160,7 @@ impl Container {
             return;
         }
         if let Some(failure) = failure {
-            effect::report(effects, true, "FailedPreStopHook", Some(me), &failure);
+            effect::warn(effects, "FailedPreStopHook", Some(me), &failure);
         }
         self.state = State::Stopping { started, until };
         effect::give(effects, Effect::Stop { container: me });
@@ -171,7 +171,7 @@ impl Container {
         let pod_expired = dead_after.is_some_and(|at| at <= now);
         match self.state {
             State::PreStop { started, until } if until <= now => {
-                effect::report(effects, true, "FailedPreStopHook", Some(me), "preStop hook did not end within the grace period");
+                effect::warn(effects, "FailedPreStopHook", Some(me), "preStop hook did not end within the grace period");
                 self.state = State::Stopping { started, until: now.after(PRE_STOP_EXTRA) };
                 effect::give(effects, Effect::Stop { container: me });
             }
@@ -180,7 +180,7 @@ impl Container {
             State::Starting if pod_expired => self.kill(now, None, me, effects),
             State::Killing { started, report_at, pause } if report_at <= now => {
                 let text = "the container is still there after it was killed; a process of it may hang in the kernel";
-                effect::report(effects, true, "FailedKillPod", Some(me), text);
+                effect::warn(effects, "FailedKillPod", Some(me), text);
                 effect::give(effects, Effect::Kill { container: me });
                 let next = Duration(pause.0.saturating_mul(2)).min(REPORT_PAUSE_CAP);
                 self.state = State::Killing { started, report_at: now.after(pause), pause: next };

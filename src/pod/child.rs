@@ -10,7 +10,7 @@ use crate::sys::{mount, namespace, raw};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Gid, Mode, OFlags, Uid, fchown, openat};
 use rustix::io::Errno;
-use rustix::process::{Resource, Rlimit, fchdir, setrlimit, setsid, umask};
+use rustix::process::{Resource, Rlimit, fchdir, getrlimit, setrlimit, setsid, umask};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
@@ -114,16 +114,21 @@ impl Making<'_> {
     }
 }
 
-/// The most open files: what the kernel's own tables bear, and what programs expect by default.
-const FILES: Rlimit = Rlimit { current: Some(1024), maximum: Some(524_288) };
+/// Open files, by default: what programs that use select(2) bear. They may raise it up to what the board gave the agent.
+const FILES: u64 = 1024;
 
 /// Takes on the standard descriptors, limits, user and capabilities of a container: all but its program.
 pub fn confine(start: &Start<'_>, proc: BorrowedFd<'_>, stdio: [BorrowedFd<'_>; 3]) -> Result<(), Broken> {
     let _ = setsid();
     umask(Mode::WGRP | Mode::WOTH);
     let adjust = openat(proc, c"self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).on("oom_score_adj")?;
-    rustix::io::write(&adjust, format!("{}", start.oom_score_adj).as_bytes()).on("oom_score_adj")?;
-    setrlimit(Resource::Nofile, FILES).on("RLIMIT_NOFILE")?;
+    match rustix::io::write(&adjust, format!("{}", start.oom_score_adj).as_bytes()) {
+        // Without CAP_SYS_RESOURCE, inside somebody else's container, it cannot be lowered: then the pod is only sooner a victim.
+        Ok(_) | Err(Errno::ACCESS) => {}
+        Err(errno) => return Err(errno).on("oom_score_adj"),
+    }
+    let most = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: Some(most.map_or(FILES, |most| most.min(FILES))), maximum: most }).on("RLIMIT_NOFILE")?;
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: None }).on("RLIMIT_CORE")?;
     dup2_stdin(stdio[0]).on("standard input")?;
     dup2_stdout(stdio[1]).on("standard output")?;

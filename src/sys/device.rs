@@ -64,7 +64,7 @@ pub fn squashfs(image: &Path) -> Result<OwnedFd, Error> {
     let device = attach_loop(&file)?;
     let subject = format!("squashfs image {name} on {}", device.path);
     let source = CString::new(device.path.as_str()).map_err(|_| Error::new("mount", subject.as_str(), Errno::INVAL))?;
-    mount::new_mount(c"squashfs", &[(c"source", &source)], RDONLY | NOSUID | NODEV).attempt("mount", &subject)
+    mount::new_mount(c"squashfs", &[(c"source", &source), (c"ro", c"")], RDONLY | NOSUID | NODEV).attempt("mount", &subject)
 }
 
 /// Mounts a squashfs image read-only on the directory `target`.

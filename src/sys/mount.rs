@@ -9,7 +9,7 @@ use rustix::fs::CWD;
 use rustix::io::Result;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
-    fsconfig_set_string, fsmount, fsopen, mount_change, move_mount, open_tree, unmount,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount_change, move_mount, open_tree, unmount,
 };
 
 /// No set-user-ID programs.
@@ -23,11 +23,15 @@ pub const RDONLY: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_RDONLY;
 /// What a file system of the kernel's own needs not.
 pub const PLAIN: MountAttrFlags = NOSUID.union(NODEV).union(NOEXEC);
 
-/// A new mount of a file system, not yet anywhere. `options` are its parameters, each with its value.
+/// A new mount of a file system, not yet anywhere. `options` are its parameters, each with its value; a flag has an empty one.
 pub fn new_mount(kind: &CStr, options: &[(&CStr, &CStr)], attributes: MountAttrFlags) -> Result<OwnedFd> {
     let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
     for (name, value) in options {
-        fsconfig_set_string(context.as_fd(), *name, *value)?;
+        if value.is_empty() {
+            fsconfig_set_flag(context.as_fd(), *name)?;
+        } else {
+            fsconfig_set_string(context.as_fd(), *name, *value)?;
+        }
     }
     fsconfig_create(context.as_fd())?;
     fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)

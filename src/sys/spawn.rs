@@ -169,8 +169,10 @@ pub fn spawn_exec(program: &Program<'_>) -> Result<Child, Error> {
     let fail = |what, errno| Error::new(what, name, errno);
     let park = |fd: BorrowedFd<'_>| fcntl_dupfd_cloexec(fd, PARKED).map_err(|errno| fail("duplicate descriptors for", errno));
 
-    let (result, told) = pipe_with(PipeFlags::CLOEXEC).map_err(|errno| fail("make a pipe for", errno))?;
-    let told = park(told.as_fd())?;
+    let (result, writing) = pipe_with(PipeFlags::CLOEXEC).map_err(|errno| fail("make a pipe for", errno))?;
+    let told = park(writing.as_fd())?;
+    // Or the end of the pipe would never be seen.
+    drop(writing);
     let file = park(program.file)?;
     let held = program.descriptors.iter().map(|fd| park(*fd)).collect::<Result<Vec<OwnedFd>, Error>>()?;
     let parked: Vec<RawFd> = held.iter().map(AsRawFd::as_raw_fd).collect();

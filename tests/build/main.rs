@@ -10,15 +10,20 @@ use podling::host::boards::{self, BoardFile};
 use podling::host::diagnostic::{Diagnostics, Severity, Sources};
 use podling::host::lower::{self, Compiled};
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 /// The repository's own board.
 fn board() -> BoardFile {
+    BOARD.clone()
+}
+
+static BOARD: LazyLock<BoardFile> = LazyLock::new(|| {
     boards::load(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/boards/qemu-virt-aarch64"
     ))
     .unwrap()
-}
+});
 
 /// The path of a file of `tests/yaml`.
 fn fixture(name: &str) -> PathBuf {
@@ -38,7 +43,7 @@ struct Outcome {
 
 /// Compiles `text` as the file `pods.yaml`.
 fn compile(text: &str) -> Outcome {
-    compile_for(text, &board())
+    compile_for(text, &BOARD)
 }
 
 fn compile_for(text: &str, board: &BoardFile) -> Outcome {

@@ -9,7 +9,7 @@ use podling::pod::wire::{self, Exec, Failure, Hello, MountPoint, Order, Report, 
 use podling::sys::namespace::Namespaces;
 use podling::sys::socket::{self, Descriptors, Received};
 use podling::sys::spawn::{self, Cgroup, Child, Program};
-use podling::sys::{mount, raw};
+use podling::sys::mount;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, MemfdFlags, memfd_create};
@@ -326,6 +326,11 @@ impl Pod {
         text
     }
 
+    /// The bytes of its log segments.
+    pub fn log_sizes(&self, container: u8) -> [u64; 2] {
+        self.logs[usize::from(container)].each_ref().map(|segment| rustix::fs::fstat(segment).expect("stat").st_size as u64)
+    }
+
     /// Waits until a running container has written this. The ring is in memory without a bell, so look, with a bound.
     pub fn wait_for_output(&self, container: u8, wanted: &str) -> String {
         for _ in 0..20_000 {
@@ -403,9 +408,4 @@ pub fn detached(path: &Path) -> OwnedFd {
 /// A directory as a volume at `path`.
 pub fn volume<'a>(from: &Path, path: &'a str) -> (MountPoint<'a>, OwnedFd) {
     (MountPoint { path, directory: from.is_dir(), read_only: false }, detached(from))
-}
-
-/// Processes whose root is below this scratch directory or that are in this PID namespace: none after a pod is gone.
-pub fn knows(call: raw::Call) -> bool {
-    raw::knows(call)
 }

@@ -8,7 +8,7 @@ use crate::manifest::codec::{self, Kind};
 use crate::manifest::{check, limits};
 use std::fs::{self, File};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::string::String;
 use std::vec::Vec;
 use std::{format, vec};
@@ -38,8 +38,19 @@ pub fn resolv_conf(board: &Board<'_>) -> String {
     server.map_or_else(String::new, |[a, b, c, d]| format!("nameserver {a}.{b}.{c}.{d}\n"))
 }
 
-/// What the agent of this board is told at its start, and the tty of its console. `troubles` come from the boot.
-pub fn agent(troubles: Vec<String>) -> (Config, Option<&'static str>) {
+/// What a board's agent and its console are told at their start.
+#[derive(Debug)]
+pub struct Node {
+    /// For the agent.
+    pub config: Config,
+    /// The tty of the console; `None` where the board is not known.
+    pub console: Option<PathBuf>,
+    /// The address of the node.
+    pub address: Option<[u8; 4]>,
+}
+
+/// Reads it from this board's own files. `troubles` come from the boot.
+pub fn node(troubles: Vec<String>) -> Node {
     let board = match read_board(Path::new(BOARD)) {
         Ok(board) => board,
         Err(error) => {
@@ -49,7 +60,7 @@ pub fn agent(troubles: Vec<String>) -> (Config, Option<&'static str>) {
             if config.troubles.is_empty() {
                 config.troubles.push(error);
             }
-            return (config, None);
+            return Node { config, console: None, address: None };
         }
     };
     let mut config = Config::board(board.hostname, board.class);
@@ -60,7 +71,8 @@ pub fn agent(troubles: Vec<String>) -> (Config, Option<&'static str>) {
         Ok(flash) => take(&Store::new(flash, board.slot_bytes, board.class), &mut config),
         Err(error) => config.troubles.push(format!("open the manifest slots {}: {error}", board.slots)),
     }
-    (config, Some(board.console))
+    let address = board.network.map(|network| network.address);
+    Node { config, console: Some(Path::new("/dev").join(board.console)), address }
 }
 
 /// Hands the newest manifest over, and what is wrong with the slots.

@@ -28,7 +28,8 @@ impl Log for Console {
             Level::Warn => "warning: ",
             _ => "",
         };
-        let line = format!("[{:5}.{:06}] podling: {mark}{}\n", now.tv_sec, now.tv_nsec / 1000, record.args());
+        let line = format!("[{:5}.{:06}] podling: {mark}{}\r\n", now.tv_sec, now.tv_nsec / 1000, record.args());
+        // With a carriage return, for a session may have made the line raw.
         // In one write, so that lines of two processes do not mix. Where there is no console there is nobody to tell.
         let _ = std::io::stderr().write_all(line.as_bytes());
     }

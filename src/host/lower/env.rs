@@ -215,7 +215,9 @@ fn value<'c, 'a: 'c>(
         (None, Some(reference), None) => Some((key(cx, meta, &reference, true)?, true)),
         (None, None, Some(reference)) => Some((field(meta, &reference)?, false)),
         (None, None, None) => {
-            place.error("needs configMapKeyRef, secretKeyRef or fieldRef");
+            if !source.has_refused() {
+                place.error("needs configMapKeyRef, secretKeyRef or fieldRef");
+            }
             None
         }
         _ => {
@@ -239,11 +241,11 @@ fn key<'c, 'a: 'c>(
         .and_then(|key| Some((key.text()?, key)));
     let data = find(cx, meta, &reference, "name", secret);
     let ((name, key), data) = (key?, data?);
-    match data
-        .entries
-        .get(name)
-        .filter(|_| !data.binary.contains(&name))
-    {
+    match data.entries.get(name) {
+        Some(_) if data.binary.contains(&name) => {
+            key.error("this key is in binaryData: it can be a file, and not a variable");
+            None
+        }
         Some(bytes) => text(cx, place, name, bytes),
         None if optional => None,
         None => {

@@ -196,7 +196,7 @@ fn hostname<'c>(cx: &'c Context<'_>, meta: &'c Metadata<'_>, spec: &Object<'_>) 
     }
     let full = format!("{short}.{subdomain}.{}.svc.cluster.local", meta.namespace);
     // The kernel's bound on a host name.
-    if full.len() > 64 {
+    if full.len() > 64 && !short.is_empty() {
         place.error(format!(
             "the host name {} would have {} bytes: the kernel takes at most 64",
             place.quoted(&full),
