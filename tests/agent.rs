@@ -64,9 +64,9 @@ fn spec_74_failure_f20_term_ignored_is_killed_at_the_end_of_the_grace() {
 #[test]
 fn spec_71_term_is_heard_and_ends_the_pod_at_once() {
     let node = Node::new();
-    let script = "trap 'exit 0' TERM; while true; do sleep 0.05; done";
+    let script = "trap 'exit 0' TERM; touch /ready; while true; do sleep 0.05; done";
     node.run(&pod("polite", script, "terminationGracePeriodSeconds: 20", ""), async |board| {
-        board.running("polite", "main").await;
+        board.ready("polite").await;
         let (uid, begun) = (board.uid("polite"), Instant::now());
         board.0.delete("default", "polite", None, false).unwrap();
         board.gone(&uid).await;
@@ -78,14 +78,14 @@ fn spec_71_term_is_heard_and_ends_the_pod_at_once() {
 #[test]
 fn spec_69_prestop_runs_inside_before_term() {
     let node = Node::new();
-    let script = "trap 'cat /shared/hook > /shared/seen; exit 0' TERM; while true; do sleep 0.05; done";
+    let script = "trap 'cat /shared/hook > /shared/seen; exit 0' TERM; touch /ready; while true; do sleep 0.05; done";
     let hook = "lifecycle: {preStop: {exec: {command: [/bin/sh, -c, 'echo hooked > /shared/hook']}}}\n\
                 volumeMounts: [{name: v, mountPath: /shared}]";
     let volume = node.root.join("shared");
     fs::create_dir(&volume).unwrap();
     let more = format!("terminationGracePeriodSeconds: 20\nvolumes: [{{name: v, hostPath: {{path: {}}}}}]", volume.display());
     node.run(&pod("hooked", script, &more, hook), async |board| {
-        board.running("hooked", "main").await;
+        board.ready("hooked").await;
         let uid = board.uid("hooked");
         board.0.delete("default", "hooked", None, false).unwrap();
         board.gone(&uid).await;
@@ -97,9 +97,9 @@ fn spec_69_prestop_runs_inside_before_term() {
 fn spec_70_failure_f21_a_hanging_prestop_gives_way() {
     let node = Node::new();
     let hook = "lifecycle: {preStop: {exec: {command: [sleep, '1000']}}}";
-    let script = "trap 'exit 0' TERM; while true; do sleep 0.05; done";
+    let script = "trap 'exit 0' TERM; touch /ready; while true; do sleep 0.05; done";
     node.run(&pod("stuck", script, "terminationGracePeriodSeconds: 1", hook), async |board| {
-        board.running("stuck", "main").await;
+        board.ready("stuck").await;
         let (uid, begun) = (board.uid("stuck"), Instant::now());
         board.0.delete("default", "stuck", None, false).unwrap();
         board.gone(&uid).await;
@@ -385,16 +385,14 @@ fn shutting_down_ends_regular_pods_before_critical_ones() {
     let node = Node::new();
     let shared = node.root.join("shared");
     fs::create_dir(&shared).unwrap();
-    let script = |name: &str| format!("trap 'echo {name} >> /v/log; exit 0' TERM; while true; do sleep 0.05; done");
+    let script = |name: &str| format!("trap 'echo {name} >> /v/log; exit 0' TERM; touch /ready; while true; do sleep 0.05; done");
     let more = format!("terminationGracePeriodSeconds: 10\nvolumes: [{{name: v, hostPath: {{path: {}}}}}]", shared.display());
     let inside = "volumeMounts: [{name: v, mountPath: /v}]";
     let critical = format!("{more}\npriorityClassName: system-node-critical");
     let yaml = pod("late", &script("critical"), &critical, inside) + &pod("early", &script("regular"), &more, inside);
     let outcome = node.run_config(node.config(&yaml), async |board| {
-        board.running("late", "main").await;
-        board.running("early", "main").await;
-        // Both have their traps: the shell sets them first.
-        board.shell("late", "main", "sleep 0.2").await;
+        board.ready("late").await;
+        board.ready("early").await;
         board.0.shutdown(Shutdown::PowerOff).unwrap();
     });
     assert_eq!((outcome.shutdown, outcome.exit_code()), (Shutdown::PowerOff, agent::EXIT_POWER_OFF));
@@ -405,9 +403,9 @@ fn shutting_down_ends_regular_pods_before_critical_ones() {
 #[test]
 fn output_is_kept_in_a_ring() {
     let node = Node::new();
-    node.run(&pod("talk", "echo to out; echo to err >&2; exec sleep 1000", "", ""), async |board| {
+    node.run(&pod("talk", "echo to out; echo to err >&2; touch /ready; exec sleep 1000", "", ""), async |board| {
         board.running("talk", "main").await;
-        board.shell("talk", "main", "sleep 0.1").await;
+        board.ready("talk").await;
         let log = board.0.logs("default", "talk", "main", false).unwrap();
         let (mut at, mut buffer, mut text) = (log.ring.oldest().unwrap(), [0; podling::pod::output::RECORD], String::new());
         while let Some(record) = log.ring.next(&mut at, &mut buffer).unwrap() {

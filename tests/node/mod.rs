@@ -283,6 +283,12 @@ impl Board {
         .await
     }
 
+    /// Waits until the one container runs, and its script has come to `touch /ready`.
+    pub async fn ready(&self, pod: &str) {
+        self.running(pod, "main").await;
+        assert_eq!(self.shell(pod, "main", "until test -e /ready; do sleep 0.01; done").await.0, 0);
+    }
+
     /// Waits until the newest instance has ended, for good or for now.
     pub async fn ended(&self, pod: &str, container: &str) -> Terminated {
         self.until(&format!("{pod}/{container} has ended"), |_| {
