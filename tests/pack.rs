@@ -820,6 +820,47 @@ fn images_of_real_tools_come_out_as_they_went_in() {
     }
 }
 
+/// What strains the format: directories longer than 64 KiB, siblings whose inodes are far apart, files of every size
+/// around a block, holes, a thousand owners.
+#[test]
+fn large_trees_read_back_through_the_kernel() {
+    let block = 128 * 1024;
+    let noise = |n: usize, length: usize| -> Vec<u8> { (0..length).map(|at| (at * at / 7 + at * n) as u8).collect() };
+    let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for n in 0..700 {
+        files.insert(format!("long/{n:0>200}"), format!("{n}").into_bytes());
+    }
+    for n in 0..34_000 {
+        files.insert(format!("many/{}/{n}", n % 7), vec![]);
+    }
+    for (n, size) in [1, block - 1, block, block + 1, 3 * block, 3 * block + 5].into_iter().enumerate() {
+        files.insert(format!("sizes/{size}"), noise(n, size));
+    }
+    files.insert("sizes/hole".into(), vec![0; 5 * block]);
+    files.insert("sizes/holes".into(), [noise(1, block), vec![0; 2 * block], noise(2, 10)].concat());
+    files.insert("zz".into(), b"after many".to_vec());
+    let layer = files.iter().enumerate().fold(Layer::new(), |layer, (n, (name, bytes))| {
+        layer.entry(b'0', name.as_bytes(), b"", 0o644, (n as u64 % 1000, 7), bytes)
+    });
+    let bench = Bench::new();
+    let mut spec = Spec::new(vec![]);
+    spec.layers.push((layer.hard_link("last", "sizes/1").end(), Packing::Tar));
+    let done = bench.pack(&[spec]).unwrap();
+    let mount = bench.directory.path().join("mount");
+    fs::create_dir(&mount).unwrap();
+    tool("mount", &["-t", "squashfs", "-o", "loop,ro", done.squashfs.to_str().unwrap(), mount.to_str().unwrap()]);
+    let (found, links) = (facts(&mount), fs::metadata(mount.join("last")).unwrap().nlink());
+    let folders = fs::metadata(mount.join("many")).unwrap().nlink();
+    tool("umount", &[mount.to_str().unwrap()]);
+    assert_eq!((links, folders), (2, 9));
+    assert_eq!(found["/last"].5, files["sizes/1"]);
+    for (n, (name, bytes)) in files.iter().enumerate() {
+        let facts = &found[&format!("/{name}")];
+        assert_eq!((facts.1, facts.2), (n as u32 % 1000, 7), "{name}");
+        assert!(facts.5 == *bytes, "{name} has another content");
+    }
+}
+
 /// Path → what `stat` knows of it, and its content.
 fn facts(root: &Path) -> BTreeMap<String, (u32, u32, u32, u64, i64, Vec<u8>)> {
     let mut all = BTreeMap::new();

@@ -4,6 +4,7 @@
 //! once, file capabilities, and bytes that no other machine's version of a tool changes.
 
 mod data;
+mod directory;
 mod metadata;
 
 use super::layers::Rootfs;
@@ -12,6 +13,7 @@ use super::tarstream::Device;
 use super::tree::{Kind, NodeId, Tree};
 use anyhow::{Context, Result, ensure};
 use data::{Data, Placed};
+use directory::Entry;
 use metadata::{Position, Table};
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -29,8 +31,6 @@ const GRAIN: u64 = 4096;
 const NO_TABLE: u64 = u64::MAX;
 /// "There is none", of a fragment or extended attributes.
 const NONE: u32 = u32::MAX;
-/// Entries of a directory that share one header.
-const RUN: usize = 256;
 
 /// Bytes of the superblock.
 const SUPERBLOCK: usize = 96;
@@ -228,74 +228,37 @@ impl Tables<'_> {
         let mut entries = vec![];
         let mut folders = 0;
         for (name, child) in self.tree.children(id) {
-            let kind = base_form(self.tree.node(child).1);
-            folders += u32::from(kind == 1);
+            let form = base_form(self.tree.node(child).1);
+            folders += u32::from(form == 1);
             entries.push(Entry {
                 name,
-                kind,
+                form,
                 number: self.numbers.number[&child],
                 position: self.inode(child, number)?,
             });
         }
-        let position = self.directories.position();
-        let listing = list(&entries);
-        self.directories.push(&listing)?;
+        let listing = directory::write(&entries, &mut self.directories)?;
         // What readers call the size counts `.` and `..`, which are not stored.
-        let size = listing.len() as u32 + 3;
+        let size = listing.length + 3;
         let links = folders + 2;
-        if let Ok(size) = u16::try_from(size) {
-            body.u32(position.block)
+        if let (Ok(size), true) = (u16::try_from(size), listing.index.is_empty()) {
+            body.u32(listing.position.block)
                 .u32(links)
                 .u16(size)
-                .u16(position.offset)
+                .u16(listing.position.offset)
                 .u32(parent);
             return Ok(1);
         }
         body.u32(links)
             .u32(size)
-            .u32(position.block)
-            .u32(parent)
-            .u16(0)
-            .u16(position.offset)
+            .u32(listing.position.block)
+            .u32(parent);
+        body.u16(listing.index.len() as u16)
+            .u16(listing.position.offset)
             .u32(NONE);
+        listing.index.iter().for_each(|mark| mark.push(body));
         Ok(8)
     }
-}
-
-/// One name in a directory.
-struct Entry<'a> {
-    name: &'a [u8],
-    kind: u16,
-    number: u32,
-    position: Position,
-}
-
-/// The bytes of a directory: runs of entries whose inodes are in one block and have numbers close to one another.
-fn list(mut entries: &[Entry<'_>]) -> Vec<u8> {
-    let mut bytes = Bytes::default();
-    while let Some(first) = entries.first() {
-        let fits = |entry: &&Entry<'_>| {
-            let distance = i64::from(entry.number) - i64::from(first.number);
-            entry.position.block == first.position.block && i16::try_from(distance).is_ok()
-        };
-        let (run, rest) = entries.split_at(entries.iter().take(RUN).take_while(fits).count());
-        bytes
-            .u32(run.len() as u32 - 1)
-            .u32(first.position.block)
-            .u32(first.number);
-        for entry in run {
-            let distance = entry.number.wrapping_sub(first.number) as u16;
-            bytes
-                .u16(entry.position.offset)
-                .u16(distance)
-                .u16(entry.kind)
-                .u16(entry.name.len() as u16 - 1)
-                .0
-                .extend_from_slice(entry.name);
-        }
-        entries = rest;
-    }
-    bytes.0
 }
 
 /// The rest of a file's inode, and its form: the short one, where nothing of it needs the long one.

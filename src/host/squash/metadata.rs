@@ -8,7 +8,7 @@ use std::prelude::v1::*;
 use std::vec;
 
 /// Bytes of one block of a table, unpacked.
-const BLOCK: usize = 8192;
+pub(super) const BLOCK: usize = 8192;
 /// In the length of a block: it is stored as it is.
 const PLAIN: u16 = 0x8000;
 
