@@ -105,13 +105,11 @@ impl Container {
         self.instance.saturating_sub(1)
     }
 
-    /// `ready`: it runs and is not being stopped, or it is an init container that has succeeded.
+    /// `ready`: it runs, or it is an init container that has succeeded. One that is being stopped may still serve (spec 73).
     pub fn ready(&self) -> bool {
         match self.rules.kind {
             ContainerKind::Init => self.succeeded(),
-            ContainerKind::Sidecar | ContainerKind::App => {
-                matches!(self.state, State::Running { .. })
-            }
+            ContainerKind::Sidecar | ContainerKind::App => self.is_up(),
         }
     }
 
@@ -277,8 +275,8 @@ impl Container {
         self.state = State::BackOff { reason, due: now.after(backoff.after_refusal(self.memo.failures)), after: None };
     }
 
-    /// [`super::effect::Event::Exited`]. `over`: the pod restarts nothing any more.
-    pub(super) fn exited(&mut self, now: Instant, instance: u32, exit: Exit, over: bool) {
+    /// [`super::effect::Event::Exited`]. One that was asked to stop is due again at once; where its pod is over, it is given up.
+    pub(super) fn exited(&mut self, now: Instant, instance: u32, exit: Exit) {
         let (started, asked) = match self.state {
             _ if instance != self.instance => return,
             State::Queued { .. } | State::BackOff { .. } | State::Ended(_) => return,
@@ -288,7 +286,7 @@ impl Container {
             State::Killing { started, .. } => (started, true),
         };
         let ended = terminated(exit, started, now);
-        if asked && !over {
+        if asked {
             self.restart_after(ended, now);
         } else {
             self.state = State::Ended(ended);

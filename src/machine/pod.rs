@@ -3,17 +3,17 @@
 //! Two things are true of a pod beside its containers: how its sandbox stands, and whether it is to live
 //! ([`super::terminate`]). The sandbox goes its way by answers, one order at a time (`·`: ignored, late or doubled):
 //!
-//! | sandbox  | SandboxReady          | SandboxFailed | SandboxLost | SandboxRemoved                       | time, or the pod is over |
-//! |----------|-----------------------|---------------|-------------|--------------------------------------|--------------------------|
-//! | Creating | Ready                 | Retry         | ·           | ·                                    | the answer is awaited    |
-//! | Retry    | ·                     | ·             | ·           | ·                                    | Creating; over: Absent   |
-//! | Ready    | ·                     | ·             | Removing    | ·                                    | ended: Removing          |
-//! | Removing | ·                     | ·             | ·           | Retry, at first due at once; over: Absent | the answer is awaited |
-//! | Absent   | ·                     | ·             | ·           | ·                                    | ended: the pod is gone   |
+//! | sandbox  | SandboxReady | SandboxFailed | SandboxLost | SandboxRemoved               | time, or the pod is over |
+//! |----------|--------------|---------------|-------------|------------------------------|--------------------------|
+//! | Creating | Ready        | Retry         | ·           | ·                            | the answer is awaited    |
+//! | Retry    | ·            | ·             | ·           | ·                            | Creating; over: Absent   |
+//! | Ready    | ·            | ·             | Removing    | ·                            | all ended: Removing      |
+//! | Removing | ·            | ·             | ·           | Retry, at first due at once  | the answer is awaited    |
+//! | Absent   | ·            | ·             | ·           | ·                            | being ended: gone        |
 //!
 //! Each step is: hear the event; let time pass; decide about what has ended; then either start whose turn it is, or, where the
 //! pod is over, wind it down. Nothing is remembered between these but the states themselves. A pod whose work is done keeps its
-//! sandbox, and with it its logs and its pod-init's memory, until somebody deletes it.
+//! sandbox, and with it its logs and its pod-init's memory, until somebody deletes it; a pod that loses its sandbox then has none.
 
 use super::backoff::Backoff;
 pub use super::container::{Container, ContainerRules};
@@ -208,7 +208,6 @@ impl Pod {
 /// What happened.
 impl Pod {
     fn hear(&mut self, now: Instant, event: Event, effects: &mut Effects) {
-        let over = self.is_over();
         match event {
             Event::Wake => {}
             Event::SandboxReady => {
@@ -232,7 +231,7 @@ impl Pod {
             Event::SandboxRemoved => {
                 if let Sandbox::Removing { failures } = self.sandbox {
                     let due = now.after(self.backoff.after_end(failures));
-                    self.sandbox = if over { Sandbox::Absent } else { Sandbox::Retry { failures, due } };
+                    self.sandbox = Sandbox::Retry { failures, due };
                 }
             }
             Event::Started { container, instance } => {
@@ -242,7 +241,7 @@ impl Pod {
                 let backoff = self.backoff;
                 self.with_container(container, |it| it.start_failed(now, (instance, reason, message), &backoff, container, effects));
             }
-            Event::Exited { container, instance, exit } => self.with_container(container, |it| it.exited(now, instance, exit, over)),
+            Event::Exited { container, instance, exit } => self.with_container(container, |it| it.exited(now, instance, exit)),
             Event::PreStopEnded { container, instance, failure } => {
                 self.with_container(container, |it| it.pre_stop_ended(instance, failure, container, effects));
             }
@@ -256,7 +255,7 @@ impl Pod {
             }
             Event::Restart { container } => {
                 let until = now.after(self.own_grace());
-                if !over {
+                if !self.is_over() {
                     self.with_container(container, |it| it.restart(now, until, container, effects));
                 }
             }

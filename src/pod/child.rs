@@ -43,8 +43,11 @@ pub struct Making<'a> {
     pub directory: Option<OwnedFd>,
 }
 
+/// What one step does.
+type Act = fn(&mut Making<'_>) -> Result<(), Broken>;
+
 /// From clone to exec.
-const STEPS: &[(Step, fn(&mut Making<'_>) -> Result<(), Broken>)] = &[
+const STEPS: &[(Step, Act)] = &[
     (Step::Cgroup, |making| making.cgroup.join().on("cgroup.procs")),
     (Step::Namespace, |_| namespace::own_cgroup_view().on("cgroup")),
     (Step::Root, |making| making.make_root()),

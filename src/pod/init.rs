@@ -51,8 +51,11 @@ pub fn main() -> ! {
     raw::exit_now(code)
 }
 
+/// What one step of the pod's own set-up does.
+type Act = fn(&mut ()) -> Result<(), Broken>;
+
 /// Leaves the host's file systems for a small root of its own.
-const SECLUDE: &[(Step, fn(&mut ()) -> Result<(), Broken>)] = &[
+const SECLUDE: &[(Step, Act)] = &[
     (Step::Namespace, |()| mount::make_private().on("/")),
     (Step::Root, |()| {
         let root = mount::new_mount(c"tmpfs", &[(c"size", c"64k"), (c"mode", c"711")], MountAttrFlags::empty()).on("tmpfs")?;
@@ -65,8 +68,11 @@ const SECLUDE: &[(Step, fn(&mut ()) -> Result<(), Broken>)] = &[
     }),
 ];
 
+/// The same, with the order in hand.
+type ActOnSetup = fn(&mut Setup<'_>) -> Result<(), Broken>;
+
 /// Makes the pod stand, once.
-const SET_UP: &[(Step, fn(&mut Setup<'_>) -> Result<(), Broken>)] = &[
+const SET_UP: &[(Step, ActOnSetup)] = &[
     (Step::SystemMounts, |setup| {
         let size = CString::new(format!("{}", setup.shm_bytes)).unwrap_or_default();
         let shm = mount::new_mount(c"tmpfs", &[(c"size", &size), (c"mode", c"1777")], mount::PLAIN).on("/dev/shm")?;
@@ -167,7 +173,9 @@ impl PodInit {
     /// Collects children: main processes, executed programs, and orphans, of which nobody wants to know.
     fn reap(&mut self) {
         let mut ended: heapless::Vec<(Pid, Exit), REAP_AT_ONCE> = heapless::Vec::new();
-        self.more_children = self.children.reap(REAP_AT_ONCE, |pid, exit| drop(ended.push((pid, exit))));
+        self.more_children = self.children.reap(REAP_AT_ONCE, |pid, exit| {
+            let _ = ended.push((pid, exit));
+        });
         for (pid, exit) in ended {
             if let Some(index) = self.slots.iter().position(|slot| slot.is_process(pid)) {
                 let reports = self.slots[index].ended(index as u8, exit, &self.poller, now());

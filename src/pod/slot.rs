@@ -20,8 +20,13 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::boxed::Box;
 use std::vec::Vec;
 
-/// The exit code of a container that could not be started, as in Kubernetes.
-const START_ERROR: Exit = Exit { code: 128, signal: 0, oom: false };
+/// How an instance that never started is recorded: with Kubernetes' code where its program could not be executed, else as unknown.
+fn never_started(failure: &Failure) -> Exit {
+    match failure.step {
+        Step::Exec => Exit { code: 128, signal: 0, oom: false },
+        _ => Exit::UNKNOWN,
+    }
+}
 
 /// What a start needs of its pod.
 #[derive(Clone, Copy, Debug)]
@@ -126,8 +131,8 @@ impl Slot {
             pod.poller.add(out, Source::Output(container, 0));
             pod.poller.add(err, Source::Output(container, 1));
         }
-        if launched.is_err() {
-            self.record.life = Life::Ended { started: None, finished: now, exit: START_ERROR };
+        if let Err(failure) = &launched {
+            self.record.life = Life::Ended { started: None, finished: now, exit: never_started(failure) };
         }
         launched
     }
@@ -203,7 +208,7 @@ impl Slot {
             poller.remove(&launch);
             if let Err(failure) = launch.ended(exit) {
                 self.close_output(poller);
-                self.record.life = Life::Ended { started: None, finished: now, exit: START_ERROR };
+                self.record.life = Life::Ended { started: None, finished: now, exit: never_started(&failure) };
                 return [Some(Report::StartFailed { container, instance, failure }), None];
             }
             // It was over before its start had been seen.

@@ -17,8 +17,8 @@ fn spec_66_to_75_a_delete_from_the_first_signal_to_the_last_trace() {
     story.at(100).delete().asks(&["mark", "stop 0", "stop 1"]).says(&["Killing", "Killing"]).is(Phase::Running);
     assert!(story.pod.is_terminating() && !story.pod.is_hidden());
     assert_eq!(story.pod.dead_after(), Some(Instant(130_000)), "spec 66, 67");
-    // spec 72: it stops counting as ready at once.
-    story.is_false(ConditionKind::Ready, "ContainersNotReady", 100);
+    // spec 72, 73: it stops counting as ready at once, and its containers may still serve.
+    story.is_false(ConditionKind::Ready, "PodTerminating", 100).is_true(ConditionKind::ContainersReady, 0);
     story.at(101).exited(0, TERM).asks(&[]).ended(0, Reason::Error, 143).is(Phase::Running);
     // spec 74, failure F20: the other one ignores its signal.
     story.wakes_at(130).asks(&["kill 1"]).exited(1, Exit::by_signal(9)).asks(&["remove"]);
@@ -107,6 +107,8 @@ fn spec_79_to_82_a_forced_delete_does_not_wait_but_the_node_gives_two_seconds() 
     let mut story = Story::running(hooked(&[App]));
     story.tell(Event::Delete { grace: Some(Duration::ZERO), force: true, replace: true }).asks(&["mark", "stop 0"]);
     assert!(story.pod.is_hidden() && story.pod.wants_replacement() && !story.pod.is_gone(), "spec 80: the name is free at once");
+    story.at(1).delete();
+    assert!(story.pod.is_hidden() && !story.pod.wants_replacement(), "what was freed stays free; who asks last decides what follows");
     story.wakes_at(2).asks(&["kill 0"]);
     // Force may come later, in the middle of a hook.
     let mut story = Story::running(hooked(&[App]));

@@ -286,3 +286,16 @@ fn failure_f23_spec_103_a_clock_that_goes_back_hurts_nobody() {
     assert_eq!(story.pod.poll_at(), Some(Instant(1_010_000)));
     story.at(3).tell(Event::Wake).asks(&[]).delete().asks(&["mark", "remove"]);
 }
+
+#[test]
+fn spec_36_whether_a_sidecar_is_wanted_depends_on_the_app_containers() {
+    let ended = |exit| record(2, 2, Life::Ended { started: Some(Instant(0)), finished: Instant(9000), exit });
+    // All have ended while nobody looked: by policy all come again, each in its turn.
+    let mut story = Story::adopted(rules(Always, &[Sidecar, App]), 19, PodRecord::default(), &[ended(FAILED), ended(FAILED)]);
+    story.asks(&["start 0.3", "start 1.3"]);
+    // Nothing is left to do: the sidecar stays ended, and nobody is told that it is waited for.
+    let mut story = Story::adopted(rules(OnFailure, &[Sidecar, App]), 10, PodRecord::default(), &[ended(FAILED), ended(Exit::OK)]);
+    story.asks(&[]).says(&[]).is(Phase::Succeeded).tell(Event::Wake).says(&[]);
+    let mut story = Story::running(rules(Never, &[Sidecar, App]));
+    story.exited(0, FAILED).started(0).exited(1, Exit::OK).asks(&["stop 0"]).exited(0, TERM).asks(&[]).says(&[]);
+}

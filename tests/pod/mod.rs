@@ -1,4 +1,5 @@
 //! A stand-in for the agent: starts a real pod-init, gives it orders over its socket, and keeps what it reports.
+#![allow(clippy::result_large_err, reason = "as in the face that is tested")]
 
 use podling::manifest::List;
 use podling::manifest::limits;
@@ -145,7 +146,7 @@ impl Pod {
         let namespaces = Namespaces::PID.and(Namespaces::NETWORK).and(Namespaces::IPC).and(Namespaces::NAMES).and(Namespaces::MOUNT);
         let init = spawn::spawn_exec(&Program {
             file: program.as_fd(),
-            argv: &[c"podlingd-pod-init"],
+            argv: &[c"pod-init"],
             env: &[],
             descriptors: &[null.as_fd(), null.as_fd(), stderr, listener.as_fd()],
             namespaces,
