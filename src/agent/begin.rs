@@ -3,12 +3,12 @@
 use super::config::{Config, Facts};
 use super::drive::{Agent, Error, Parts, Shutdown};
 use super::paths::Paths;
+use crate::manifest::List;
 use crate::manifest::check;
 use crate::manifest::codec::{self, Kind};
 use crate::manifest::pod::{Manifest, Node};
 use crate::manifest::status::{Uid, message};
 use crate::manifest::time::Instant;
-use crate::manifest::List;
 use crate::sys::cgroup::Hierarchy;
 use crate::sys::kernel::Kernel;
 use crate::sys::{mount, raw};
@@ -52,7 +52,8 @@ pub(super) struct Signals(Vec<Async<OwnedFd>>);
 impl Signals {
     /// To be made before any thread is: all inherit what is blocked.
     pub(super) fn new() -> Result<Signals, Error> {
-        let blocked = raw::mask_signals(true).and_then(|()| [libc::SIGTERM, libc::SIGINT].into_iter().map(raw::signal_fd).collect());
+        let blocked =
+            raw::mask_signals(true).and_then(|()| [libc::SIGTERM, libc::SIGINT].into_iter().map(raw::signal_fd).collect());
         let fds: Vec<OwnedFd> = blocked.map_err(|errno| failed(format!("watch for signals: {errno}")))?;
         let watched: Result<Vec<_>, _> = fds.into_iter().map(Async::new).collect();
         Ok(Signals(watched.map_err(|e| failed(format!("watch for signals: {e}")))?))
@@ -107,13 +108,14 @@ pub(super) fn prepare(config: Config) -> Result<Parts, Error> {
     };
     let facts = facts(&config, &cgroups, sequence, &troubles);
     let program = program(config.program.as_deref()).map_err(|e| failed(format!("{e}")))?;
-    Ok(Parts { config, facts, manifest, cgroups, program, lock })
+    Ok(Parts { config, facts, manifest, cgroups, program, _lock: lock })
 }
 
 /// Only one agent lives (failure F4): the lock goes with the process that holds it.
 fn lock(path: &Path) -> Result<OwnedFd, Error> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map_err(|e| failed(format!("open {}: {e}", path.display())))?;
+    let file =
+        rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map_err(|e| failed(format!("open {}: {e}", path.display())))?;
     // A child of an agent that was killed between fork and exec holds its lock for a moment longer.
     for _ in 0..200 {
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -127,7 +129,9 @@ fn lock(path: &Path) -> Result<OwnedFd, Error> {
         }
         let holder = fs::read_to_string(path).ok().and_then(|text| Pid::from_raw(text.trim().parse().ok()?));
         match holder {
-            Some(pid) if rustix::process::test_kill_process(pid) == Err(Errno::SRCH) => std::thread::sleep(Duration::from_millis(10)),
+            Some(pid) if rustix::process::test_kill_process(pid) == Err(Errno::SRCH) => {
+                std::thread::sleep(Duration::from_millis(10))
+            }
             holder => return Err(Error::Running { pid: holder.map(|pid| pid.as_raw_nonzero().get() as u32) }),
         }
     }
@@ -139,7 +143,10 @@ fn load(bytes: &[u8], class: Option<&str>) -> Result<(Manifest<'static>, Option<
     let bytes: &'static [u8] = Box::leak(Box::from(bytes));
     let (header, body) = codec::open(bytes, Kind::Manifest).map_err(|e| format!("manifest: {e}"))?;
     if let Some(class) = class.filter(|class| *class != header.class) {
-        return Err(format!("manifest: it is for boards of class {}, and this is a {class}: build it for this board", header.class));
+        return Err(format!(
+            "manifest: it is for boards of class {}, and this is a {class}: build it for this board",
+            header.class
+        ));
     }
     let manifest = check::manifest(body).map_err(|e| format!("manifest: {e}"))?;
     Ok((manifest, Some(header.sequence)))

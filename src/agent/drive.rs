@@ -89,7 +89,8 @@ pub(super) struct Parts {
     pub(super) manifest: Manifest<'static>,
     pub(super) cgroups: Hierarchy,
     pub(super) program: OwnedFd,
-    pub(super) lock: OwnedFd,
+    /// Held for as long as the agent lives.
+    pub(super) _lock: OwnedFd,
 }
 
 struct Inner {
@@ -292,7 +293,10 @@ impl Agent {
         sandbox.link.send(order, fds, &mut self.0.buffer.borrow_mut())?;
         if !was_behind && sandbox.link.is_behind() {
             let sandbox = sandbox.clone();
-            self.spawn(async move { drop(sandbox.link.flush().await) });
+            self.spawn(async move {
+                // Where it fails the pod-init is gone, and whoever attends it sees that too.
+                let _ = sandbox.link.flush().await;
+            });
         }
         Ok(())
     }
@@ -338,8 +342,7 @@ impl Agent {
     pub(super) fn readmit(&self, index: usize, pod: Pod<'static>, found: adopt::Adopted) {
         let mut effects = Effects::new();
         let rules = Rules::new(&pod, self.settings());
-        let machine =
-            machine::pod::Pod::adopt(self.now(), found.created, rules, found.record, &found.containers, &mut effects);
+        let machine = machine::pod::Pod::adopt(self.now(), found.created, rules, found.record, &found.containers, &mut effects);
         self.add(Entry { index, pod, uid: found.sandbox.uid, machine, sandbox: Some(found.sandbox) }, effects);
     }
 
@@ -441,7 +444,10 @@ impl Agent {
             None => news.await,
             Some(at) => {
                 let span = std::time::Duration::from_millis(at.since(self.now()).0);
-                smol::future::or(news, async { drop(Timer::after(span).await) }).await;
+                let time = async {
+                    Timer::after(span).await;
+                };
+                smol::future::or(news, time).await;
             }
         }
     }
@@ -460,6 +466,8 @@ pub fn run(config: Config, attach: impl FnOnce(&Agent)) -> Result<Outcome, Error
         adopt::adopt(&agent).await;
         attach(&agent);
         agent.spawn(signals.attend(agent.clone()));
-        Ok(agent.drive().await)
+        let outcome = agent.drive().await;
+        agent.cgroups().leave();
+        Ok(outcome)
     }))
 }

@@ -237,7 +237,9 @@ pub(super) fn hear(agent: &Agent, sandbox: &Rc<Sandbox>, report: Report) -> Resu
 /// An instance is over: reads whether memory was the reason, removes its group with everything that may be left in it, and only
 /// then tells the machine, so that no two instances ever run.
 fn settle(agent: &Agent, uid: Uid, container: u8, instance: u32, event: impl FnOnce(bool) -> Event + 'static) {
-    let Some(name) = agent.manifest_of(uid).and_then(|pod| pod.containers.get(container.into()).map(|it| it.name)) else { return };
+    let Some(name) = agent.manifest_of(uid).and_then(|pod| pod.containers.get(container.into()).map(|it| it.name)) else {
+        return;
+    };
     let path = instance_group(uid, name, instance);
     let group = agent.cgroups().group(&path);
     let event = event(group.oom_kills() > 0);

@@ -149,7 +149,7 @@ fn mount(paths: &Paths, record: &Record, image: &Image<'_>) -> Result<(), Refuse
     let refuse = |why: String| invalid(&record.reference, &why);
     let size = fs::metadata(&file).map_err(|e| refuse(format!("{}: {e}", file.display())))?.len();
     if size != image.size {
-        return Err(refuse(format!("{} has {size} bytes where its record speaks of {}", file.display(), image.size)));
+        return Err(refuse(format!("its squashfs has {size} bytes where its record speaks of {}", image.size)));
     }
     let at = place(paths, &image.sha256);
     fs::create_dir_all(&at).map_err(|e| refuse(format!("make {}: {e}", at.display())))?;

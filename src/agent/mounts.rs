@@ -62,8 +62,11 @@ pub(super) fn detach(path: &Path) -> Result<(), Error> {
 /// Everything that is mounted below `directory`, innermost first.
 pub(super) fn below(directory: &Path) -> Vec<PathBuf> {
     let table = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
-    let mut found: Vec<PathBuf> =
-        table.split(|byte| *byte == b'\n').filter_map(mount_point).filter(|at| at.starts_with(directory) && at != directory).collect();
+    let mut found: Vec<PathBuf> = table
+        .split(|byte| *byte == b'\n')
+        .filter_map(mount_point)
+        .filter(|at| at.starts_with(directory) && at != directory)
+        .collect();
     found.reverse();
     found
 }

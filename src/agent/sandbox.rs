@@ -149,7 +149,8 @@ pub(super) fn create(agent: &Agent, uid: Uid, pod: &Pod<'_>, created: Instant) -
 fn groups(agent: &Agent, uid: Uid, pod: &Pod<'_>) -> Result<(), Message> {
     let cgroups = agent.cgroups();
     let mut limits = start::pod_limits(pod);
-    let refused = pod.containers.iter().map(|container| start::limits(&container)).chain([limits]).find_map(|l| cgroups.refuses(&l));
+    let refused =
+        pod.containers.iter().map(|container| start::limits(&container)).chain([limits]).find_map(|l| cgroups.refuses(&l));
     if let Some(fix) = refused {
         return Err(message(fix));
     }

@@ -198,8 +198,7 @@ fn opened<'a>(paths: &Paths, which: Which<'_>, container: &Container<'a>) -> Res
     for mount in container.mounts {
         let volume = which.pod.volumes.get(mount.volume.into()).ok_or_else(|| message("a mount names no volume"))?;
         let opened = volumes::open(paths, which.uid, which.pod, &volume)?;
-        let point =
-            MountPoint { path: mount.path, directory: opened.directory, read_only: mount.read_only || opened.read_only };
+        let point = MountPoint { path: mount.path, directory: opened.directory, read_only: mount.read_only || opened.read_only };
         all.push((point, opened.mount));
     }
     for (file, path) in MANAGED.into_iter().zip(HOSTS) {
@@ -236,7 +235,11 @@ pub(super) fn limits(container: &Container<'_>) -> Limits {
         memory: asked.memory_limit,
         memory_group: true,
         cpu_milli: asked.cpu_limit_milli,
-        cpu_request_milli: Some(if asked.cpu_request_milli == 0 { asked.cpu_limit_milli.unwrap_or(0) } else { asked.cpu_request_milli }),
+        cpu_request_milli: Some(if asked.cpu_request_milli == 0 {
+            asked.cpu_limit_milli.unwrap_or(0)
+        } else {
+            asked.cpu_request_milli
+        }),
         pids: None,
     }
 }
@@ -244,7 +247,8 @@ pub(super) fn limits(container: &Container<'_>) -> Limits {
 /// The bounds of a pod's cgroup (spec 19), but for its processes.
 pub(super) fn pod_limits(pod: &Pod<'_>) -> Limits {
     let asked = pod.resources;
-    let request: u32 = pod.containers.iter().filter_map(|container| limits(&container).cpu_request_milli).fold(0, u32::saturating_add);
+    let request: u32 =
+        pod.containers.iter().filter_map(|container| limits(&container).cpu_request_milli).fold(0, u32::saturating_add);
     Limits {
         memory: asked.memory_limit,
         memory_group: false,

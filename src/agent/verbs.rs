@@ -141,7 +141,14 @@ impl Agent {
     }
 
     /// Runs a program in a running container, with these descriptors as its standard input, output and error.
-    pub fn exec(&self, namespace: &str, name: &str, container: &str, argv: &[&str], stdio: [OwnedFd; 3]) -> Result<Exec, Refusal> {
+    pub fn exec(
+        &self,
+        namespace: &str,
+        name: &str,
+        container: &str,
+        argv: &[&str],
+        stdio: [OwnedFd; 3],
+    ) -> Result<Exec, Refusal> {
         let entry = self.find(namespace, name).ok_or(Refusal::NoSuchPod)?;
         let index = index(&entry, container)?;
         let runs = |it: &Container| matches!(it.state(), ContainerState::Running(_));
@@ -158,9 +165,7 @@ impl Agent {
         let name = entry.manifest().containers.get(container).map(|container| container.name);
         let instance = entry.machine().containers().get(container).map_or(0, Container::instance);
         match name {
-            Some(name) if instance > 0 => {
-                self.cgroups().group(&effect::instance_group(entry.uid(), name, instance)).usage()
-            }
+            Some(name) if instance > 0 => self.cgroups().group(&effect::instance_group(entry.uid(), name, instance)).usage(),
             _ => Usage::default(),
         }
     }

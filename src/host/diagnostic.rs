@@ -10,7 +10,7 @@ use std::{format, vec};
 pub struct Span {
     /// The index of the file in [`Sources`].
     pub file: u16,
-    /// From 1.
+    /// From 1; 0 is no place at all.
     pub line: u32,
     /// From 1, in characters.
     pub column: u32,
@@ -136,6 +136,9 @@ fn render(out: &mut String, sources: &Sources, diagnostic: &Diagnostic) -> fmt::
     } else {
         ""
     };
+    if at.line == 0 {
+        return writeln!(out, "{label}{message}");
+    }
     writeln!(out, "{}: {label}{message}", sources.place(*at))?;
     let Some(line) = sources.line(*at).filter(|_| !secret) else {
         return Ok(());

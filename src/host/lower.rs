@@ -85,14 +85,14 @@ impl<'a> Context<'a> {
                 limits::PODS,
                 self.objects.pods.len()
             )),
-            None if pods.is_empty() => self.note(
+            None if pods.is_empty() && self.errors() == 0 => self.note(
                 Severity::Error,
                 "there is no pod in these files: at least one document with kind: Pod is needed"
                     .into(),
             ),
             None => {}
         }
-        if self.diagnostics.count(Severity::Error) > 0 {
+        if self.errors() > 0 {
             return None;
         }
         let containers = pods.iter().map(|pod| pod.containers.len()).sum();
@@ -106,6 +106,10 @@ impl<'a> Context<'a> {
             pods: pods.len(),
             containers,
         })
+    }
+
+    fn errors(&self) -> usize {
+        self.diagnostics.count(Severity::Error)
     }
 
     /// Whether a board will take `body`: its size, and the same check that the board makes.
@@ -135,11 +139,7 @@ impl<'a> Context<'a> {
     fn note(&self, severity: Severity, message: String) {
         self.diagnostics.push(Diagnostic {
             severity,
-            at: Span {
-                line: 1,
-                column: 1,
-                ..Span::default()
-            },
+            at: Span::default(),
             message,
             secret: true,
         });

@@ -260,6 +260,11 @@ impl<'a> Place<'a> {
         matches!(self.node.value, Value::List(_))
     }
 
+    /// Whether it is a map.
+    pub fn is_map(&self) -> bool {
+        matches!(self.node.value, Value::Map(_))
+    }
+
     /// The strings of a list.
     pub fn texts(&self, most: usize) -> Vec<&'a str> {
         self.list(most).iter().filter_map(Place::text).collect()
@@ -325,6 +330,9 @@ impl<'a> Place<'a> {
     }
 }
 
+/// What is said of a field that Kubernetes has and a board cannot honour.
+const NOT_YET: &str = "not supported on the board yet";
+
 /// A map whose keys are the fields of a Kubernetes type.
 #[derive(Clone)]
 pub struct Object<'a> {
@@ -339,6 +347,11 @@ impl<'a> Object<'a> {
     fn check(&self, entry: &Entry<'a>) {
         let child = self.place.child(entry);
         let Some(field) = self.table.field(entry.key) else {
+            if (self.table.later)(entry.key) {
+                return self
+                    .place
+                    .say(Severity::Error, entry.at, &child.path, NOT_YET);
+            }
             let owner = if self.place.path.is_empty() {
                 self.table.name
             } else {
@@ -353,7 +366,7 @@ impl<'a> Object<'a> {
         match field.support {
             _ if entry.value.is_null() => {}
             Support::Read => {}
-            Support::NotYet => on_key(Severity::Error, "not supported on the board yet"),
+            Support::NotYet => on_key(Severity::Error, NOT_YET),
             Support::Cluster => on_key(
                 Severity::Warning,
                 "means nothing on a single board, ignored",

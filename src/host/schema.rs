@@ -29,6 +29,8 @@ pub struct Table {
     pub name: &'static str,
     /// Its fields.
     pub fields: &'static [Field],
+    /// Whether a name that is not among them is one that Kubernetes has all the same.
+    pub later: fn(&str) -> bool,
 }
 
 impl Table {
@@ -45,6 +47,7 @@ macro_rules! table {
         pub static $constant: Table = Table {
             name: $name,
             fields: &[$(Field { name: unraw(stringify!($field)), support: $support }),*],
+            later: |_| false,
         };
     };
 }
@@ -122,7 +125,7 @@ table!(FIELD_REF "ObjectFieldSelector" { apiVersion: Only(&["v1"]), fieldPath: R
 table!(ENV_FROM "EnvFromSource" { configMapRef: Read, prefix: Read, secretRef: Read });
 table!(ENV_REF "EnvSource" { name: Read, optional: Read });
 table!(RESOURCES "ResourceRequirements" { claims: NotYet, limits: Read, requests: Read });
-/// The resources themselves. `hugepages-*` and whatever a device plugin brings are not among them.
+/// The resources themselves.
 pub static QUANTITIES: Table = Table {
     name: "ResourceList",
     fields: &[
@@ -139,6 +142,8 @@ pub static QUANTITIES: Table = Table {
             support: NotYet,
         },
     ],
+    // Huge pages by their size, and what device plugins bring, as in `example.com/camera`.
+    later: |name| name.starts_with("hugepages-") || name.contains('/'),
 };
 table!(LIFECYCLE "Lifecycle" { postStart: NotYet, preStop: Read, stopSignal: NotYet });
 table!(HANDLER "LifecycleHandler" { exec: Read, httpGet: NotYet, sleep: Read, tcpSocket: NotYet });

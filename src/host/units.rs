@@ -27,8 +27,8 @@ impl fmt::Display for QuantityError {
             QuantityError::Malformed => {
                 "not a quantity: write a number, perhaps with one of the suffixes m, k, M, G, T, P, E, Ki, Mi, Gi, Ti, Pi, Ei"
             }
-            QuantityError::Negative => "a quantity here must not be negative",
-            QuantityError::TooLarge => "a quantity larger than what the board can count",
+            QuantityError::Negative => "below zero",
+            QuantityError::TooLarge => "larger than what the board can count",
         })
     }
 }

@@ -89,6 +89,7 @@ pub fn documents<'a>(
             stack: vec![],
             anchors: BTreeMap::new(),
             found: vec![],
+            begun: 1,
         };
         let result = tree.read(rest);
         found.append(&mut tree.found);
@@ -106,7 +107,7 @@ pub fn documents<'a>(
         };
         tree.error(at, format!("this is not YAML: {}{hint}", error.info()));
         // The rest of this document cannot be trusted; the next one can.
-        let Some((skipped, next)) = next_document(rest, line) else {
+        let Some((skipped, next)) = next_document(rest, tree.begun) else {
             return found;
         };
         rest = next;
@@ -153,6 +154,8 @@ struct Tree<'a, 'd> {
     /// The nodes that aliases may name; `None` while the node is not complete.
     anchors: BTreeMap<usize, Option<Node<'a>>>,
     found: Vec<Node<'a>>,
+    /// The line of the text (from 1) at which the newest document begins.
+    begun: usize,
 }
 
 impl<'a> Tree<'a, '_> {
@@ -168,7 +171,10 @@ impl<'a> Tree<'a, '_> {
             let at = self.span(&span.start, length);
             match event {
                 Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
-                Event::DocumentStart(_) => self.anchors.clear(),
+                Event::DocumentStart(_) => {
+                    self.anchors.clear();
+                    self.begun = span.start.line();
+                }
                 Event::Alias(id) => self.alias(id, at),
                 Event::Scalar(text, style, anchor, tag) => {
                     let scalar = self.scalar(&text, style, tag.as_deref(), at);

@@ -4,6 +4,9 @@ use crate::manifest::pod::Node;
 use crate::manifest::time::Duration;
 use core::fmt;
 
+/// Whatever the settings: what could not be made is not tried again sooner, or a node without back-off would do nothing else.
+const REFUSAL_FLOOR: Duration = Duration::from_secs(1);
+
 /// The node's back-off settings. Failures are counted by whoever fails; this only says what a count means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
@@ -32,7 +35,7 @@ impl Backoff {
 
     /// The wait after something could not be made for the `failures`th time in a row: trying again at once would be in vain.
     pub fn after_refusal(&self, failures: u16) -> Duration {
-        self.doubled(failures.saturating_sub(1))
+        self.doubled(failures.saturating_sub(1)).max(REFUSAL_FLOOR)
     }
 
     /// The count of failures in a row, this end included, once something has run for `ran`: a long run forgets the ones before.
@@ -64,6 +67,7 @@ impl fmt::Display for Shown {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
     use std::format;
     use std::vec::Vec;
@@ -82,6 +86,8 @@ mod tests {
     fn spec_43_what_could_not_be_made_is_never_retried_at_once() {
         let seconds: Vec<u64> = (0..=7).map(|n| backoff().after_refusal(n).as_secs()).collect();
         assert_eq!(seconds, [10, 10, 20, 40, 80, 160, 300, 300]);
+        let none = Backoff::new(&Node { backoff_base_ms: 0, backoff_cap_ms: 0, ..Node::default() });
+        assert_eq!((none.after_end(9), none.after_refusal(9)), (Duration::ZERO, Duration::from_secs(1)));
     }
 
     #[test]

@@ -17,7 +17,8 @@
 //! the pod is over; so what its end leads to needs no mark of its own.
 
 use super::backoff::{Backoff, Shown};
-use super::effect::{self, Effect, Effects, Report};
+use super::effect::{self, Effect, Effects};
+use super::terminate::Manner;
 use crate::manifest::limits;
 use crate::manifest::pod::{ContainerKind, RestartPolicy};
 use crate::manifest::record::{ContainerRecord, Life, Memo};
@@ -25,14 +26,6 @@ use crate::manifest::status::{ContainerState, Exit, Message, Reason, Terminated}
 use crate::manifest::time::{Duration, Instant};
 use core::fmt::Write;
 
-/// What a preStop hook that is still running at expiry gets beyond it (spec 70).
-const PRE_STOP_EXTRA: Duration = Duration::from_secs(2);
-/// How long a killed container may take to be gone before people are told (spec 77).
-const KILL_PATIENCE: Duration = Duration::from_secs(10);
-/// The first pause between such reports; it doubles.
-const REPORT_PAUSE: Duration = Duration::from_secs(60);
-/// The longest pause between such reports.
-const REPORT_PAUSE_CAP: Duration = Duration::from_secs(3600);
 /// The exit code of a program that could not be executed.
 const NOT_EXECUTED: Exit = Exit { code: 128, signal: 0, oom: false };
 
@@ -47,11 +40,11 @@ pub struct ContainerRules {
 
 /// Where a container is. Each state owns its deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     /// Not begun in this sandbox: its turn has not come. When it comes, it still waits until `due`.
-    Queued { reason: Reason, due: Instant },
-    /// It was begun, and is started again at `due`.
-    BackOff { reason: Reason, due: Instant },
+    Queued { reason: Reason, due: Instant, after: Option<Terminated> },
+    /// It was begun, and is started again at `due`; `after`: the end that it is restarted after, unless it could not be made at all.
+    BackOff { reason: Reason, due: Instant, after: Option<Terminated> },
     /// Its start is ordered.
     Starting,
     /// Its program runs.
@@ -66,24 +59,15 @@ enum State {
     Ended(Terminated),
 }
 
-/// How a container is to be stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Manner {
-    /// With its preStop hook.
-    Gently,
-    /// The stop signal at once (spec 80).
-    ByForce,
-}
-
 /// One container of a pod: its status, for people; its life, for the pod.
 #[derive(Clone, Debug)]
 pub struct Container {
-    rules: ContainerRules,
+    pub(super) rules: ContainerRules,
     /// The newest instance ordered.
-    instance: u32,
-    /// The memo of that instance; after its end, of the next one but for its own count.
+    pub(super) instance: u32,
+    /// The memo of that instance.
     memo: Memo,
-    state: State,
+    pub(super) state: State,
     /// Why it waits, or was not started, in words.
     message: heapless::String<{ limits::MESSAGE }, u8>,
 }
@@ -110,7 +94,10 @@ impl Container {
 
     /// `lastState`.
     pub fn last(&self) -> Option<Terminated> {
-        self.memo.last
+        match self.state {
+            State::Queued { after: Some(ended), .. } | State::BackOff { after: Some(ended), .. } => Some(ended),
+            _ => self.memo.last,
+        }
     }
 
     /// `restartCount`.
@@ -118,13 +105,11 @@ impl Container {
         self.instance.saturating_sub(1)
     }
 
-    /// `ready`: it runs and is not being stopped, or it is an init container that has succeeded.
+    /// `ready`: it runs, or it is an init container that has succeeded. One that is being stopped may still serve (spec 73).
     pub fn ready(&self) -> bool {
         match self.rules.kind {
             ContainerKind::Init => self.succeeded(),
-            ContainerKind::Sidecar | ContainerKind::App => {
-                matches!(self.state, State::Running { .. })
-            }
+            ContainerKind::Sidecar | ContainerKind::App => self.is_up(),
         }
     }
 
@@ -191,7 +176,7 @@ impl Container {
         match self.state() {
             ContainerState::Running(started) => Some(started),
             ContainerState::Terminated(terminated) => Some(terminated.finished),
-            ContainerState::Waiting(_) => self.memo.last.map(|last| last.finished),
+            ContainerState::Waiting(_) => self.last().map(|last| last.finished),
         }
     }
 
@@ -210,7 +195,7 @@ impl Container {
 impl Container {
     /// A container that waits for its turn.
     pub(super) fn new(rules: ContainerRules, reason: Reason) -> Container {
-        let state = State::Queued { reason, due: Instant(0) };
+        let state = State::Queued { reason, due: Instant(0), after: None };
         Container { rules, instance: 0, memo: Memo::default(), state, message: heapless::String::new() }
     }
 
@@ -234,15 +219,15 @@ impl Container {
     /// Its turn has come: start it, if it is due.
     pub(super) fn start_if_due(&mut self, now: Instant, me: u8, effects: &mut Effects) {
         match self.state {
-            State::Queued { due, .. } | State::BackOff { due, .. } if due <= now => self.start(me, effects),
-            State::Queued { reason, due } => self.state = State::BackOff { reason, due },
+            State::Queued { due, after, .. } | State::BackOff { due, after, .. } if due <= now => self.start(after, me, effects),
+            State::Queued { reason, due, after } => self.state = State::BackOff { reason, due, after },
             _ => {}
         }
     }
 
-    fn start(&mut self, me: u8, effects: &mut Effects) {
+    fn start(&mut self, after: Option<Terminated>, me: u8, effects: &mut Effects) {
         self.instance = self.instance.saturating_add(1);
-        self.memo.failures = self.memo.failures.saturating_add(1);
+        self.memo = Memo { failures: self.memo.failures.saturating_add(1), last: after.or(self.memo.last) };
         self.message.clear();
         self.state = State::Starting;
         effect::give(effects, Effect::Start { container: me, instance: self.instance, memo: self.memo });
@@ -254,7 +239,7 @@ impl Container {
             _ if instance != self.instance => {}
             State::Starting => {
                 self.state = State::Running { started: now };
-                effect::report(effects, false, "Started", Some(me), "Started container");
+                effect::tell(effects, "Started", Some(me), "Started container");
             }
             State::Killing { started: started @ None, .. } => *started = Some(now),
             _ => {}
@@ -279,7 +264,7 @@ impl Container {
                     self.refuse(now, reason, backoff);
                 }
                 self.say(&message);
-                effect::give(effects, Effect::Report(Report { warning: true, reason: "Failed", container: Some(me), message }));
+                effect::warn(effects, "Failed", Some(me), &message);
             }
             _ => {}
         }
@@ -287,11 +272,11 @@ impl Container {
 
     /// It could not be made: tried again whatever the restart policy.
     fn refuse(&mut self, now: Instant, reason: Reason, backoff: &Backoff) {
-        self.state = State::BackOff { reason, due: now.after(backoff.after_refusal(self.memo.failures)) };
+        self.state = State::BackOff { reason, due: now.after(backoff.after_refusal(self.memo.failures)), after: None };
     }
 
-    /// [`super::effect::Event::Exited`]. `over`: the pod restarts nothing any more.
-    pub(super) fn exited(&mut self, now: Instant, instance: u32, exit: Exit, over: bool) {
+    /// [`super::effect::Event::Exited`]. One that was asked to stop is due again at once; where its pod is over, it is given up.
+    pub(super) fn exited(&mut self, now: Instant, instance: u32, exit: Exit) {
         let (started, asked) = match self.state {
             _ if instance != self.instance => return,
             State::Queued { .. } | State::BackOff { .. } | State::Ended(_) => return,
@@ -301,7 +286,7 @@ impl Container {
             State::Killing { started, .. } => (started, true),
         };
         let ended = terminated(exit, started, now);
-        if asked && !over {
+        if asked {
             self.restart_after(ended, now);
         } else {
             self.state = State::Ended(ended);
@@ -328,34 +313,26 @@ impl Container {
         if !restarts(self.rules.kind, policy, ended.exit.success()) {
             return;
         }
-        let ran = ended.started.map_or(Duration::ZERO, |started| ended.finished.since(started));
-        self.memo = Memo { failures: backoff.counted(self.memo.failures, ran), last: Some(ended) };
+        if let Some(started) = ended.started {
+            self.memo.failures = backoff.counted(self.memo.failures, ended.finished.since(started));
+        }
         let wait = backoff.after_end(self.memo.failures);
         let due = ended.finished.after(wait);
-        self.state = State::BackOff { reason: Reason::CrashLoopBackOff, due };
+        self.state = State::BackOff { reason: Reason::CrashLoopBackOff, due, after: Some(ended) };
         if due > now {
-            let cause = core::mem::take(&mut self.message);
-            let mut text = Message::new();
-            let fits = write!(text, "back-off {} restarting failed container", Shown(wait));
-            debug_assert!(fits.is_ok());
-            let tail = if cause.is_empty() { "" } else { ": " };
-            for letter in tail.chars().chain(cause.chars()) {
-                if text.push(letter).is_err() {
-                    break;
-                }
-            }
+            let text = backoff_text(wait, &self.message);
             self.say(&text);
-            effect::report(effects, true, "BackOff", Some(me), &text);
+            effect::warn(effects, "BackOff", Some(me), &text);
         }
     }
 
     /// Its pod begins anew in a new sandbox: what is not over waits for its turn again, and init containers run again.
     pub(super) fn requeue(&mut self) {
         match self.state {
-            State::BackOff { reason, due } => self.state = State::Queued { reason, due },
+            State::BackOff { reason, due, after } => self.state = State::Queued { reason, due, after },
             State::Ended(ended) if self.rules.kind == ContainerKind::Init => {
-                self.memo = Memo { failures: 0, last: Some(ended) };
-                self.state = State::Queued { reason: Reason::PodInitializing, due: ended.finished };
+                self.memo.failures = 0;
+                self.state = State::Queued { reason: Reason::PodInitializing, due: ended.finished, after: Some(ended) };
             }
             _ => {}
         }
@@ -364,10 +341,13 @@ impl Container {
     /// It will not be started any more: it is what it was before it waited.
     pub(super) fn give_up(&mut self) {
         match self.state {
-            State::Queued { reason, .. } | State::BackOff { reason, .. } => {
-                self.state = match self.memo.last.take() {
-                    Some(last) => State::Ended(last),
-                    None => State::Queued { reason, due: Instant(0) },
+            State::Queued { reason, after, .. } | State::BackOff { reason, after, .. } => {
+                self.state = match after.or_else(|| self.memo.last.take()) {
+                    Some(ended) => {
+                        self.message.clear();
+                        State::Ended(ended)
+                    }
+                    None => State::Queued { reason, due: Instant(0), after: None },
                 };
             }
             _ => {}
@@ -378,15 +358,16 @@ impl Container {
     pub(super) fn restart(&mut self, now: Instant, until: Instant, me: u8, effects: &mut Effects) {
         match self.state {
             State::Running { .. } => self.stop(until, Manner::Gently, me, effects),
-            State::Queued { reason, .. } => {
+            State::Queued { reason, after, .. } => {
                 self.memo.failures = 0;
-                self.state = State::Queued { reason, due: now };
+                self.state = State::Queued { reason, due: now, after };
             }
-            State::BackOff { reason, .. } => {
+            State::BackOff { reason, after, .. } => {
                 self.memo.failures = 0;
-                self.state = State::BackOff { reason, due: now };
+                self.state = State::BackOff { reason, due: now, after };
             }
             State::Ended(ended) if self.rules.kind == ContainerKind::App => {
+                // Its turn may not have come in this sandbox.
                 self.restart_after(ended, now);
                 self.requeue();
             }
@@ -395,78 +376,8 @@ impl Container {
     }
 
     fn restart_after(&mut self, ended: Terminated, now: Instant) {
-        self.memo = Memo { failures: 0, last: Some(ended) };
-        self.state = State::BackOff { reason: Reason::ContainerCreating, due: now };
-    }
-
-    /// Begin to stop it, if it runs and nobody has yet (spec 69–71).
-    pub(super) fn stop(&mut self, until: Instant, manner: Manner, me: u8, effects: &mut Effects) {
-        let State::Running { started } = self.state else {
-            return;
-        };
-        effect::report(effects, false, "Killing", Some(me), "Stopping container");
-        if self.rules.pre_stop && manner == Manner::Gently {
-            self.state = State::PreStop { started, until };
-            effect::give(effects, Effect::PreStop { container: me, instance: self.instance });
-        } else {
-            self.state = State::Stopping { started, until };
-            effect::give(effects, Effect::Stop { container: me });
-        }
-    }
-
-    /// It is being stopped already, and now has less time, or no time for its hook.
-    pub(super) fn hasten(&mut self, by: Instant, manner: Manner, me: u8, effects: &mut Effects) {
-        match &mut self.state {
-            State::PreStop { started, until } if manner == Manner::ByForce => {
-                self.state = State::Stopping { started: *started, until: by.min(*until) };
-                effect::give(effects, Effect::Stop { container: me });
-            }
-            State::PreStop { until, .. } | State::Stopping { until, .. } => *until = by.min(*until),
-            _ => {}
-        }
-    }
-
-    /// [`super::effect::Event::PreStopEnded`].
-    pub(super) fn pre_stop_ended(&mut self, instance: u32, failure: Option<Message>, me: u8, effects: &mut Effects) {
-        let State::PreStop { started, until } = self.state else {
-            return;
-        };
-        if instance != self.instance {
-            return;
-        }
-        if let Some(failure) = failure {
-            effect::report(effects, true, "FailedPreStopHook", Some(me), &failure);
-        }
-        self.state = State::Stopping { started, until };
-        effect::give(effects, Effect::Stop { container: me });
-    }
-
-    /// Time has passed. `dead_after`: when the grace period of the whole pod is over, if it is being ended.
-    pub(super) fn expire(&mut self, now: Instant, dead_after: Option<Instant>, me: u8, effects: &mut Effects) {
-        let pod_expired = dead_after.is_some_and(|at| at <= now);
-        match self.state {
-            State::PreStop { started, until } if until <= now => {
-                effect::report(effects, true, "FailedPreStopHook", Some(me), "preStop hook did not end within the grace period");
-                self.state = State::Stopping { started, until: now.after(PRE_STOP_EXTRA) };
-                effect::give(effects, Effect::Stop { container: me });
-            }
-            State::Stopping { started, until } if until <= now => self.kill(now, Some(started), me, effects),
-            State::Running { started } if pod_expired => self.kill(now, Some(started), me, effects),
-            State::Starting if pod_expired => self.kill(now, None, me, effects),
-            State::Killing { started, report_at, pause } if report_at <= now => {
-                let text = "the container is still there after it was killed; a process of it may hang in the kernel";
-                effect::report(effects, true, "FailedKillPod", Some(me), text);
-                effect::give(effects, Effect::Kill { container: me });
-                let next = Duration(pause.0.saturating_mul(2)).min(REPORT_PAUSE_CAP);
-                self.state = State::Killing { started, report_at: now.after(pause), pause: next };
-            }
-            _ => {}
-        }
-    }
-
-    fn kill(&mut self, now: Instant, started: Option<Instant>, me: u8, effects: &mut Effects) {
-        self.state = State::Killing { started, report_at: now.after(KILL_PATIENCE), pause: REPORT_PAUSE };
-        effect::give(effects, Effect::Kill { container: me });
+        self.memo.failures = 0;
+        self.state = State::BackOff { reason: Reason::ContainerCreating, due: now, after: Some(ended) };
     }
 
     /// Keep a text. It is a [`Message`], so it fits.
@@ -492,4 +403,17 @@ fn terminated(exit: Exit, started: Option<Instant>, finished: Instant) -> Termin
         _ => Reason::Error,
     };
     Terminated { reason, exit, started, finished }
+}
+
+/// kubelet's words for a back-off, and what was wrong where that is known, cut where it is too long.
+fn backoff_text(wait: Duration, cause: &str) -> Message {
+    let mut text = Message::new();
+    let fits = write!(text, "back-off {} restarting failed container{}", Shown(wait), if cause.is_empty() { "" } else { ": " });
+    debug_assert!(fits.is_ok());
+    for letter in cause.chars() {
+        if text.push(letter).is_err() {
+            break;
+        }
+    }
+    text
 }

@@ -8,7 +8,8 @@ use crate::manifest::time::Duration;
 /// Something for the effect floor to carry out. Containers are named by their index in the manifest's list.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Make the pod's cgroup, volumes and pod-init. Answered by [`Event::SandboxReady`] or [`Event::SandboxFailed`].
+    /// Make the pod's cgroup, volumes and pod-init. Answered by [`Event::SandboxReady`] or [`Event::SandboxFailed`], always: there is
+    /// one order about the sandbox at a time, and a delete waits for the answer.
     CreateSandbox,
     /// Start instance `instance` (from 1) of a container. Answered by [`Event::Started`] or [`Event::StartFailed`], later by [`Event::Exited`].
     Start {
@@ -31,14 +32,16 @@ pub enum Effect {
         /// Which.
         container: u8,
     },
-    /// Kill everything in the container's cgroup (spec 74). Answered by [`Event::Exited`].
+    /// Kill everything in the container's cgroup (spec 74). Answered by [`Event::Exited`], or by [`Event::StartFailed`] where it was
+    /// not started yet. It comes again, seldom, where no answer does.
     Kill {
         /// Which.
         container: u8,
     },
     /// Have pod-init remember that the pod is being ended (spec 76).
     MarkEnding(Ending),
-    /// End pod-init and remove the pod's cgroup, mounts, volumes and files. Answered by [`Event::SandboxRemoved`].
+    /// End pod-init, if it lives, and remove the pod's cgroup, mounts, volumes and files. Comes when no container is left, and after
+    /// [`Event::SandboxLost`]. Answered by [`Event::SandboxRemoved`].
     RemoveSandbox,
     /// Tell people.
     Report(Report),
@@ -57,7 +60,7 @@ pub struct Report {
     pub message: Message,
 }
 
-/// Something that happened to a pod. Answers name the instance they are about, so that a late one is not taken for another's.
+/// Something that happened to a pod. Answers about containers name the instance they are about, so that a late one is not taken for another's.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// Nothing but time: the moment of `poll_at` has come.
@@ -138,6 +141,11 @@ pub(super) fn give(effects: &mut Effects, effect: Effect) {
 }
 
 /// Tell people something.
-pub(super) fn report(effects: &mut Effects, warning: bool, reason: &'static str, container: Option<u8>, text: &str) {
-    give(effects, Effect::Report(Report { warning, reason, container, message: message(text) }));
+pub(super) fn tell(effects: &mut Effects, reason: &'static str, container: Option<u8>, text: &str) {
+    give(effects, Effect::Report(Report { warning: false, reason, container, message: message(text) }));
+}
+
+/// Warn people of something.
+pub(super) fn warn(effects: &mut Effects, reason: &'static str, container: Option<u8>, text: &str) {
+    give(effects, Effect::Report(Report { warning: true, reason, container, message: message(text) }));
 }

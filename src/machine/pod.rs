@@ -3,17 +3,17 @@
 //! Two things are true of a pod beside its containers: how its sandbox stands, and whether it is to live
 //! ([`super::terminate`]). The sandbox goes its way by answers, one order at a time (`·`: ignored, late or doubled):
 //!
-//! | sandbox  | SandboxReady          | SandboxFailed | SandboxLost | SandboxRemoved                       | time, or the pod is over |
-//! |----------|-----------------------|---------------|-------------|--------------------------------------|--------------------------|
-//! | Creating | Ready                 | Retry         | ·           | ·                                    | the answer is awaited    |
-//! | Retry    | ·                     | ·             | ·           | ·                                    | Creating; over: Absent   |
-//! | Ready    | ·                     | ·             | Removing    | ·                                    | ended: Removing          |
-//! | Removing | ·                     | ·             | ·           | Retry, at first due at once; over: Absent | the answer is awaited |
-//! | Absent   | ·                     | ·             | ·           | ·                                    | ended: the pod is gone   |
+//! | sandbox  | SandboxReady | SandboxFailed | SandboxLost | SandboxRemoved               | time, or the pod is over |
+//! |----------|--------------|---------------|-------------|------------------------------|--------------------------|
+//! | Creating | Ready        | Retry         | ·           | ·                            | the answer is awaited    |
+//! | Retry    | ·            | ·             | ·           | ·                            | Creating; over: Absent   |
+//! | Ready    | ·            | ·             | Removing    | ·                            | all ended: Removing      |
+//! | Removing | ·            | ·             | ·           | Retry, at first due at once  | the answer is awaited    |
+//! | Absent   | ·            | ·             | ·           | ·                            | being ended: gone        |
 //!
 //! Each step is: hear the event; let time pass; decide about what has ended; then either start whose turn it is, or, where the
 //! pod is over, wind it down. Nothing is remembered between these but the states themselves. A pod whose work is done keeps its
-//! sandbox, and with it its logs and its pod-init's memory, until somebody deletes it.
+//! sandbox, and with it its logs and its pod-init's memory, until somebody deletes it; a pod that loses its sandbox then has none.
 
 use super::backoff::Backoff;
 pub use super::container::{Container, ContainerRules};
@@ -95,7 +95,7 @@ impl Pod {
     pub fn new(now: Instant, rules: Rules, effects: &mut Effects) -> Pod {
         let reason = rules.first_reason();
         let containers = rules.containers.iter().map(|rules| Container::new(*rules, reason)).collect();
-        effect::report(effects, false, "Scheduled", None, "Accepted by this node");
+        effect::tell(effects, "Scheduled", None, "Accepted by this node");
         effect::give(effects, Effect::CreateSandbox);
         Pod::with(now, rules, Sandbox::Creating { failures: 0 }, containers)
     }
@@ -112,16 +112,16 @@ impl Pod {
     ) -> Pod {
         let (reason, backoff) = (rules.first_reason(), Backoff::new(&rules.node));
         let records = containers.iter().chain(core::iter::repeat(&ContainerRecord::NEW));
-        let containers =
-            rules.containers.iter().zip(records).map(|(rules, record)| Container::adopt(*rules, reason, record, &backoff)).collect();
-        let mut pod_adopted = Pod::with(created, rules, Sandbox::Ready { failures: 0, since: created }, containers);
+        let adopted = rules.containers.iter().zip(records).map(|(rules, record)| Container::adopt(*rules, reason, record, &backoff));
+        let adopted = adopted.collect();
+        let mut this = Pod::with(created, rules, Sandbox::Ready { failures: 0, since: created }, adopted);
         if let Some(order) = pod.ending {
-            pod_adopted.life.end(now, Cause::Deletion, order);
+            this.life.end(now, Cause::Deletion, order);
         }
-        let newest = pod_adopted.containers.iter().filter_map(Container::newest).fold(created, Instant::max);
-        pod_adopted.times = Times::all(newest);
-        pod_adopted.step(now, Event::Wake, effects);
-        pod_adopted
+        // When the conditions changed is not remembered: the newest moment that is, comes nearest.
+        this.times = Times::all(this.containers.iter().filter_map(Container::newest).fold(created, Instant::max));
+        this.step(now, Event::Wake, effects);
+        this
     }
 
     fn with(created: Instant, rules: Rules, sandbox: Sandbox, containers: heapless::Vec<Container, { limits::CONTAINERS }>) -> Pod {
@@ -208,7 +208,6 @@ impl Pod {
 /// What happened.
 impl Pod {
     fn hear(&mut self, now: Instant, event: Event, effects: &mut Effects) {
-        let over = self.is_over();
         match event {
             Event::Wake => {}
             Event::SandboxReady => {
@@ -220,7 +219,7 @@ impl Pod {
                 if let Sandbox::Creating { failures } = self.sandbox {
                     let failures = failures.saturating_add(1);
                     self.sandbox = Sandbox::Retry { failures, due: now.after(self.backoff.after_refusal(failures)) };
-                    effect::report(effects, true, "FailedCreatePodSandBox", None, &message);
+                    effect::warn(effects, "FailedCreatePodSandBox", None, &message);
                 }
             }
             Event::SandboxLost => {
@@ -232,7 +231,7 @@ impl Pod {
             Event::SandboxRemoved => {
                 if let Sandbox::Removing { failures } = self.sandbox {
                     let due = now.after(self.backoff.after_end(failures));
-                    self.sandbox = if over { Sandbox::Absent } else { Sandbox::Retry { failures, due } };
+                    self.sandbox = Sandbox::Retry { failures, due };
                 }
             }
             Event::Started { container, instance } => {
@@ -242,7 +241,7 @@ impl Pod {
                 let backoff = self.backoff;
                 self.with_container(container, |it| it.start_failed(now, (instance, reason, message), &backoff, container, effects));
             }
-            Event::Exited { container, instance, exit } => self.with_container(container, |it| it.exited(now, instance, exit, over)),
+            Event::Exited { container, instance, exit } => self.with_container(container, |it| it.exited(now, instance, exit)),
             Event::PreStopEnded { container, instance, failure } => {
                 self.with_container(container, |it| it.pre_stop_ended(instance, failure, container, effects));
             }
@@ -255,8 +254,8 @@ impl Pod {
                 self.end(now, Cause::Shutdown, Ending { grace_ms: grace.0, force: false, replace: false }, effects);
             }
             Event::Restart { container } => {
-                let until = now.after(self.grace.max(terminate::SMALL_GRACE));
-                if !over {
+                let until = now.after(self.own_grace());
+                if !self.is_over() {
                     self.with_container(container, |it| it.restart(now, until, container, effects));
                 }
             }
@@ -269,13 +268,7 @@ impl Pod {
 
     /// The pod-init died, and every container with it; what is left of the sandbox goes too (failure F3).
     fn lose_sandbox(&mut self, now: Instant, failures: u16, effects: &mut Effects) {
-        effect::report(
-            effects,
-            true,
-            "SandboxChanged",
-            None,
-            "Pod sandbox was lost, it will be removed and made again where the pod goes on",
-        );
+        effect::warn(effects, "SandboxChanged", None, "The pod's first process died, and all containers with it");
         self.containers.iter_mut().for_each(|container| container.lost(now));
         self.settle(now, effects);
         if !self.is_over() {
@@ -293,8 +286,8 @@ impl Pod {
     fn end(&mut self, now: Instant, cause: Cause, order: Ending, effects: &mut Effects) {
         let before = self.life.order();
         self.life.end(now, cause, order);
-        if matches!(self.sandbox, Sandbox::Ready { .. }) && self.life.order() != before {
-            self.life.order().map(|order| effect::give(effects, Effect::MarkEnding(order)));
+        if let (Sandbox::Ready { .. }, Some(order)) = (self.sandbox, self.life.order().filter(|order| Some(*order) != before)) {
+            effect::give(effects, Effect::MarkEnding(order));
         }
         let (by, manner) = (now.after(terminate::granted(&order)), self.life.manner());
         for (me, container) in (0..).zip(&mut self.containers) {
@@ -366,7 +359,12 @@ impl Pod {
     }
 
     fn wind_down(&mut self, now: Instant, effects: &mut Effects) -> bool {
-        let until = self.life.dead_after().unwrap_or_else(|| now.after(self.grace.max(terminate::SMALL_GRACE)));
+        let until = self.life.dead_after().unwrap_or_else(|| now.after(self.own_grace()));
         terminate::wind_down(&mut self.containers, until, self.life.manner(), effects)
+    }
+
+    /// What a container gets that is stopped while nobody ends the pod.
+    fn own_grace(&self) -> Duration {
+        self.grace.max(terminate::SMALL_GRACE)
     }
 }

@@ -82,7 +82,7 @@ impl Pod {
         let containers_ready = self.containers.iter().all(Container::ready);
         Truths {
             stands: matches!(self.sandbox, Sandbox::Ready { .. }),
-            initialized: (0..self.containers.len()).all(|me| self.lets_next_start(me)),
+            initialized: self.apps_ended() || (0..self.containers.len()).all(|me| self.lets_next_start(me)),
             containers_ready,
             ready: containers_ready && self.life == Life::Wanted,
         }

@@ -3,14 +3,32 @@
 //! Everything but the sidecars is stopped at once; the sidecars follow one by one, the last one first, once nothing else is
 //! left; at expiry whatever is left is killed. The same order ends the sidecars of a pod whose work is done.
 
-use super::container::{Container, Manner};
-use super::effect::Effects;
+use super::container::{Container, State};
+use super::effect::{self, Effect, Effects};
 use crate::manifest::pod::ContainerKind;
 use crate::manifest::record::Ending;
+use crate::manifest::status::Message;
 use crate::manifest::time::{Duration, Instant};
 
 /// What the node gives even a forced pod (spec 81), and any other that would get nothing.
 pub(super) const SMALL_GRACE: Duration = Duration::from_secs(2);
+
+/// What a preStop hook that is still running at expiry gets beyond it (spec 70).
+const PRE_STOP_EXTRA: Duration = Duration::from_secs(2);
+/// How long a killed container may take to be gone before people are told (spec 77).
+const KILL_PATIENCE: Duration = Duration::from_secs(10);
+/// The first pause between such reports; it doubles.
+const REPORT_PAUSE: Duration = Duration::from_secs(60);
+/// The longest pause between such reports.
+const REPORT_PAUSE_CAP: Duration = Duration::from_secs(3600);
+/// How a container is to be stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// With its preStop hook.
+    Gently,
+    /// The stop signal at once (spec 80).
+    ByForce,
+}
 
 /// Who ends a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,5 +119,78 @@ pub(super) fn wind_down(containers: &mut [Container], until: Instant, manner: Ma
             false
         }
         None => true,
+    }
+}
+
+/// How one container ends.
+impl Container {
+    /// Begin to stop it, if it runs and nobody has yet (spec 69–71).
+    pub(super) fn stop(&mut self, until: Instant, manner: Manner, me: u8, effects: &mut Effects) {
+        let State::Running { started } = self.state else {
+            return;
+        };
+        effect::tell(effects, "Killing", Some(me), "Stopping container");
+        if self.rules.pre_stop && manner == Manner::Gently {
+            self.state = State::PreStop { started, until };
+            effect::give(effects, Effect::PreStop { container: me, instance: self.instance });
+        } else {
+            self.state = State::Stopping { started, until };
+            effect::give(effects, Effect::Stop { container: me });
+        }
+    }
+
+    /// It is being stopped already, and now has less time, or no time for its hook.
+    pub(super) fn hasten(&mut self, by: Instant, manner: Manner, me: u8, effects: &mut Effects) {
+        match &mut self.state {
+            State::PreStop { started, until } if manner == Manner::ByForce => {
+                self.state = State::Stopping { started: *started, until: by.min(*until) };
+                effect::give(effects, Effect::Stop { container: me });
+            }
+            State::PreStop { until, .. } | State::Stopping { until, .. } => *until = by.min(*until),
+            _ => {}
+        }
+    }
+
+    /// [`super::effect::Event::PreStopEnded`].
+    pub(super) fn pre_stop_ended(&mut self, instance: u32, failure: Option<Message>, me: u8, effects: &mut Effects) {
+        let State::PreStop { started, until } = self.state else {
+            return;
+        };
+        if instance != self.instance {
+            return;
+        }
+        if let Some(failure) = failure {
+            effect::warn(effects, "FailedPreStopHook", Some(me), &failure);
+        }
+        self.state = State::Stopping { started, until };
+        effect::give(effects, Effect::Stop { container: me });
+    }
+
+    /// Time has passed. `dead_after`: when the grace period of the whole pod is over, if it is being ended.
+    pub(super) fn expire(&mut self, now: Instant, dead_after: Option<Instant>, me: u8, effects: &mut Effects) {
+        let pod_expired = dead_after.is_some_and(|at| at <= now);
+        match self.state {
+            State::PreStop { started, until } if until <= now => {
+                effect::warn(effects, "FailedPreStopHook", Some(me), "preStop hook did not end within the grace period");
+                self.state = State::Stopping { started, until: now.after(PRE_STOP_EXTRA) };
+                effect::give(effects, Effect::Stop { container: me });
+            }
+            State::Stopping { started, until } if until <= now => self.kill(now, Some(started), me, effects),
+            State::Running { started } if pod_expired => self.kill(now, Some(started), me, effects),
+            State::Starting if pod_expired => self.kill(now, None, me, effects),
+            State::Killing { started, report_at, pause } if report_at <= now => {
+                let text = "the container is still there after it was killed; a process of it may hang in the kernel";
+                effect::warn(effects, "FailedKillPod", Some(me), text);
+                effect::give(effects, Effect::Kill { container: me });
+                let next = Duration(pause.0.saturating_mul(2)).min(REPORT_PAUSE_CAP);
+                self.state = State::Killing { started, report_at: now.after(pause), pause: next };
+            }
+            _ => {}
+        }
+    }
+
+    fn kill(&mut self, now: Instant, started: Option<Instant>, me: u8, effects: &mut Effects) {
+        self.state = State::Killing { started, report_at: now.after(KILL_PATIENCE), pause: REPORT_PAUSE };
+        effect::give(effects, Effect::Kill { container: me });
     }
 }

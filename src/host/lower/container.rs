@@ -154,7 +154,9 @@ fn pre_stop<'c, 'a: 'c>(
             None
         }
         (None, None) => {
-            hook.error("needs exec or sleep");
+            if !handler.has_refused() {
+                hook.error("needs exec or sleep");
+            }
             None
         }
     }

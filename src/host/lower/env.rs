@@ -99,18 +99,20 @@ pub(super) fn lower<'c, 'a: 'c>(
         let Some(object) = place.object(&schema::ENV_VAR) else {
             continue;
         };
-        let Some(name) = object.require("name") else {
-            continue;
-        };
-        let Some(key) = name.text() else { continue };
-        if !names::is_env(key) {
-            name.error(format!(
-                "{} is not the name of a variable: printable ASCII without =",
-                name.quoted(key)
-            ));
-            continue;
-        }
-        if let Some((value, secret)) = value(cx, meta, &object, &environment) {
+        let key = object.require("name").and_then(|name| {
+            let key = name.text()?;
+            if !names::is_env(key) {
+                let rule = "printable ASCII without =";
+                name.error(format!(
+                    "{} is not the name of a variable: {rule}",
+                    name.quoted(key)
+                ));
+                return None;
+            }
+            Some(key)
+        });
+        let value = value(cx, meta, &object, &environment);
+        if let (Some(key), Some((value, secret))) = (key, value) {
             environment.set(EnvVar { key, value, secret });
         }
     }
@@ -213,7 +215,9 @@ fn value<'c, 'a: 'c>(
         (None, Some(reference), None) => Some((key(cx, meta, &reference, true)?, true)),
         (None, None, Some(reference)) => Some((field(meta, &reference)?, false)),
         (None, None, None) => {
-            place.error("needs configMapKeyRef, secretKeyRef or fieldRef");
+            if !source.has_refused() {
+                place.error("needs configMapKeyRef, secretKeyRef or fieldRef");
+            }
             None
         }
         _ => {
@@ -231,16 +235,19 @@ fn key<'c, 'a: 'c>(
     secret: bool,
 ) -> Option<&'c str> {
     let reference = place.object(&schema::KEY_REF)?;
-    let key = reference.require("key")?;
-    let name = key.text()?;
-    let data = find(cx, meta, &reference, "name", secret)?;
-    match data
-        .entries
-        .get(name)
-        .filter(|_| !data.binary.contains(&name))
-    {
+    let optional = reference.flag("optional").unwrap_or(false);
+    let key = reference
+        .require("key")
+        .and_then(|key| Some((key.text()?, key)));
+    let data = find(cx, meta, &reference, "name", secret);
+    let ((name, key), data) = (key?, data?);
+    match data.entries.get(name) {
+        Some(_) if data.binary.contains(&name) => {
+            key.error("this key is in binaryData: it can be a file, and not a variable");
+            None
+        }
         Some(bytes) => text(cx, place, name, bytes),
-        None if reference.flag("optional").unwrap_or(false) => None,
+        None if optional => None,
         None => {
             let hint = did_you_mean(nearest(name, data.entries.keys().copied()));
             key.error(format!("there is no key {} in it{hint}", quote(name)));

@@ -188,6 +188,12 @@ impl<'a> Objects<'a> {
 
 /// The kind of a document, if a board takes it.
 fn kind(root: &Place<'_>) -> Option<&'static str> {
+    if !root.is_map() {
+        root.clone()
+            .hidden()
+            .error("this is not an object: a pod begins with `apiVersion: v1` and `kind: Pod`");
+        return None;
+    }
     let fields = root.map(usize::MAX);
     let field = |name| {
         fields

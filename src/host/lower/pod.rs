@@ -196,7 +196,7 @@ fn hostname<'c>(cx: &'c Context<'_>, meta: &'c Metadata<'_>, spec: &Object<'_>) 
     }
     let full = format!("{short}.{subdomain}.{}.svc.cluster.local", meta.namespace);
     // The kernel's bound on a host name.
-    if full.len() > 64 {
+    if full.len() > 64 && !short.is_empty() {
         place.error(format!(
             "the host name {} would have {} bytes: the kernel takes at most 64",
             place.quoted(&full),
@@ -216,25 +216,24 @@ fn host_aliases<'c>(cx: &'c Context<'_>, spec: &Object<'_>) -> Vec<Pair<'c>> {
         let Some(alias) = place.object(&schema::HOST_ALIAS) else {
             continue;
         };
-        let Some(ip) = alias.require("ip") else {
-            continue;
-        };
-        let Some(address) = ip.text() else { continue };
-        if address.parse::<IpAddr>().is_err() {
-            ip.error(format!("{} is not an IP address", ip.quoted(address)));
-        }
-        let places = alias
-            .require("hostnames")
-            .map(|list| list.list(limits::PAIRS))
-            .unwrap_or_default();
-        let hostnames: Vec<&str> = places.iter().filter_map(names::subdomain).collect();
-        if places.is_empty() {
-            place.error("needs at least one host name");
-        }
-        pairs.push(Pair {
-            key: cx.arena.str(address),
-            value: cx.arena.str(&hostnames.join(" ")),
+        let address = alias.require("ip").and_then(|ip| {
+            let address = ip.text()?;
+            if address.parse::<IpAddr>().is_err() {
+                ip.error(format!("{} is not an IP address", ip.quoted(address)));
+            }
+            Some(cx.arena.str(address))
         });
+        let hostnames = alias.require("hostnames").map(|list| {
+            let places = list.list(limits::PAIRS);
+            if places.is_empty() && list.is_list() {
+                list.error("needs at least one host name");
+            }
+            let names: Vec<&str> = places.iter().filter_map(names::subdomain).collect();
+            cx.arena.str(&names.join(" "))
+        });
+        if let (Some(key), Some(value)) = (address, hostnames) {
+            pairs.push(Pair { key, value });
+        }
     }
     pairs
 }

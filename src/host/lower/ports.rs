@@ -49,13 +49,12 @@ pub(super) fn lower(container: &Object<'_>, host_network: bool) -> Vec<Port> {
             }
             names.push(name);
         }
-        if object.require("containerPort").is_none() {
-            continue;
-        }
-        let Some(port) = number("containerPort") else {
+        let published = object.get("hostPort").zip(number("hostPort"));
+        let declared = object.require("containerPort");
+        let Some(port) = declared.and_then(|_| number("containerPort")) else {
             continue;
         };
-        if let (Some(host), Some(published)) = (object.get("hostPort"), number("hostPort")) {
+        if let Some((host, published)) = published {
             if !host_network {
                 host.error("not supported on the board yet: use hostNetwork: true to serve on the board's address");
             } else if published != port {

@@ -145,6 +145,7 @@ fn claim<'c, 'a: 'c>(
     meta: &Metadata<'_>,
     object: &Object<'a>,
 ) -> Option<Source<'c>> {
+    let read_only = object.flag("readOnly").unwrap_or(false);
     let place = object.require("claimName")?;
     let name = names::subdomain(&place)?;
     let known = &cx.objects.claims;
@@ -156,10 +157,7 @@ fn claim<'c, 'a: 'c>(
             quote(&format!("{}/{name}", meta.namespace))
         ));
     }
-    Some(Source::Claim {
-        name,
-        read_only: object.flag("readOnly").unwrap_or(false),
-    })
+    Some(Source::Claim { name, read_only })
 }
 
 /// A configMap or secret volume: its files, as they will be.
@@ -175,12 +173,7 @@ fn files<'c, 'a: 'c>(
         .and_then(|place| mode(&place))
         .unwrap_or(0o644);
     let optional = object.flag("optional").unwrap_or(false);
-    let Some(data) = env::find(cx, meta, object, name, secret) else {
-        return Some(Source::Files {
-            secret,
-            files: Default::default(),
-        });
-    };
+    let data = env::find(cx, meta, object, name, secret);
     let mut files: Vec<File<'c>> = Vec::new();
     match object.get("items") {
         Some(items) => {
@@ -197,11 +190,10 @@ fn files<'c, 'a: 'c>(
                 files.push(file);
             }
         }
-        None => files.extend(data.entries.iter().map(|(key, data)| File {
-            path: key,
-            mode,
-            data,
-        })),
+        None => {
+            let entries = data.iter().flat_map(|data| &data.entries);
+            files.extend(entries.map(|(path, data)| File { path, mode, data }));
+        }
     }
     if files.len() > limits::FILES {
         object.place.error(format!(
@@ -223,19 +215,18 @@ fn files<'c, 'a: 'c>(
 /// One of `items`.
 fn item<'c>(
     cx: &'c Context<'_>,
-    data: &'c Data<'_>,
+    data: Option<&'c Data<'_>>,
     place: &Place<'_>,
     default: u16,
     optional: bool,
 ) -> Option<File<'c>> {
     let object = place.object(&schema::KEY_TO_PATH)?;
-    let key = object.require("key")?;
-    let path = object.require("path")?;
+    let text = |name| object.require(name).and_then(|p| Some((p.text()?, p)));
+    let (key, path) = (text("key"), text("path"));
     let mode = object
         .get("mode")
-        .and_then(|place| mode(&place))
-        .unwrap_or(default);
-    let (name, text) = (key.text()?, path.text()?);
+        .map_or(Some(default), |place| mode(&place));
+    let ((name, key), (text, path), mode, data) = (key?, path?, mode?, data?);
     let parts: Vec<&str> = text.split('/').collect();
     if text.is_empty()
         || text.len() > limits::PATH

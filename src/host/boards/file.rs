@@ -1,0 +1,204 @@
+//! What is in a `board.toml`, key by key.
+
+use crate::host::units;
+use core::net::Ipv4Addr;
+use serde::{Deserialize, Deserializer};
+use std::path::PathBuf;
+use std::prelude::v1::*;
+
+/// One board, as its file says.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoardFile {
+    /// What manifests for it name in their header.
+    pub class: String,
+    /// Its processors.
+    pub arch: Arch,
+    /// One line for people.
+    pub description: String,
+    /// The host name of the node.
+    pub hostname: String,
+    /// Bytes of memory.
+    #[serde(deserialize_with = "quantity")]
+    pub memory_bytes: u64,
+    /// Whether pods may be privileged (spec 85).
+    #[serde(default)]
+    pub allow_privileged: bool,
+    /// The serial console.
+    pub console: Console,
+    /// What it boots.
+    pub kernel: Kernel,
+    /// How its flash is laid out.
+    pub flash: Flash,
+    /// What the running board calls the parts of that flash.
+    pub devices: Devices,
+    /// The Ethernet of the node.
+    pub network: Option<NetworkFile>,
+    /// What the node sets for all of its pods.
+    #[serde(default)]
+    pub node: NodeFile,
+    /// The folder of the file.
+    #[serde(skip)]
+    pub dir: PathBuf,
+}
+
+/// A processor architecture that the agent is built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arch {
+    /// 64-bit ARM.
+    Aarch64,
+    /// 32-bit ARM with VFP.
+    Armv7,
+    /// The workstation's own, for tests.
+    X86_64,
+}
+
+impl Arch {
+    /// As Debian names it.
+    pub const fn debian(self) -> &'static str {
+        match self {
+            Arch::Aarch64 => "arm64",
+            Arch::Armv7 => "armhf",
+            Arch::X86_64 => "amd64",
+        }
+    }
+
+    /// As OCI images name it: architecture and variant.
+    pub const fn oci(self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Arch::Aarch64 => ("arm64", None),
+            Arch::Armv7 => ("arm", Some("v7")),
+            Arch::X86_64 => ("amd64", None),
+        }
+    }
+}
+
+/// The serial console.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Console {
+    /// Its tty, without `/dev/`.
+    pub tty: String,
+    /// Its speed.
+    pub baud: u32,
+}
+
+/// What the board boots.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kernel {
+    /// The Debian package that brings it.
+    pub package: String,
+    /// The modules that the board needs; what those need comes with them.
+    #[serde(default)]
+    pub modules: Vec<String>,
+    /// The kernel's command line.
+    pub cmdline: String,
+}
+
+/// The layout of the flash: an MBR and its partitions, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Flash {
+    /// Bytes of all of it.
+    #[serde(deserialize_with = "quantity")]
+    pub size: u64,
+    /// Bytes of one of the two manifest slots.
+    #[serde(deserialize_with = "quantity")]
+    pub slot_bytes: u64,
+    /// The partitions, from the first to the last.
+    pub partitions: Vec<Partition>,
+}
+
+/// One partition.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Partition {
+    /// One word for people, and the label of its file system.
+    pub name: String,
+    /// What is in it.
+    pub kind: PartitionKind,
+    /// Its bytes; the last one may leave this out and take the rest.
+    #[serde(default, deserialize_with = "some_quantity")]
+    pub size: Option<u64>,
+}
+
+/// What is in a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PartitionKind {
+    /// The boot files, as FAT.
+    Fat,
+    /// The two manifest slots, raw.
+    Slots,
+    /// Images and persistent volumes, as ext4.
+    Ext4,
+}
+
+/// What the running board calls the parts of its flash.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Devices {
+    /// The partition of the slots.
+    pub slots: String,
+    /// The data partition.
+    pub data: String,
+    /// Its file system.
+    pub data_fs: String,
+}
+
+/// A static address.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkFile {
+    /// `eth0`.
+    pub interface: String,
+    /// `10.0.2.15/24`.
+    pub address: String,
+    /// The default router.
+    pub gateway: Option<Ipv4Addr>,
+    /// The name server.
+    pub dns: Option<Ipv4Addr>,
+}
+
+/// The settings of [`Node`], in seconds, with its defaults.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeFile {
+    /// The delay of the second restart.
+    pub backoff_base_seconds: Option<u32>,
+    /// The longest delay.
+    pub backoff_cap_seconds: Option<u32>,
+    /// How long a container must have run for its back-off to be forgotten.
+    pub backoff_reset_seconds: Option<u32>,
+    /// Processes of one pod, where the pod says no other.
+    pub pod_pids_limit: Option<u32>,
+    /// The time that all pods together get to end when the node shuts down.
+    pub shutdown_grace_seconds: Option<u32>,
+}
+
+/// A number of bytes, as a TOML integer or as a quantity in a string.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Bytes {
+    Number(u64),
+    Text(String),
+}
+
+impl Bytes {
+    fn value<E: serde::de::Error>(self) -> Result<u64, E> {
+        match self {
+            Bytes::Number(n) => Ok(n),
+            Bytes::Text(text) => units::bytes(&text).map_err(E::custom),
+        }
+    }
+}
+
+fn quantity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    Bytes::deserialize(deserializer)?.value()
+}
+
+fn some_quantity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    Bytes::deserialize(deserializer)?.value().map(Some)
+}
