@@ -16,6 +16,8 @@ use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[test]
 fn spec_41_exit_codes_and_signals_are_told() {
@@ -173,7 +175,7 @@ fn cve_2024_21626_no_descriptor_leaks_and_the_working_directory_is_inside() {
     assert_eq!(pod.exec(0, &["ls", "/proc/1/fd"]).1, "0\n1\n2\n");
     let null = spawn::null().expect("open /dev/null");
     pod.order_exec(2, 0, &["sleep", "1001"], &null, &[], false);
-    while !pod.exec(0, &["ps"]).1.contains("sleep 1001") {}
+    pod.wait_for_processes(0, |ps| ps.contains(" sleep 1001\n"));
     let of_the_executed = "for p in /proc/[0-9]*; do grep -q 1001 $p/cmdline && test $p != /proc/$$ && ls $p/fd; done";
     assert_eq!(pod.exec(0, &["sh", "-c", of_the_executed]).1, "0\n1\n2\n");
     // A link of /proc is its text, walked inside: the container's own root at the most.
@@ -254,6 +256,54 @@ fn kernel_files_are_masked_or_read_only() {
 }
 
 #[test]
+fn a_device_node_that_a_container_makes_opens_nothing() {
+    let mut pod = Pod::new(&Sandbox::default());
+    let data = pod.scratch.0.join("data");
+    fs::create_dir(&data).expect("make the volume");
+    let script = "for d in / /dev /dev/shm /data /tmp; do mknod $d/x c 1 5 && (head -c 1 $d/x) 2>&1; done; chmod 600 /dev/null 2>&1; echo end";
+    let (_, output) = pod.run(0, &Ordered { mounts: vec![volume(&data, "/data")], ..Ordered::shell(script) });
+    assert!(output.matches("Permission denied").count() == 5 && output.contains("Read-only file system"), "{output}");
+    // A device of the host that was given by name works.
+    let zero = vec![volume(Path::new("/dev/zero"), "/dev/given")];
+    let (_, output) = pod.run(0, &Ordered { mounts: zero, ..Ordered::shell("head -c 3 /dev/given | wc -c") });
+    assert_eq!(output, "3\n");
+}
+
+#[test]
+fn cve_2021_30465_a_sibling_that_swaps_directories_for_links_gains_nothing() {
+    let mut pod = Pod::new(&Sandbox::default());
+    let (data, outside, other) = (pod.scratch.0.join("data"), pod.scratch.0.join("outside"), pod.scratch.0.join("other"));
+    for directory in [&data, &outside, &other, &data.join("a")] {
+        fs::create_dir(directory).expect("make a directory");
+    }
+    // Inside, the volume is /data; the link's target exists outside only.
+    symlink(&outside, data.join("b")).expect("link");
+    let stop = Arc::new(AtomicBool::new(false));
+    let sibling = {
+        let (data, stop) = (data.clone(), stop.clone());
+        std::thread::spawn(move || {
+            let mut swaps = 0_u32;
+            while !stop.load(Ordering::Relaxed) {
+                let exchange = rustix::fs::RenameFlags::EXCHANGE;
+                rustix::fs::renameat_with(rustix::fs::CWD, data.join("a"), rustix::fs::CWD, data.join("b"), exchange).expect("swap");
+                swaps += 1;
+            }
+            swaps
+        })
+    };
+    for _ in 0..100 {
+        let mounts = vec![volume(&data, "/data"), volume(&other, "/data/a/deep/er")];
+        let started = pod.try_start(0, &Ordered { mounts, ..Ordered::new(&["true"]) });
+        if started.is_ok() {
+            pod.exited(0);
+        }
+        assert_eq!(fs::read_dir(&outside).expect("list").count(), 0, "something was made outside");
+    }
+    stop.store(true, Ordering::Relaxed);
+    assert!(sibling.join().expect("the sibling") > 1000);
+}
+
+#[test]
 fn programs_are_found_in_path_and_refusals_are_named() {
     let mut pod = Pod::new(&Sandbox::default());
     let failed = |pod: &mut Pod, argv: &[&str]| {
@@ -293,11 +343,11 @@ fn exec_runs_inside_and_is_killed_on_order() {
 
     let null = spawn::null().expect("open /dev/null");
     pod.order_exec(9, 0, &["sh", "-c", "sleep 1001 & sleep 1002"], &null, &[], false);
-    while !pod.exec(0, &["ps"]).1.contains("sleep 1001") {}
+    pod.wait_for_processes(0, |ps| ps.contains(" sleep 1001\n") && ps.contains(" sleep 1002\n"));
     pod.order(&Order::ExecKill { id: 9 }, &[]);
     assert_eq!(pod.exec_ended(9), Ok(Exit::by_signal(9)));
-    let (_, left) = pod.exec(0, &["ps"]);
-    assert!(!left.contains("sleep 100") || left.contains("sleep 1000") && !left.contains("sleep 1001"), "{left}");
+    pod.wait_for_processes(0, |ps| !ps.contains(" sleep 1001\n") && !ps.contains(" sleep 1002\n"));
+    assert!(pod.exec(0, &["ps"]).1.contains("sleep 1000"), "the container itself lives on");
 }
 
 #[test]
@@ -317,7 +367,7 @@ fn failure_f17_a_flood_of_output_stays_in_its_ring() {
     }
     let reader = pod.reader(0);
     let (first, mut buffer) = (reader.oldest().expect("read"), [0; RECORD]);
-    while reader.oldest().expect("read") == first {}
+    pod::until("the oldest output is overwritten", || reader.oldest().expect("read") != first);
     let mut at = first;
     let record = reader.next(&mut at, &mut buffer).expect("read").expect("a record");
     assert!(record.lost && record.bytes.ends_with(b"\n") == record.bytes.ends_with(b"f\n"), "the reader was overtaken and is told");
@@ -337,8 +387,7 @@ fn failure_f16_orphans_are_reaped_and_hold_up_nothing() {
         pod.shell(1, "true");
     }
     pod.wait_for_output(0, "done");
-    let zombies = || pod_zombies(&pod);
-    while zombies() > 0 {}
+    pod::until("no ended process is left uncollected", || pod_zombies(&pod) == 0);
 }
 
 /// Ended processes that pod-init has not collected, as the host sees them.
@@ -414,8 +463,9 @@ fn members(pod: &Pod) -> Vec<String> {
 
 #[test]
 fn quit_leaves_no_process_and_no_mount() {
-    let mounts = || fs::read_to_string("/proc/self/mountinfo").expect("read").lines().filter(|line| line.contains("podling-test")).count();
     let mut pod = Pod::new(&Sandbox::default());
+    let own = pod.scratch.0.to_string_lossy().into_owned();
+    let mounts = || fs::read_to_string("/proc/self/mountinfo").expect("read").lines().filter(|line| line.contains(&own)).count();
     pod.start(0, &Ordered::new(&["sleep", "1000"]));
     let members = members(&pod);
     pod.order(&Order::Quit, &[]);
@@ -429,7 +479,7 @@ fn pod_init_has_no_host_root_and_no_foreign_mount() {
     let pod = Pod::new(&Sandbox::default());
     let mounts = fs::read_to_string(format!("/proc/{}/mountinfo", pod.init.pid.as_raw_nonzero())).expect("read");
     let places: Vec<&str> = mounts.lines().filter_map(|line| line.split(' ').nth(4)).collect();
-    assert_eq!(places, ["/", "/shm"], "{mounts}");
+    assert_eq!(places, ["/", "/still", "/shm"], "{mounts}");
 }
 
 #[test]
@@ -448,7 +498,7 @@ fn spec_3_a_container_is_born_into_its_cgroup_on_v2_and_joins_it_on_v1() {
         assert!(output.starts_with("0::/\n1\n") && output.contains("Read-only file system"), "its view starts at its own cgroup: {output}");
         let output = rustix::fs::memfd_create("output", rustix::fs::MemfdFlags::CLOEXEC).expect("make a file");
         pod.order_exec(3, 0, &["sleep", "1000"], &output, &[handle()], true);
-        while directory.processes() < 2 {}
+        pod::until("the executed program is in the cgroup", || directory.processes() == 2);
         pod.order(&Order::ExecKill { id: 3 }, &[]);
         let _ = pod.exec_ended(3);
         pod.signal(0, 9);

@@ -52,7 +52,7 @@ impl Scratch {
             fs::create_dir_all(root.join(directory)).expect("make the image");
         }
         fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox: install Debian's package busybox-static");
-        for applet in ["sh", "true", "cat", "ls", "sleep", "hostname", "nc", "id", "grep", "head", "dd", "ps", "mount", "ln", "touch", "readlink", "stat", "kill", "mkdir", "umount", "chmod", "yes", "wc", "seq", "ip", "ipcs"] {
+        for applet in ["sh", "true", "cat", "ls", "sleep", "hostname", "nc", "id", "grep", "head", "dd", "ps", "mount", "ln", "touch", "readlink", "stat", "kill", "mkdir", "umount", "chmod", "yes", "wc", "seq", "mknod"] {
             let _ = symlink("busybox", root.join("bin").join(applet));
         }
         root
@@ -269,20 +269,27 @@ impl Pod {
         self.instances[index]
     }
 
+    /// Starts a container.
+    pub fn try_start(&mut self, container: u8, ordered: &Ordered<'_>) -> Result<(), Failure> {
+        let number = self.order_start(container, ordered);
+        let about = |report: &Report| matches!(report, Report::Started { container: c, .. } | Report::StartFailed { container: c, .. } if *c == container);
+        match self.report_like(about) {
+            Report::Started { instance, .. } if instance == number => Ok(()),
+            Report::StartFailed { instance, failure, .. } if instance == number => Err(failure),
+            other => panic!("about another instance: {other:?}"),
+        }
+    }
+
     /// Starts a container, which must work.
     pub fn start(&mut self, container: u8, ordered: &Ordered<'_>) {
-        let instance = self.order_start(container, ordered);
-        let report = self.report_like(|report| matches!(report, Report::Started { container: c, .. } | Report::StartFailed { container: c, .. } if *c == container));
-        assert_eq!(report, Report::Started { container, instance });
+        if let Err(failure) = self.try_start(container, ordered) {
+            panic!("{failure}");
+        }
     }
 
     /// Starts a container, which must fail.
     pub fn start_failing(&mut self, container: u8, ordered: &Ordered<'_>) -> Failure {
-        self.order_start(container, ordered);
-        match self.report() {
-            Report::StartFailed { failure, .. } => failure,
-            other => panic!("should have failed: {other:?}"),
-        }
+        self.try_start(container, ordered).expect_err("it should have failed")
     }
 
     /// Waits for a container to end.
@@ -334,14 +341,14 @@ impl Pod {
 
     /// Waits until a running container has written this. The ring is in memory without a bell, so look, with a bound.
     pub fn wait_for_output(&self, container: u8, wanted: &str) -> String {
-        for _ in 0..20_000 {
-            let text = self.output(container, self.instances[usize::from(container)]);
-            if text.contains(wanted) {
-                return text;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
-        panic!("{wanted:?} did not come; there is {:?}", self.output(container, self.instances[usize::from(container)]));
+        let instance = self.instances[usize::from(container)];
+        until(wanted, || self.output(container, instance).contains(wanted));
+        self.output(container, instance)
+    }
+
+    /// Waits until the processes of a running container, as its own `ps` shows them, are as wanted.
+    pub fn wait_for_processes(&mut self, container: u8, wanted: impl Fn(&str) -> bool) {
+        until("the processes are as wanted", || wanted(&self.exec(container, &["ps"]).1));
     }
 
     /// Executes a program in a container: how it ended, and what it wrote to standard output.
@@ -386,6 +393,15 @@ impl Drop for Pod {
     fn drop(&mut self) {
         let _ = spawn::signal(&self.init.pidfd, Signal::KILL);
         let _ = waitid(WaitId::PidFd(self.init.pidfd.as_fd()), WaitIdOptions::EXITED);
+    }
+}
+
+/// Waits for what rings no bell: looks again and again, with patience.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !is_so() {
+        assert!(std::time::Instant::now() < deadline, "did not come: {what}");
+        std::thread::sleep(std::time::Duration::from_millis(1));
     }
 }
 
