@@ -71,7 +71,12 @@ impl Editor {
                 return Some(Input::Interrupt);
             }
             Key::Control('d') if self.line.is_empty() => return Some(Input::End),
-            Key::Char(c) => self.insert(c.encode_utf8(&mut [0; 4]), out),
+            Key::Char(c) => {
+                // Noise without end is not worth a look at the screen.
+                if !self.insert(c.encode_utf8(&mut [0; 4]), out) {
+                    return None;
+                }
+            }
             Key::Tab => {
                 let completion = complete(&self.line[..self.cursor]);
                 self.complete(completion, out);
@@ -88,18 +93,12 @@ impl Editor {
 
     /// Shows the prompt and what has been typed.
     pub fn show(&mut self, out: &mut Vec<u8>) {
-        let column = self.column();
-        self.screen.show(&self.line, column, out);
+        self.screen.show(&self.line, self.cursor, out);
     }
 
     /// Takes both off the terminal, for something else to be printed; [`Editor::show`] brings them back.
     pub fn hide(&mut self, out: &mut Vec<u8>) {
         self.screen.hide(out);
-    }
-
-    /// The cursor in characters.
-    fn column(&self) -> usize {
-        self.line[..self.cursor].chars().count()
     }
 
     fn clear(&mut self) {
@@ -126,15 +125,17 @@ impl Editor {
         Input::Line(line)
     }
 
-    fn insert(&mut self, text: &str, out: &mut Vec<u8>) {
+    /// Whether there was room.
+    fn insert(&mut self, text: &str, out: &mut Vec<u8>) -> bool {
         if self.line.len() + text.len() > limits::LINE {
             if !core::mem::replace(&mut self.overflow, true) {
                 out.push(0x07);
             }
-            return;
+            return false;
         }
         self.line.insert_str(self.cursor, text);
         self.cursor += text.len();
+        true
     }
 
     fn edit(&mut self, key: Key, out: &mut Vec<u8>) {

@@ -12,7 +12,7 @@ pub struct Screen {
     shown: Option<Vec<char>>,
     /// How many of these are before the cursor.
     cursor: usize,
-    /// How many characters of the line are scrolled out to the left.
+    /// How many bytes of the line are scrolled out to the left.
     scrolled: usize,
 }
 
@@ -23,11 +23,11 @@ impl Screen {
         Screen { width, prompt, shown: None, cursor: 0, scrolled: 0 }
     }
 
-    /// Shows the line with its cursor, `at` characters into it.
+    /// Shows the line with its cursor, `at` bytes into it. The work goes by the window's width, not by the line's length.
     pub fn show(&mut self, line: &str, at: usize, out: &mut Vec<u8>) {
         self.scroll(line, at);
-        let window: Vec<char> = fitting(line.chars().skip(self.scrolled), self.room()).collect();
-        let target = at - self.scrolled;
+        let window: Vec<char> = fitting(line[self.scrolled..].chars(), self.room()).collect();
+        let target = line[self.scrolled..at].chars().count();
         let old = match self.shown.take() {
             Some(old) => old,
             None => {
@@ -85,16 +85,18 @@ impl Screen {
         self.width.saturating_sub(self.prompt.chars().count() + 1).max(4)
     }
 
-    /// Scrolls by half of the window where the cursor would leave it.
+    /// Where the cursor would leave the window, has half of the window before it.
     fn scroll(&mut self, line: &str, at: usize) {
         let room = self.room();
-        if at < self.scrolled {
-            self.scrolled = at.saturating_sub(room / 2);
-        }
-        let before = |from: usize| line.chars().skip(from).take(at - from).map(width_of).sum::<usize>();
-        while before(self.scrolled) >= room {
-            self.scrolled += room / 2;
-            self.scrolled = self.scrolled.min(at);
+        let fits = |before: &str| {
+            let width = before.chars().try_fold(0, |width, c| Some(width + width_of(c)).filter(|width| *width < room));
+            width.is_some()
+        };
+        let inside = line.get(self.scrolled..at).is_some_and(fits);
+        if !inside {
+            let before = line[..at].chars().rev();
+            let half: usize = fitting(before, room / 2).map(char::len_utf8).sum();
+            self.scrolled = at - half;
         }
     }
 

@@ -1,0 +1,10 @@
+//! The console: words to commands, keys to lines, pods to columns, and all of it over streams and sockets.
+
+mod editor;
+mod fake;
+mod grammar;
+mod object;
+mod remote;
+mod session;
+mod status;
+mod verbs;
