@@ -193,6 +193,17 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
+        // What a test that failed has left.
+        for pid in self.processes() {
+            let _ = rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::Signal::KILL);
+        }
+        if thread::panicking() {
+            thread::sleep(Duration::from_millis(300));
+            let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+            for line in mounts.lines().rev().filter(|line| line.contains(self.root.to_str().unwrap())) {
+                let _ = rustix::mount::unmount(line.split(' ').nth(4).unwrap(), rustix::mount::UnmountFlags::DETACH);
+            }
+        }
         for group in self.groups().iter().rev() {
             let _ = fs::remove_dir(group);
         }
