@@ -252,6 +252,7 @@ impl Guest {
             said.read = said.bytes.len();
         }
         self.send_line(text);
+        self.expect(text, within);
         self.expect("\n", within);
         let answer = self.expect(prompt, within);
         answer
