@@ -179,6 +179,11 @@ pub(super) fn clean(agent: &Agent, uid: Uid) {
     }
 }
 
+/// Lets a deleted pod come back; whether it was deleted.
+pub(super) fn unmark_deleted(agent: &Agent, namespace: &str, name: &str) -> bool {
+    fs::remove_file(agent.paths().deleted(namespace, name)).is_ok()
+}
+
 /// Puts on record that a pod is to stay away.
 pub(super) fn mark_deleted(agent: &Agent, namespace: &str, name: &str) -> Result<(), String> {
     let marker = agent.paths().deleted(namespace, name);

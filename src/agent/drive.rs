@@ -218,6 +218,11 @@ impl Agent {
         }))
     }
 
+    /// Where it keeps what a reboot may forget, and where its console's socket belongs.
+    pub fn run_dir(&self) -> &std::path::Path {
+        &self.0.parts.config.run_dir
+    }
+
     pub(super) fn paths(&self) -> &Paths {
         &self.0.paths
     }

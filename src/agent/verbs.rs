@@ -108,8 +108,12 @@ impl Agent {
         Ok(uid)
     }
 
-    /// Restarts one container, or ends the whole pod and starts a replacement.
+    /// Restarts one container, or ends the whole pod and starts a replacement. A pod that was deleted comes back.
     pub fn restart(&self, namespace: &str, name: &str, container: Option<&str>) -> Result<(), Refusal> {
+        if container.is_none() && self.find(namespace, name).is_none() && adopt::unmark_deleted(self, namespace, name) {
+            self.look();
+            return Ok(());
+        }
         let (uid, event) = {
             let entry = self.find(namespace, name).ok_or(Refusal::NoSuchPod)?;
             if entry.machine().is_terminating() {

@@ -1,7 +1,8 @@
-//! `podling`, the workstation's program: a roof over `host`.
+//! `podling`, the workstation's program: a roof over `host`, and over the agent for trying pods without a board.
 
 use clap::{Parser, Subcommand};
 use podling::host;
+use std::process::ExitCode;
 
 /// Compile Kubernetes pods for small boards, pack their images, and lay out a board's flash.
 #[derive(Parser)]
@@ -21,20 +22,104 @@ enum Verb {
     Pack(host::pack::Args),
     /// Lay out a board's flash
     Image(host::image::Args),
+    /// Run pods here, in the foreground, without a board (Linux, root)
+    #[cfg(feature = "agent")]
+    Run(local::Run),
+    /// A command of the board's console, for the agent of `podling run`
+    #[cfg(feature = "agent")]
+    Console(local::Console),
 }
 
-fn main() -> std::process::ExitCode {
+fn main() -> ExitCode {
+    #[cfg(feature = "agent")]
+    local::become_pod_init();
     let result = match Cli::parse().verb {
         Verb::Build(args) => args.run(),
         Verb::Inspect(args) => args.run(),
         Verb::Pack(args) => args.run(),
         Verb::Image(args) => args.run(),
+        #[cfg(feature = "agent")]
+        Verb::Run(args) => args.run(),
+        #[cfg(feature = "agent")]
+        Verb::Console(args) => return args.run(),
     };
     match result {
-        Ok(()) => std::process::ExitCode::SUCCESS,
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("podling: {error:#}");
-            std::process::ExitCode::FAILURE
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Pods without a board.
+#[cfg(feature = "agent")]
+mod local {
+    use anyhow::Context;
+    use podling::agent::local::{self, Local};
+    use podling::console::attach::{Place, attach};
+    use podling::console::{client, logger, socket};
+    use podling::host::{boards, build};
+    use podling::manifest::codec::{self, Kind};
+    use std::path::PathBuf;
+    use std::process::ExitCode;
+
+    /// pod-init is this same program, executed again under that name.
+    pub(super) fn become_pod_init() {
+        if std::env::args_os().next().is_some_and(|name| name == "pod-init") {
+            podling::pod::init::main()
+        }
+    }
+
+    #[derive(Debug, clap::Args)]
+    pub(super) struct Run {
+        /// Files of Kubernetes YAML; `-` is standard input
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Directories with packed images (`podling pack … -o DIR`)
+        #[arg(long, default_value = "images")]
+        images: Vec<PathBuf>,
+        /// The board whose settings to compile for
+        #[arg(long, default_value = "qemu-virt-aarch64")]
+        board: String,
+        /// Keep persistent volume claims here; without it they go with the run
+        #[arg(long)]
+        claims: Option<PathBuf>,
+    }
+
+    impl Run {
+        pub(super) fn run(self) -> anyhow::Result<()> {
+            anyhow::ensure!(rustix::process::geteuid().is_root(), "namespaces and mounts need root: run it with sudo");
+            let board = boards::load(&self.board)?;
+            let (compiled, _) = build::compile(&self.files, &board)?;
+            let mut manifest = codec::seal(Kind::Manifest, &board.class, 1, &compiled.body)?.to_vec();
+            manifest.extend_from_slice(&compiled.body);
+            logger::install(log::LevelFilter::Info);
+            let local = Local { manifest, images: self.images, program: None, claims: self.claims };
+            local::run(local, |agent| {
+                attach(agent, Place::default());
+                let socket = agent.run_dir().join(socket::NAME);
+                log::info!("Ctrl-C ends the pods; ask about them with: podling console --socket {} get pods", socket.display());
+            })
+            .map(|_| ())
+            .with_context(|| "run the pods here")
+        }
+    }
+
+    #[derive(Debug, clap::Args)]
+    pub(super) struct Console {
+        /// The socket that `podling run` named
+        #[arg(long)]
+        socket: PathBuf,
+        /// The command, as on a board: `get pods`, `logs web -f`, `help` …
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    }
+
+    impl Console {
+        pub(super) fn run(self) -> ExitCode {
+            let words: Vec<&str> = self.command.iter().map(String::as_str).collect();
+            client::client(&self.socket, &words)
         }
     }
 }

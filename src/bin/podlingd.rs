@@ -1,13 +1,13 @@
 //! `podlingd`, the board's program: PID 1, agent, pod-init and command line, chosen by how it is started.
 
 use podling::agent::boot::{self, facts};
-use podling::agent::{self, Agent, Config};
-use podling::console::bind::Bound;
-use podling::console::{client, logger, serial, socket};
+use podling::agent::local::{self, Local};
+use podling::agent::{self, Agent, Config, Error, Outcome};
+use podling::console::attach::{Place, attach};
+use podling::console::{client, logger, socket};
 use podling::pod;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::rc::Rc;
 
 fn main() -> ExitCode {
     // What is not UTF-8 is no word of ours; it is shown as it can be.
@@ -19,6 +19,8 @@ fn main() -> ExitCode {
         // The kernel starts /init with whatever words of its command line it did not know.
         _ if rustix::process::getpid().is_init() => boot::main(),
         [_, "agent", ref troubles @ ..] => run_agent(troubles),
+        [_, "run", manifest, ref images @ ..] => run_local(manifest, images),
+        [_, "--socket", path, ref command @ ..] => client::client(Path::new(path), command),
         [_, ref command @ ..] => client::client(&Config::board("", "").run_dir.join(socket::NAME), command),
         [] => ExitCode::FAILURE,
     }
@@ -26,29 +28,29 @@ fn main() -> ExitCode {
 
 /// The agent of a board, with the console on its serial line and its local socket. `troubles` are what went wrong at boot.
 fn run_agent(troubles: &[&str]) -> ExitCode {
-    logger::install(log::LevelFilter::Info);
     let facts::Node { config, console, address } = facts::node(troubles.iter().map(|trouble| trouble.to_string()).collect());
-    let path = config.run_dir.join(socket::NAME);
-    match agent::run(config, |agent| attach(agent, &path, console, address)) {
+    run(|watch| agent::run(config, watch), Place { tty: console, address })
+}
+
+/// `podlingd run MANIFEST IMAGES…`: a manifest in the foreground of any machine, with the packed images of those directories.
+fn run_local(manifest: &str, images: &[&str]) -> ExitCode {
+    let local = match std::fs::read(manifest) {
+        Ok(bytes) => Local { manifest: bytes, images: images.iter().map(PathBuf::from).collect(), program: None, claims: None },
+        Err(error) => {
+            eprintln!("podlingd: read {manifest}: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    run(|watch| local::run(local, watch), Place::default())
+}
+
+fn run(agent: impl FnOnce(&dyn Fn(&Agent)) -> Result<Outcome, Error>, place: Place) -> ExitCode {
+    logger::install(log::LevelFilter::Info);
+    match agent(&|agent| attach(agent, place.clone())) {
         Ok(outcome) => ExitCode::from(outcome.exit_code()),
         Err(error) => {
             log::error!("{error}");
             ExitCode::FAILURE
         }
-    }
-}
-
-/// Hangs the console on. Without one of its two ways in, the board still runs.
-fn attach(agent: &Agent, path: &Path, console: Option<PathBuf>, address: Option<[u8; 4]>) {
-    let board = Rc::new(Bound::new(agent.clone(), address));
-    match socket::bind(path) {
-        Ok(listener) => {
-            let (board, spawner) = (board.clone(), agent.clone());
-            agent.spawn(async move { socket::serve(board, listener, |task| spawner.spawn(task)).await });
-        }
-        Err(error) => log::warn!("no console at {}: {error}", path.display()),
-    }
-    if let Some(tty) = console {
-        agent.spawn(async move { serial::serve(board, &tty).await });
     }
 }

@@ -16,6 +16,8 @@ pub mod view;
 pub mod wire;
 
 #[cfg(feature = "agent")]
+pub mod attach;
+#[cfg(feature = "agent")]
 pub mod bind;
 #[cfg(feature = "agent")]
 pub mod board;
