@@ -26,7 +26,8 @@ const ROLE: &str = "PODLING_TEST_AGENT";
 fn yaml() -> String {
     let polite = "trap 'exit 0' TERM; while true; do sleep 0.02; done";
     let volumes = "volumes:\n- {name: disk, emptyDir: {}}\n- {name: memory, emptyDir: {medium: Memory}}\n- {name: files, configMap: {name: files}}";
-    let mounts = "volumeMounts: [{name: disk, mountPath: /disk}, {name: memory, mountPath: /memory}, {name: files, mountPath: /files}]";
+    let mounts =
+        "volumeMounts: [{name: disk, mountPath: /disk}, {name: memory, mountPath: /memory}, {name: files, mountPath: /files}]";
     let mut steady = pod("steady", "exec sleep 100000", volumes, mounts);
     steady.push_str("  - {name: second, image: busybox, command: [sleep, '100000']}\n");
     let inits = format!("{volumes}\ninitContainers:\n- {{name: first, image: busybox, command: ['true']}}");
@@ -66,7 +67,10 @@ fn settings() -> Settings {
 
 fn say(line: &str) {
     // Past the test harness, which captures what is printed.
-    let _ = fs::OpenOptions::new().write(true).open("/proc/self/fd/2").and_then(|mut out| out.write_all(format!("@{line}\n").as_bytes()));
+    let _ = fs::OpenOptions::new()
+        .write(true)
+        .open("/proc/self/fd/2")
+        .and_then(|mut out| out.write_all(format!("@{line}\n").as_bytes()));
 }
 
 /// One line: `pod/container:state:instance` for each.
@@ -94,7 +98,9 @@ struct Life {
 
 impl Life {
     fn start(node: &Node, fail_at: Option<u32>) -> Life {
-        let mut command = Command::new(std::env::current_exe().unwrap());
+        // Blocked from the first thread on, as podlingd does by itself: the harness runs tests in threads of their own.
+        let mut command = Command::new("env");
+        command.arg("--block-signal=TERM").arg(std::env::current_exe().unwrap());
         command.args(["--exact", "agent_process", "--nocapture"]).env(ROLE, &node.root).env("RUST_BACKTRACE", "0");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         if let Some(step) = fail_at {
@@ -133,6 +139,17 @@ impl Life {
         self.hears(|line| running.iter().all(|wanted| line.contains(wanted)))
     }
 
+    fn dies_within(&mut self, span: Duration) -> bool {
+        let until = Instant::now() + span;
+        loop {
+            match self.said.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return true,
+                Err(RecvTimeoutError::Timeout) => return false,
+            }
+        }
+    }
+
     fn signal(&self, signal: Signal) {
         let _ = kill_process(Pid::from_child(&self.child), signal);
     }
@@ -152,6 +169,10 @@ fn started(pid: i32) -> Option<Process> {
     Some((pid, after.split(' ').nth(19)?.parse().ok()?))
 }
 
+fn parent(pid: i32) -> Option<i32> {
+    fs::read_to_string(format!("/proc/{pid}/stat")).ok()?.rsplit(") ").next()?.split(' ').nth(1)?.parse().ok()
+}
+
 /// What there is in the world of one node's pods: group below the node's own (`UID/init`, `UID/main.3`) → processes.
 fn world(node: &Node) -> BTreeMap<String, Vec<Process>> {
     let mut groups: BTreeMap<String, Vec<Process>> = BTreeMap::new();
@@ -166,6 +187,15 @@ fn world(node: &Node) -> BTreeMap<String, Vec<Process>> {
     groups
 }
 
+/// The one pod-init of a pod. On v1 a container is born in its group, and leaves it as its first act.
+fn pod_init(groups: &BTreeMap<String, Vec<Process>>, uid: &str) -> Option<Process> {
+    let inside = groups.get(&format!("{uid}/init"))?;
+    let is_child = |process: &&Process| parent(process.0).is_some_and(|parent| inside.iter().any(|(pid, _)| *pid == parent));
+    let mut inits = inside.iter().filter(|process| !is_child(process));
+    let init = inits.next().copied();
+    inits.next().is_none().then_some(init).flatten()
+}
+
 fn directories(path: &Path) -> BTreeSet<String> {
     fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.file_name().into_string().unwrap()).collect()
 }
@@ -175,7 +205,7 @@ fn pod_name(node: &Node, uid: &str) -> String {
     meta.lines().nth(2).unwrap_or("?").to_string()
 }
 
-/// At an instant when an agent has taken over what it found and started nothing yet: nothing is there that is not a pod's.
+/// Nothing is there that is not a pod's.
 fn assert_nothing_stray(node: &Node, after: &str) {
     let pods = directories(&node.run_dir().join("pods"));
     let groups = world(node);
@@ -184,8 +214,7 @@ fn assert_nothing_stray(node: &Node, after: &str) {
         assert!(pods.contains(uid), "{after}: group {name} is no pod's: {groups:#?}");
     }
     for uid in &pods {
-        let inits = groups.get(&format!("{uid}/init")).map_or(0, Vec::len);
-        assert_eq!(inits, 1, "{after}: pod-inits of {} ({uid}): {groups:#?}", pod_name(node, uid));
+        assert!(pod_init(&groups, uid).is_some(), "{after}: pod-inits of {} ({uid}): {groups:#?}", pod_name(node, uid));
     }
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     for line in mounts.lines().filter(|line| line.contains(node.root.to_str().unwrap())) {
@@ -206,6 +235,7 @@ fn steady(node: &Node) -> Vec<(String, Process)> {
         .map(|name| {
             let path = format!("{uid}/{name}");
             let inside = groups.get(&path).unwrap_or_else(|| panic!("no {path} in {groups:#?}"));
+            // Nothing is started in this pod any more, so that nothing passes through its pod-init's group.
             assert_eq!(inside.len(), 1, "{path}: {groups:#?}");
             (path, inside[0])
         })
@@ -219,12 +249,11 @@ fn assert_settled(node: &Node, after: &str) {
     names.sort_unstable();
     assert_eq!(names, ["crash", "cycle", "inits", "steady"], "{after}");
     for uid in directories(&node.run_dir().join("pods")) {
-        for (path, inside) in groups.iter().filter(|(path, _)| path.starts_with(&format!("{uid}/main."))) {
-            // A shell and the sleep that it waits for.
-            assert!(inside.len() <= 2, "{after}: {path}: {inside:?}");
-        }
-        let live = groups.iter().filter(|(path, inside)| path.starts_with(&format!("{uid}/main.")) && !inside.is_empty()).count();
-        assert!(live <= 1, "{after}: {} has {live} instances: {groups:#?}", pod_name(node, &uid));
+        let init =
+            pod_init(&groups, &uid).unwrap_or_else(|| panic!("{after}: pod-inits of {}: {groups:#?}", pod_name(node, &uid)));
+        let of_pod = groups.iter().filter(|(path, _)| path.starts_with(&format!("{uid}/main.")));
+        let mains = of_pod.flat_map(|(_, inside)| inside).filter(|(pid, _)| parent(*pid) == Some(init.0)).count();
+        assert!(mains <= 1, "{after}: {} runs {mains} times: {groups:#?}", pod_name(node, &uid));
     }
 }
 
@@ -239,34 +268,29 @@ fn failure_f1_500_kills_lose_double_and_leak_nothing() {
 
     let begun = Instant::now();
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
-    let (mut by_step, mut longest) = (0, 0);
+    let (mut by_step, mut step) = (0, 0);
     for kill in 1..=KILLS {
         // Two of three at the next step, in turn; one at any instant.
-        let fail_at = (kill % 3 != 0).then(|| { longest = 1 + longest % 70; longest });
+        step += u32::from(kill % 3 != 0);
+        let fail_at = (kill % 3 != 0).then_some(step);
         let after = format!("kill {kill} ({})", fail_at.map_or("any instant".into(), |step| format!("step {step}")));
         let mut life = Life::start(&node, fail_at);
-        if life.hears(|line| line == "ready") {
+        if fail_at.is_none() {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            thread::sleep(Duration::from_micros(random % 150_000));
+        } else if life.hears(|line| line == "ready") {
             assert_eq!(steady(&node), untouched, "{after}: a container has noticed");
-            if fail_at.is_none() {
-                // This one takes no step on its own while it is looked at.
-                life.signal(Signal::STOP);
-                life.signal(Signal::CONT);
-                random ^= random << 13;
-                random ^= random >> 7;
-                random ^= random << 17;
-                thread::sleep(Duration::from_micros(random % 80_000));
+            // It dies by itself, or it has fewer steps to take than that: then from the first one again.
+            if life.dies_within(Duration::from_millis(400)) {
+                by_step += 1;
             } else {
-                // It dies by itself, or has fewer steps to take than that.
-                let late = Instant::now() + Duration::from_millis(400);
-                while life.child.try_wait().unwrap().is_none() && Instant::now() < late {
-                    match life.said.recv_timeout(Duration::from_millis(20)) {
-                        Err(RecvTimeoutError::Disconnected) => break,
-                        _ => continue,
-                    }
-                }
+                step = 0;
             }
+        } else {
+            by_step += 1;
         }
-        by_step += u32::from(life.child.try_wait().unwrap().is_some());
         life.die();
         if kill % 20 == 0 {
             look(&node, &after);
@@ -291,10 +315,6 @@ fn look(node: &Node, after: &str) {
     assert!(life.settles(), "{after}: the agent died");
     assert_settled(node, after);
     life.die();
-    assert_nothing_stray_but_ending(node, after);
-}
-
-/// With no agent alive nothing moves but the containers themselves.
-fn assert_nothing_stray_but_ending(node: &Node, after: &str) {
+    // With no agent alive nothing moves but the containers themselves.
     assert_nothing_stray(node, after);
 }

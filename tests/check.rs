@@ -8,41 +8,24 @@ use podling::manifest::{List, board::Board, check, image::Image, limits};
 use sample::{app, body, list, small};
 
 fn manifest_error(manifest: &Manifest<'_>) -> String {
-    check::manifest(&body(manifest))
-        .expect_err("the check finds nothing")
-        .to_string()
+    check::manifest(&body(manifest)).expect_err("the check finds nothing").to_string()
 }
 
 /// The message about a manifest of this one pod.
 fn pod_error(pod: Pod<'_>) -> String {
-    manifest_error(&Manifest {
-        node: Node::default(),
-        pods: list([pod]),
-    })
+    manifest_error(&Manifest { node: Node::default(), pods: list([pod]) })
 }
 
 /// The message about a pod of this one container, which has one volume.
 fn container_error(container: Container<'_>) -> String {
-    let source = Source::EmptyDir {
-        memory: false,
-        size_limit: None,
-    };
-    let message = pod_error(Pod {
-        volumes: list([Volume { name: "v", source }]),
-        containers: list([container]),
-        ..small()
-    });
-    let message = message
-        .strip_prefix("pod default/small: containers[0]")
-        .expect("it names pod and container");
+    let source = Source::EmptyDir { memory: false, size_limit: None };
+    let message = pod_error(Pod { volumes: list([Volume { name: "v", source }]), containers: list([container]), ..small() });
+    let message = message.strip_prefix("pod default/small: containers[0]").expect("it names pod and container");
     message.trim_start_matches('.').to_string()
 }
 
 fn volume_error(source: Source<'_>) -> String {
-    pod_error(Pod {
-        volumes: list([Volume { name: "v", source }]),
-        ..small()
-    })
+    pod_error(Pod { volumes: list([Volume { name: "v", source }]), ..small() })
 }
 
 #[track_caller]
@@ -57,559 +40,141 @@ fn the_samples_pass() {
     check::manifest(&body(&sample::manifest())).unwrap();
     check::image(&body(&sample::image())).unwrap();
     check::board(&body(&sample::board())).unwrap();
-    check::manifest(&body(&Manifest {
-        node: Node::default(),
-        pods: List::EMPTY,
-    }))
-    .unwrap();
+    check::manifest(&body(&Manifest { node: Node::default(), pods: List::EMPTY })).unwrap();
 }
 
 /// Spec 7.
 #[test]
 fn names_are_dns_names() {
-    says(
-        container_error(app("Web")),
-        &["name: \"Web\" is not a DNS label (RFC 1123)"],
-    );
-    says(
-        pod_error(Pod {
-            name: "a..b",
-            ..small()
-        }),
-        &["pod default/a..b: metadata.name: ", "DNS subdomain"],
-    );
-    says(
-        pod_error(Pod {
-            namespace: "a.b",
-            ..small()
-        }),
-        &["metadata.namespace: \"a.b\" is not a DNS label"],
-    );
-    says(
-        pod_error(Pod {
-            hostname: "",
-            ..small()
-        }),
-        &["hostname: \"\""],
-    );
-    let volume = Volume {
-        name: "V",
-        source: Source::EmptyDir {
-            memory: false,
-            size_limit: None,
-        },
-    };
-    says(
-        pod_error(Pod {
-            volumes: list([volume]),
-            ..small()
-        }),
-        &["volumes[0].name: \"V\""],
-    );
-    says(
-        volume_error(Source::Claim {
-            name: "../x",
-            read_only: false,
-        }),
-        &["claimName: \"../x\""],
-    );
+    says(container_error(app("Web")), &["name: \"Web\" is not a DNS label (RFC 1123)"]);
+    says(pod_error(Pod { name: "a..b", ..small() }), &["pod default/a..b: metadata.name: ", "DNS subdomain"]);
+    says(pod_error(Pod { namespace: "a.b", ..small() }), &["metadata.namespace: \"a.b\" is not a DNS label"]);
+    says(pod_error(Pod { hostname: "", ..small() }), &["hostname: \"\""]);
+    let volume = Volume { name: "V", source: Source::EmptyDir { memory: false, size_limit: None } };
+    says(pod_error(Pod { volumes: list([volume]), ..small() }), &["volumes[0].name: \"V\""]);
+    says(volume_error(Source::Claim { name: "../x", read_only: false }), &["claimName: \"../x\""]);
 }
 
 #[test]
 fn nothing_is_there_twice() {
     says(
-        manifest_error(&Manifest {
-            node: Node::default(),
-            pods: list([small(), small()]),
-        }),
-        &[
-            "pod default/small: ",
-            "another pod of that namespace and name",
-        ],
+        manifest_error(&Manifest { node: Node::default(), pods: list([small(), small()]) }),
+        &["pod default/small: ", "another pod of that namespace and name"],
     );
-    let other = Pod {
-        namespace: "other",
-        ..small()
-    };
-    check::manifest(&body(&Manifest {
-        node: Node::default(),
-        pods: list([small(), other]),
-    }))
-    .unwrap();
-    says(
-        pod_error(Pod {
-            containers: list([app("a"), app("a")]),
-            ..small()
-        }),
-        &["containers[1].name: \"a\" is there twice"],
-    );
-    let volume = Volume {
-        name: "v",
-        source: Source::EmptyDir {
-            memory: true,
-            size_limit: None,
-        },
-    };
-    says(
-        pod_error(Pod {
-            volumes: list([volume, volume]),
-            ..small()
-        }),
-        &["volumes[1].name: \"v\" is there twice"],
-    );
-    let mount = Mount {
-        volume: 0,
-        path: "/a",
-        read_only: false,
-    };
-    says(
-        container_error(Container {
-            mounts: list([mount, mount]),
-            ..app("a")
-        }),
-        &["volumeMounts[1].mountPath: \"/a\" is there twice"],
-    );
+    let other = Pod { namespace: "other", ..small() };
+    check::manifest(&body(&Manifest { node: Node::default(), pods: list([small(), other]) })).unwrap();
+    says(pod_error(Pod { containers: list([app("a"), app("a")]), ..small() }), &["containers[1].name: \"a\" is there twice"]);
+    let volume = Volume { name: "v", source: Source::EmptyDir { memory: true, size_limit: None } };
+    says(pod_error(Pod { volumes: list([volume, volume]), ..small() }), &["volumes[1].name: \"v\" is there twice"]);
+    let mount = Mount { volume: 0, path: "/a", read_only: false };
+    says(container_error(Container { mounts: list([mount, mount]), ..app("a") }), &["volumeMounts[1].mountPath: \"/a\" is there twice"]);
     for (one, two) in [("a", "a"), ("a", "a/b"), ("a/b", "a")] {
-        let files = list([one, two].map(|path| File {
-            path,
-            mode: 0o644,
-            data: b"",
-        }));
-        says(
-            volume_error(Source::Files {
-                secret: false,
-                files,
-            }),
-            &["volumes[0].files[1].path", "is there twice"],
-        );
+        let files = list([one, two].map(|path| File { path, mode: 0o644, data: b"" }));
+        says(volume_error(Source::Files { secret: false, files }), &["volumes[0].files[1].path", "is there twice"]);
     }
-    let files = list(["a", "ab"].map(|path| File {
-        path,
-        mode: 0o644,
-        data: b"",
-    }));
-    let volumes = list([Volume {
-        name: "v",
-        source: Source::Files {
-            secret: false,
-            files,
-        },
-    }]);
-    check::manifest(&body(&Manifest {
-        node: Node::default(),
-        pods: list([Pod { volumes, ..small() }]),
-    }))
-    .unwrap();
+    let files = list(["a", "ab"].map(|path| File { path, mode: 0o644, data: b"" }));
+    let volumes = list([Volume { name: "v", source: Source::Files { secret: false, files } }]);
+    check::manifest(&body(&Manifest { node: Node::default(), pods: list([Pod { volumes, ..small() }]) })).unwrap();
 }
 
 /// Spec 1 and 36.
 #[test]
 fn a_pod_has_its_containers_in_start_order() {
-    says(
-        pod_error(Pod {
-            containers: List::EMPTY,
-            ..small()
-        }),
-        &["containers: ", "at least one app container"],
-    );
-    let init = Container {
-        kind: ContainerKind::Init,
-        ..app("i")
-    };
-    says(
-        pod_error(Pod {
-            containers: list([init]),
-            ..small()
-        }),
-        &["at least one app container"],
-    );
-    let sidecar = Container {
-        kind: ContainerKind::Sidecar,
-        ..app("s")
-    };
-    says(
-        pod_error(Pod {
-            containers: list([app("a"), sidecar]),
-            ..small()
-        }),
-        &["containers[1]: ", "comes after an app container"],
-    );
+    says(pod_error(Pod { containers: List::EMPTY, ..small() }), &["containers: ", "at least one app container"]);
+    let init = Container { kind: ContainerKind::Init, ..app("i") };
+    says(pod_error(Pod { containers: list([init]), ..small() }), &["at least one app container"]);
+    let sidecar = Container { kind: ContainerKind::Sidecar, ..app("s") };
+    says(pod_error(Pod { containers: list([app("a"), sidecar]), ..small() }), &["containers[1]: ", "comes after an app container"]);
 }
 
 #[test]
 fn volumes_and_mounts_fit_each_other() {
-    let mount = |volume, path| {
-        container_error(Container {
-            mounts: list([Mount {
-                volume,
-                path,
-                read_only: false,
-            }]),
-            ..app("a")
-        })
-    };
-    says(
-        mount(1, "/a"),
-        &["volumeMounts[0].name: 1 is not the index"],
-    );
+    let mount = |volume, path| container_error(Container { mounts: list([Mount { volume, path, read_only: false }]), ..app("a") });
+    says(mount(1, "/a"), &["volumeMounts[0].name: 1 is not the index"]);
     for path in ["/", "a", "/a/../b", "/a//b", "/a/", "/a\0"] {
         says(mount(0, path), &["volumeMounts[0].mountPath: "]);
     }
-    says(
-        volume_error(Source::HostPath {
-            path: "/a/../b",
-            kind: HostPathKind::Any,
-        }),
-        &["hostPath.path: \"/a/../b\""],
-    );
-    says(
-        volume_error(Source::EmptyDir {
-            memory: true,
-            size_limit: Some(0),
-        }),
-        &["sizeLimit: 0"],
-    );
-    let file = |path, mode| {
-        volume_error(Source::Files {
-            secret: true,
-            files: list([File {
-                path,
-                mode,
-                data: b"",
-            }]),
-        })
-    };
+    says(volume_error(Source::HostPath { path: "/a/../b", kind: HostPathKind::Any }), &["hostPath.path: \"/a/../b\""]);
+    says(volume_error(Source::EmptyDir { memory: true, size_limit: Some(0) }), &["sizeLimit: 0"]);
+    let file = |path, mode| volume_error(Source::Files { secret: true, files: list([File { path, mode, data: b"" }]) });
     says(file("../x", 0o644), &["files[0].path: \"../x\""]);
     says(file("x", 0o1000), &["files[0].mode: 512"]);
 }
 
 #[test]
 fn what_a_container_runs_can_be_run() {
-    says(
-        container_error(Container {
-            image: "nginx",
-            ..app("a")
-        }),
-        &["image: \"nginx\" is not an image reference in full"],
-    );
-    says(
-        container_error(Container {
-            command: Some(List::EMPTY),
-            ..app("a")
-        }),
-        &["command: names no program"],
-    );
-    says(
-        container_error(Container {
-            command: Some(list([""])),
-            ..app("a")
-        }),
-        &["command: names no program"],
-    );
-    says(
-        container_error(Container {
-            args: Some(list(["a", "b\0"])),
-            ..app("a")
-        }),
-        &["args[1]: \"b\u{fffd}\" holds a NUL byte"],
-    );
-    says(
-        container_error(Container {
-            working_dir: Some("srv"),
-            ..app("a")
-        }),
-        &["workingDir: \"srv\""],
-    );
-    says(
-        container_error(Container {
-            pre_stop: Some(Hook::Exec(List::EMPTY)),
-            ..app("a")
-        }),
-        &["lifecycle.preStop.exec.command: "],
-    );
-    says(
-        container_error(Container {
-            pre_stop: Some(Hook::Sleep(86_401)),
-            ..app("a")
-        }),
-        &["lifecycle.preStop.sleep.seconds: 86401"],
-    );
+    says(container_error(Container { image: "nginx", ..app("a") }), &["image: \"nginx\" is not an image reference in full"]);
+    says(container_error(Container { command: Some(List::EMPTY), ..app("a") }), &["command: names no program"]);
+    says(container_error(Container { command: Some(list([""])), ..app("a") }), &["command: names no program"]);
+    says(container_error(Container { args: Some(list(["a", "b\0"])), ..app("a") }), &["args[1]: \"b\u{fffd}\" holds a NUL byte"]);
+    says(container_error(Container { working_dir: Some("srv"), ..app("a") }), &["workingDir: \"srv\""]);
+    says(container_error(Container { pre_stop: Some(Hook::Exec(List::EMPTY)), ..app("a") }), &["lifecycle.preStop.exec.command: "]);
+    says(container_error(Container { pre_stop: Some(Hook::Sleep(86_401)), ..app("a") }), &["lifecycle.preStop.sleep.seconds: 86401"]);
     for key in ["", "A=B", "A\0"] {
-        says(
-            container_error(Container {
-                env: list([EnvVar {
-                    key,
-                    value: "",
-                    secret: false,
-                }]),
-                ..app("a")
-            }),
-            &["env[0].name: "],
-        );
+        says(container_error(Container { env: list([EnvVar { key, value: "", secret: false }]), ..app("a") }), &["env[0].name: "]);
     }
-    says(
-        container_error(Container {
-            env: list([EnvVar {
-                key: "A",
-                value: "\0",
-                secret: false,
-            }]),
-            ..app("a")
-        }),
-        &["env[0].value: "],
-    );
-    says(
-        container_error(Container {
-            ports: list([Port {
-                container: 0,
-                udp: false,
-            }]),
-            ..app("a")
-        }),
-        &["ports[0].containerPort: 0"],
-    );
-    let security = Security {
-        capabilities: 1 << 41,
-        ..Security::default()
-    };
-    says(
-        container_error(Container {
-            security,
-            ..app("a")
-        }),
-        &["securityContext.capabilities: "],
-    );
-    let security = Security {
-        run_as_user: Some(u32::MAX),
-        ..Security::default()
-    };
-    says(
-        container_error(Container {
-            security,
-            ..app("a")
-        }),
-        &["securityContext.runAsUser: 4294967295"],
-    );
+    says(container_error(Container { env: list([EnvVar { key: "A", value: "\0", secret: false }]), ..app("a") }), &["env[0].value: "]);
+    says(container_error(Container { ports: list([Port { container: 0, udp: false }]), ..app("a") }), &["ports[0].containerPort: 0"]);
+    let security = Security { capabilities: 1 << 41, ..Security::default() };
+    says(container_error(Container { security, ..app("a") }), &["securityContext.capabilities: "]);
+    let security = Security { run_as_user: Some(u32::MAX), ..Security::default() };
+    says(container_error(Container { security, ..app("a") }), &["securityContext.runAsUser: 4294967295"]);
 }
 
 /// Spec 93.
 #[test]
 fn limits_are_at_least_the_requests() {
     let none = Resources::default();
-    let error = |resources| {
-        container_error(Container {
-            resources,
-            ..app("a")
-        })
-    };
-    says(
-        error(Resources {
-            cpu_request_milli: 2,
-            cpu_limit_milli: Some(1),
-            ..none
-        }),
-        &["resources.limits.cpu: 1 is zero, less than"],
-    );
-    says(
-        error(Resources {
-            memory_request: 2,
-            memory_limit: Some(1),
-            ..none
-        }),
-        &["resources.limits.memory: 1"],
-    );
-    says(
-        error(Resources {
-            memory_limit: Some(0),
-            ..none
-        }),
-        &["resources.limits.memory: 0"],
-    );
-    says(
-        error(Resources {
-            cpu_limit_milli: Some(0),
-            ..none
-        }),
-        &["resources.limits.cpu: 0"],
-    );
-    says(
-        error(Resources {
-            cpu_request_milli: u32::MAX,
-            ..none
-        }),
-        &["resources.requests.cpu: "],
-    );
-    says(
-        error(Resources {
-            memory_request: u64::MAX,
-            ..none
-        }),
-        &["resources.requests.memory: "],
-    );
-    says(
-        pod_error(Pod {
-            resources: Resources {
-                memory_limit: Some(0),
-                ..none
-            },
-            ..small()
-        }),
-        &["small: resources.limits.memory"],
-    );
+    let error = |resources| container_error(Container { resources, ..app("a") });
+    says(error(Resources { cpu_request_milli: 2, cpu_limit_milli: Some(1), ..none }), &["resources.limits.cpu: 1 is zero, less than"]);
+    says(error(Resources { memory_request: 2, memory_limit: Some(1), ..none }), &["resources.limits.memory: 1"]);
+    says(error(Resources { memory_limit: Some(0), ..none }), &["resources.limits.memory: 0"]);
+    says(error(Resources { cpu_limit_milli: Some(0), ..none }), &["resources.limits.cpu: 0"]);
+    says(error(Resources { cpu_request_milli: u32::MAX, ..none }), &["resources.requests.cpu: "]);
+    says(error(Resources { memory_request: u64::MAX, ..none }), &["resources.requests.memory: "]);
+    says(pod_error(Pod { resources: Resources { memory_limit: Some(0), ..none }, ..small() }), &["small: resources.limits.memory"]);
 }
 
 #[test]
 fn what_a_pod_asks_of_the_node_makes_sense() {
-    says(
-        pod_error(Pod {
-            grace_seconds: 86_401,
-            ..small()
-        }),
-        &["terminationGracePeriodSeconds: 86401"],
-    );
-    says(
-        pod_error(Pod {
-            pids_limit: Some(0),
-            ..small()
-        }),
-        &["pids_limit: 0"],
-    );
-    says(
-        pod_error(Pod {
-            supplemental_groups: list([u32::MAX]),
-            ..small()
-        }),
-        &["supplementalGroups[0]: "],
-    );
-    says(
-        pod_error(Pod {
-            labels: list([Pair { key: "", value: "" }]),
-            ..small()
-        }),
-        &["metadata.labels[0]: has an empty key"],
-    );
-    let sharing = Sharing {
-        host_pid: true,
-        process_namespace: true,
-        ..Sharing::default()
-    };
-    says(
-        pod_error(Pod { sharing, ..small() }),
-        &["shareProcessNamespace: "],
-    );
-    for (key, value) in [
-        ("x", "a"),
-        ("10.0.0.1", ""),
-        ("10.0.0.1", "a\n10.0.0.2 bank"),
-    ] {
-        says(
-            pod_error(Pod {
-                host_aliases: list([Pair { key, value }]),
-                ..small()
-            }),
-            &["hostAliases[0]."],
-        );
+    says(pod_error(Pod { grace_seconds: 86_401, ..small() }), &["terminationGracePeriodSeconds: 86401"]);
+    says(pod_error(Pod { pids_limit: Some(0), ..small() }), &["pids_limit: 0"]);
+    says(pod_error(Pod { supplemental_groups: list([u32::MAX]), ..small() }), &["supplementalGroups[0]: "]);
+    says(pod_error(Pod { labels: list([Pair { key: "", value: "" }]), ..small() }), &["metadata.labels[0]: has an empty key"]);
+    let sharing = Sharing { host_pid: true, process_namespace: true, ..Sharing::default() };
+    says(pod_error(Pod { sharing, ..small() }), &["shareProcessNamespace: "]);
+    for (key, value) in [("x", "a"), ("10.0.0.1", ""), ("10.0.0.1", "a\n10.0.0.2 bank")] {
+        says(pod_error(Pod { host_aliases: list([Pair { key, value }]), ..small() }), &["hostAliases[0]."]);
     }
     let node = Node::default();
     for (node, field) in [
-        (
-            Node {
-                backoff_base_ms: 0,
-                ..node
-            },
-            "node.backoff_base_ms: 0",
-        ),
-        (
-            Node {
-                backoff_cap_ms: 9_999,
-                ..node
-            },
-            "node.backoff_cap_ms: 9999",
-        ),
-        (
-            Node {
-                backoff_reset_ms: 0,
-                ..node
-            },
-            "node.backoff_reset_ms: 0",
-        ),
-        (
-            Node {
-                pod_pids_limit: 0,
-                ..node
-            },
-            "node.pod_pids_limit: 0",
-        ),
-        (
-            Node {
-                shutdown_grace_seconds: u32::MAX,
-                ..node
-            },
-            "node.shutdown_grace_seconds: ",
-        ),
+        (Node { backoff_base_ms: 0, ..node }, "node.backoff_base_ms: 0"),
+        (Node { backoff_cap_ms: 9_999, ..node }, "node.backoff_cap_ms: 9999"),
+        (Node { backoff_reset_ms: 0, ..node }, "node.backoff_reset_ms: 0"),
+        (Node { pod_pids_limit: 0, ..node }, "node.pod_pids_limit: 0"),
+        (Node { shutdown_grace_seconds: u32::MAX, ..node }, "node.shutdown_grace_seconds: "),
     ] {
-        says(
-            manifest_error(&Manifest {
-                node,
-                pods: List::EMPTY,
-            }),
-            &[field],
-        );
+        says(manifest_error(&Manifest { node, pods: List::EMPTY }), &[field]);
     }
 }
 
 /// Failure F11: counts are capped, and lists hold exactly their elements, each in its one encoding.
 #[test]
 fn every_list_is_bounded_and_strict() {
-    let pods = list((0..=limits::PODS).map(|n| Pod {
-        name: format!("p{n}").leak(),
-        ..small()
-    }));
-    says(
-        manifest_error(&Manifest {
-            node: Node::default(),
-            pods,
-        }),
-        &["pods: more than 64 elements"],
-    );
+    let pods = list((0..=limits::PODS).map(|n| Pod { name: format!("p{n}").leak(), ..small() }));
+    says(manifest_error(&Manifest { node: Node::default(), pods }), &["pods: more than 64 elements"]);
     let words = list((0..=limits::ARGS).map(|_| "a"));
-    says(
-        container_error(Container {
-            args: Some(words),
-            ..app("a")
-        }),
-        &["args: more than 128 elements"],
-    );
+    says(container_error(Container { args: Some(words), ..app("a") }), &["args: more than 128 elements"]);
     let long = "a".repeat(limits::STRING + 1).leak();
-    says(
-        container_error(Container {
-            args: Some(list([&*long])),
-            ..app("a")
-        }),
-        &["args[0]: 131073 bytes, and there is room for 131072"],
-    );
-    let broken: &[(&[u8], &str)] = &[
-        (&[1, b'a', 0x80], "args[1]: the encoding is broken"),
-        (
-            &[0x81, 0x00, b'a'],
-            "args[0]: the encoding is not the shortest",
-        ),
-    ];
+    says(container_error(Container { args: Some(list([&*long])), ..app("a") }), &["args[0]: 131073 bytes, and there is room for 131072"]);
+    let broken: &[(&[u8], &str)] =
+        &[(&[1, b'a', 0x80], "args[1]: the encoding is broken"), (&[0x81, 0x00, b'a'], "args[0]: the encoding is not the shortest")];
     for (bytes, message) in broken {
-        says(
-            container_error(Container {
-                args: Some(List::from_bytes(bytes)),
-                ..app("a")
-            }),
-            &[message],
-        );
+        says(container_error(Container { args: Some(List::from_bytes(bytes)), ..app("a") }), &[message]);
     }
     let mut bytes = body(&sample::manifest());
     bytes.push(0);
-    says(
-        check::manifest(&bytes).unwrap_err().to_string(),
-        &["bytes follow the encoded value"],
-    );
+    says(check::manifest(&bytes).unwrap_err().to_string(), &["bytes follow the encoded value"]);
 }
 
 /// A text from outside cannot take over the terminal that shows the message.
@@ -617,109 +182,25 @@ fn every_list_is_bounded_and_strict() {
 fn messages_are_short_and_harmless() {
     let name = format!("\u{1b}[2J{}", "x".repeat(5000)).leak();
     let message = pod_error(Pod { name, ..small() });
-    assert!(
-        message.len() < 500 && !message.contains('\u{1b}'),
-        "{message:?}"
-    );
+    assert!(message.len() < 500 && !message.contains('\u{1b}'), "{message:?}");
 }
 
 #[test]
 fn image_records_and_boards_are_checked_too() {
     let image = |image: Image<'_>| check::image(&body(&image)).unwrap_err().to_string();
-    says(
-        image(Image {
-            reference: "nginx",
-            ..sample::image()
-        }),
-        &["reference: "],
-    );
-    says(
-        image(Image {
-            size: 0,
-            ..sample::image()
-        }),
-        &["size: 0"],
-    );
-    says(
-        image(Image {
-            env: list(["A"]),
-            ..sample::image()
-        }),
-        &["Env[0]: \"A\" is not of the form NAME=value"],
-    );
-    says(
-        image(Image {
-            working_dir: "",
-            ..sample::image()
-        }),
-        &["WorkingDir: "],
-    );
-    says(
-        image(Image {
-            uid: u32::MAX,
-            ..sample::image()
-        }),
-        &["User: "],
-    );
-    says(
-        image(Image {
-            stop_signal: 65,
-            ..sample::image()
-        }),
-        &["StopSignal: 65"],
-    );
+    says(image(Image { reference: "nginx", ..sample::image() }), &["reference: "]);
+    says(image(Image { size: 0, ..sample::image() }), &["size: 0"]);
+    says(image(Image { env: list(["A"]), ..sample::image() }), &["Env[0]: \"A\" is not of the form NAME=value"]);
+    says(image(Image { working_dir: "", ..sample::image() }), &["WorkingDir: "]);
+    says(image(Image { uid: u32::MAX, ..sample::image() }), &["User: "]);
+    says(image(Image { stop_signal: 65, ..sample::image() }), &["StopSignal: 65"]);
     let board = |board: Board<'_>| check::board(&body(&board)).unwrap_err().to_string();
-    says(
-        board(Board {
-            class: "",
-            ..sample::board()
-        }),
-        &["class: "],
-    );
-    says(
-        board(Board {
-            console: "/dev/tty",
-            ..sample::board()
-        }),
-        &["console: "],
-    );
-    says(
-        board(Board {
-            modules: list(["../x.ko"]),
-            ..sample::board()
-        }),
-        &["modules[0]: "],
-    );
-    says(
-        board(Board {
-            slots: "vda1",
-            ..sample::board()
-        }),
-        &["slots: "],
-    );
-    says(
-        board(Board {
-            slot_bytes: 6000,
-            ..sample::board()
-        }),
-        &["slot_bytes: 6000"],
-    );
-    says(
-        board(Board {
-            data: "/dev/vda1",
-            ..sample::board()
-        }),
-        &["data: ", "as well"],
-    );
-    let network = podling::manifest::board::Network {
-        prefix: 33,
-        ..sample::board().network.unwrap()
-    };
-    says(
-        board(Board {
-            network: Some(network),
-            ..sample::board()
-        }),
-        &["network.prefix: 33"],
-    );
+    says(board(Board { class: "", ..sample::board() }), &["class: "]);
+    says(board(Board { console: "/dev/tty", ..sample::board() }), &["console: "]);
+    says(board(Board { modules: list(["../x.ko"]), ..sample::board() }), &["modules[0]: "]);
+    says(board(Board { slots: "vda1", ..sample::board() }), &["slots: "]);
+    says(board(Board { slot_bytes: 6000, ..sample::board() }), &["slot_bytes: 6000"]);
+    says(board(Board { data: "/dev/vda1", ..sample::board() }), &["data: ", "as well"]);
+    let network = podling::manifest::board::Network { prefix: 33, ..sample::board().network.unwrap() };
+    says(board(Board { network: Some(network), ..sample::board() }), &["network.prefix: 33"]);
 }

@@ -2,10 +2,7 @@
 //!
 //! Valid files are mutated by a seeded generator, mostly with their checksums put right again, so that it is the body's
 //! parser that is reached. The first assertion that fails names the seed of its input; the same seed makes the same input again.
-#![allow(
-    unsafe_code,
-    reason = "a global allocator that counts can only be written so"
-)]
+#![allow(unsafe_code, reason = "a global allocator that counts can only be written so")]
 
 #[path = "golden/sample.rs"]
 mod sample;
@@ -77,11 +74,7 @@ fn mutate(random: &mut Random, bytes: &mut Vec<u8>, others: &[Vec<u8>]) {
     match random.below(12) {
         0..=3 if !bytes.is_empty() => bytes[at] ^= 1 << random.below(8),
         4 | 5 if !bytes.is_empty() => bytes[at] = TELLING[random.below(TELLING.len())],
-        6 if !bytes.is_empty() => {
-            bytes[at] = bytes[at]
-                .wrapping_add(random.below(5) as u8)
-                .wrapping_sub(2)
-        }
+        6 if !bytes.is_empty() => bytes[at] = bytes[at].wrapping_add(random.below(5) as u8).wrapping_sub(2),
         7 => bytes.truncate(at),
         8 => drop(bytes.drain(at..end)),
         9 => {
@@ -149,9 +142,7 @@ fn read(file: &[u8], kind: Kind, tally: &mut Tally) -> Nowhere {
     };
     tally.past_the_frame += 1;
     let result = match kind {
-        Kind::Manifest => {
-            check::manifest(body).map(|manifest| walk(&manifest, &mut said, tally.valid))
-        }
+        Kind::Manifest => check::manifest(body).map(|manifest| walk(&manifest, &mut said, tally.valid)),
         Kind::Image => check::image(body).map(drop),
         Kind::Board => check::board(body).map(drop),
     };
@@ -174,21 +165,14 @@ fn walk(manifest: &Manifest<'_>, said: &mut Nowhere, nth: u64) {
 }
 
 fn run(seeds: std::ops::Range<u64>, files: &[(Kind, Vec<u8>)]) -> Tally {
-    let bodies: Vec<Vec<u8>> = files
-        .iter()
-        .map(|(_, file)| file[HEADER..].to_vec())
-        .collect();
+    let bodies: Vec<Vec<u8>> = files.iter().map(|(_, file)| file[HEADER..].to_vec()).collect();
     let mut tally = Tally::default();
     for seed in seeds {
         let mut random = Random(SEED ^ (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let (kind, valid) = &files[random.below(files.len())];
         let mut file = valid.clone();
         let header_too = random.below(16) == 0;
-        let mut part = if header_too {
-            std::mem::take(&mut file)
-        } else {
-            file.split_off(HEADER)
-        };
+        let mut part = if header_too { std::mem::take(&mut file) } else { file.split_off(HEADER) };
         for _ in 0..=random.below(3) {
             mutate(&mut random, &mut part, &bodies);
         }
@@ -198,56 +182,25 @@ fn run(seeds: std::ops::Range<u64>, files: &[(Kind, Vec<u8>)]) -> Tally {
         }
         let before = NOW.get();
         PEAK.set(before);
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            read(&file, *kind, &mut tally)
-        }));
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| read(&file, *kind, &mut tally)));
         let peak = PEAK.get() - before;
-        let said = outcome
-            .unwrap_or_else(|_| panic!("input of seed {seed} ({kind:?}) panics: {file:02x?}"));
-        assert!(
-            peak <= 2 * file.len() as isize + 64 * 1024,
-            "seed {seed}: {} bytes in, {peak} bytes of heap",
-            file.len()
-        );
-        assert!(
-            said.0 < 100_000,
-            "seed {seed}: a message of {} bytes",
-            said.0
-        );
+        let said = outcome.unwrap_or_else(|_| panic!("input of seed {seed} ({kind:?}) panics: {file:02x?}"));
+        assert!(peak <= 2 * file.len() as isize + 64 * 1024, "seed {seed}: {} bytes in, {peak} bytes of heap", file.len());
+        assert!(said.0 < 100_000, "seed {seed}: a message of {} bytes", said.0);
     }
     tally
 }
 
 #[test]
 fn a_million_broken_files_are_refused_without_panic_and_without_memory() {
-    let manifest = |pods| {
-        sample::body(&Manifest {
-            pods,
-            ..sample::manifest()
-        })
-    };
-    let small = || {
-        sample::file(
-            Kind::Manifest,
-            1,
-            &manifest(sample::list([sample::small()])),
-        )
-    };
+    let manifest = |pods| sample::body(&Manifest { pods, ..sample::manifest() });
+    let small = || sample::file(Kind::Manifest, 1, &manifest(sample::list([sample::small()])));
     let files = [
-        (
-            Kind::Manifest,
-            sample::file(Kind::Manifest, 1, &manifest(sample::list([sample::full()]))),
-        ),
+        (Kind::Manifest, sample::file(Kind::Manifest, 1, &manifest(sample::list([sample::full()])))),
         (Kind::Manifest, small()),
         (Kind::Manifest, small()),
-        (
-            Kind::Image,
-            sample::file(Kind::Image, 0, &sample::body(&sample::image())),
-        ),
-        (
-            Kind::Board,
-            sample::file(Kind::Board, 0, &sample::body(&sample::board())),
-        ),
+        (Kind::Image, sample::file(Kind::Image, 0, &sample::body(&sample::image()))),
+        (Kind::Board, sample::file(Kind::Board, 0, &sample::body(&sample::board()))),
     ];
     let workers = std::thread::available_parallelism().map_or(1, |n| n.get()) as u64;
     let share = INPUTS.div_ceil(workers);
@@ -255,22 +208,14 @@ fn a_million_broken_files_are_refused_without_panic_and_without_memory() {
         let files = &files;
         let work = |n| scope.spawn(move || run(n * share..(n + 1) * share, files));
         let running: Vec<_> = (0..workers).map(work).collect();
-        running
-            .into_iter()
-            .map(|worker| worker.join().unwrap())
-            .collect()
+        running.into_iter().map(|worker| worker.join().unwrap()).collect()
     });
     let total = |of: fn(&Tally) -> u64| tallies.iter().map(of).sum::<u64>();
     let (inputs, framed) = (total(|t| t.inputs), total(|t| t.past_the_frame));
     let (deep, valid) = (total(|t| t.past_the_top), total(|t| t.valid));
-    println!(
-        "{inputs} inputs: {framed} past the frame, {deep} refused inside the lists, {valid} still valid"
-    );
+    println!("{inputs} inputs: {framed} past the frame, {deep} refused inside the lists, {valid} still valid");
     assert!(inputs >= 1_000_000);
-    assert!(
-        framed > inputs / 2 && deep > inputs / 10 && valid > inputs / 100,
-        "the parser was hardly reached"
-    );
+    assert!(framed > inputs / 2 && deep > inputs / 10 && valid > inputs / 100, "the parser was hardly reached");
 }
 
 /// The counter counts: without this, the bound above could not fail.

@@ -4,15 +4,11 @@ use podling::sys::netlink::Network;
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 /// Runs `test` in a network namespace that dies with its thread.
-#[allow(
-    unsafe_code,
-    reason = "unshare is unsafe for the sake of what else it can unshare"
-)]
+#[allow(unsafe_code, reason = "unshare is unsafe for the sake of what else it can unshare")]
 fn alone(test: impl FnOnce() + Send + 'static) {
     let thread = std::thread::spawn(|| {
         // SAFETY: a network namespace changes nothing in memory, and no descriptor of this thread depends on the old one.
-        unsafe { unshare_unsafe(UnshareFlags::NEWNET) }
-            .expect("run this test as root: it needs a network namespace");
+        unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.expect("run this test as root: it needs a network namespace");
         test();
     });
     thread.join().unwrap();
@@ -30,9 +26,7 @@ fn routes() -> Vec<[String; 4]> {
 
 fn has_address(address: &str) -> bool {
     let table = std::fs::read_to_string("/proc/thread-self/net/fib_trie").unwrap_or_default();
-    table
-        .lines()
-        .any(|line| line.trim_start_matches([' ', '|', '-']) == address)
+    table.lines().any(|line| line.trim_start_matches([' ', '|', '-']) == address)
 }
 
 /// As the kernel writes an address in /proc.
@@ -46,25 +40,14 @@ fn a_link_gets_its_address_and_the_default_route() {
         let network = Network::open().unwrap();
         assert!(!has_address("127.0.0.1"));
         network.up("lo").unwrap();
-        assert!(
-            has_address("127.0.0.1"),
-            "the link is up: the kernel gives it its address by itself"
-        );
+        assert!(has_address("127.0.0.1"), "the link is up: the kernel gives it its address by itself");
         network.address("lo", [10, 98, 7, 5], 24).unwrap();
         assert!(has_address("10.98.7.5"));
-        network
-            .address("lo", [10, 98, 7, 5], 24)
-            .expect("an address that is there already is fine");
+        network.address("lo", [10, 98, 7, 5], 24).expect("an address that is there already is fine");
         for gateway in [[10, 98, 7, 1], [10, 98, 7, 2]] {
             network.default_route("lo", gateway).unwrap();
             let default = ["lo".into(), hex([0; 4]), hex(gateway), hex([0; 4])];
-            assert_eq!(
-                routes()
-                    .into_iter()
-                    .filter(|row| row[3] == hex([0; 4]))
-                    .collect::<Vec<_>>(),
-                [default]
-            );
+            assert_eq!(routes().into_iter().filter(|row| row[3] == hex([0; 4])).collect::<Vec<_>>(), [default]);
         }
     });
 }
@@ -73,24 +56,9 @@ fn a_link_gets_its_address_and_the_default_route() {
 fn what_is_missing_is_named() {
     alone(|| {
         let network = Network::open().unwrap();
-        assert_eq!(
-            network.up("eth0").unwrap_err().to_string(),
-            "bring up eth0: No such device"
-        );
-        assert_eq!(
-            network
-                .address("eth0", [10, 0, 0, 1], 8)
-                .unwrap_err()
-                .to_string(),
-            "set the address of eth0: No such device"
-        );
-        let message = network
-            .default_route("lo", [10, 0, 0, 2])
-            .unwrap_err()
-            .to_string();
-        assert_eq!(
-            message,
-            "set the default route by lo: Network is unreachable"
-        );
+        assert_eq!(network.up("eth0").unwrap_err().to_string(), "bring up eth0: No such device");
+        assert_eq!(network.address("eth0", [10, 0, 0, 1], 8).unwrap_err().to_string(), "set the address of eth0: No such device");
+        let message = network.default_route("lo", [10, 0, 0, 2]).unwrap_err().to_string();
+        assert_eq!(message, "set the default route by lo: Network is unreachable");
     });
 }

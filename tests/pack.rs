@@ -55,7 +55,9 @@ impl Bench {
 
     /// What packing `layers` says, and that it leaves nothing behind.
     fn refusal(&self, layers: Vec<Layer>) -> String {
-        let error = self.pack(&[Spec::new(layers)]).expect_err("this image must be refused");
+        let error = self
+            .pack(&[Spec::new(layers)])
+            .expect_err("this image must be refused");
         self.is_empty();
         format!("{error:#}")
     }
@@ -114,7 +116,17 @@ fn layers_flatten_with_whiteouts_and_opaque_directories() {
         .file("./.wh..wh.plnk/1.2", b"what AUFS left");
     let bench = Bench::new();
     let done = bench.pack(&[Spec::new(vec![lower, upper])]).unwrap();
-    let expected = ["/a", "/a/kept", "/b", "/b/deep", "/b/deep/new", "/b/new", "/c", "/c/inside", "/d"];
+    let expected = [
+        "/a",
+        "/a/kept",
+        "/b",
+        "/b/deep",
+        "/b/deep/new",
+        "/b/new",
+        "/c",
+        "/c/inside",
+        "/d",
+    ];
     assert_eq!(names(&done.squashfs), expected);
 }
 
@@ -138,7 +150,14 @@ fn every_kind_of_file_keeps_its_owner_mode_and_target() {
         .device(b'4', "block", 8, 17)
         .device(b'6', "fifo", 0, 0)
         .file("empty", b"")
-        .entry(b'0', "ünicode\u{1f600} and a space".as_bytes(), b"", 0o400, (70_000, 4_000_000_000), b"x");
+        .entry(
+            b'0',
+            "ünicode\u{1f600} and a space".as_bytes(),
+            b"",
+            0o400,
+            (70_000, 4_000_000_000),
+            b"x",
+        );
     let bench = Bench::new();
     let done = bench.pack(&[Spec::new(vec![layer])]).unwrap();
     let list = listing(&done.squashfs);
@@ -150,7 +169,10 @@ fn every_kind_of_file_keeps_its_owner_mode_and_target() {
     assert_eq!(list["/block"], "brw------- 0/0 8,");
     assert_eq!(list["/fifo"], "prw------- 0/0 0");
     assert_eq!(list["/empty"], "-rw-r--r-- 0/0 0");
-    assert_eq!(list["/ünicode\u{1f600} and a space"], "-r-------- 70000/4000000000 1");
+    assert_eq!(
+        list["/ünicode\u{1f600} and a space"],
+        "-r-------- 70000/4000000000 1"
+    );
 }
 
 #[test]
@@ -168,7 +190,13 @@ fn symlinks_on_the_way_stay_inside_the_image() {
     let bench = Bench::new();
     let done = bench.pack(&[Spec::new(vec![lower, upper])]).unwrap();
     let names = names(&done.squashfs);
-    for name in ["/usr/lib/one", "/two", "/usr/lib/three", "/four", "/lib -> usr/lib"] {
+    for name in [
+        "/usr/lib/one",
+        "/two",
+        "/usr/lib/three",
+        "/four",
+        "/lib -> usr/lib",
+    ] {
         assert!(names.iter().any(|n| n == name), "{name} in {names:?}");
     }
 }
@@ -179,39 +207,109 @@ fn f11_hostile_archives_are_refused() {
     let deep = "d/".repeat(300);
     let cases: Vec<(&str, Layer)> = vec![
         ("`..` is in its name", Layer::new().file("../escape", b"")),
-        ("`..` is in its name", Layer::new().file("a/../../escape", b"")),
-        ("its name is absolute", Layer::new().file("/etc/passwd", b"")),
-        ("a NUL is in its name", Layer::new().pax(&[("path", b"a\0b")]).file("a", b"")),
-        ("a part of its name is longer", Layer::new().file(&long(256), b"")),
-        ("its name is longer", Layer::new().file(&format!("{}/x", "y/".repeat(2100)), b"")),
+        (
+            "`..` is in its name",
+            Layer::new().file("a/../../escape", b""),
+        ),
+        (
+            "its name is absolute",
+            Layer::new().file("/etc/passwd", b""),
+        ),
+        (
+            "a NUL is in its name",
+            Layer::new().pax(&[("path", b"a\0b")]).file("a", b""),
+        ),
+        (
+            "a part of its name is longer",
+            Layer::new().file(&long(256), b""),
+        ),
+        (
+            "its name is longer",
+            Layer::new().file(&format!("{}/x", "y/".repeat(2100)), b""),
+        ),
         ("directories deep", Layer::new().file(&deep, b"")),
-        ("hard link's target \"../x\"", Layer::new().hard_link("a", "../x")),
-        ("`..` is in its name", Layer::new().hard_link("a", "/../etc/passwd")),
+        (
+            "hard link's target \"../x\"",
+            Layer::new().hard_link("a", "../x"),
+        ),
+        (
+            "`..` is in its name",
+            Layer::new().hard_link("a", "/../etc/passwd"),
+        ),
         ("does not exist", Layer::new().hard_link("a", "etc/passwd")),
         ("is a directory", Layer::new().dir("d").hard_link("a", "d")),
-        ("is no directory", Layer::new().file("f", b"").file("f/below", b"")),
-        ("leads nowhere", Layer::new().symlink("l", "/nowhere").file("l/x", b"")),
-        ("symlinks are on its path", Layer::new().symlink("l", "m").symlink("m", "l").file("l/x", b"")),
+        (
+            "is no directory",
+            Layer::new().file("f", b"").file("f/below", b""),
+        ),
+        (
+            "leads nowhere",
+            Layer::new().symlink("l", "/nowhere").file("l/x", b""),
+        ),
+        (
+            "symlinks are on its path",
+            Layer::new()
+                .symlink("l", "m")
+                .symlink("m", "l")
+                .file("l/x", b""),
+        ),
         ("target of the symlink", Layer::new().symlink("l", "")),
         ("the root of an image", Layer::new().symlink(".", "/etc")),
-        ("the root of an image", Layer::new().file("f", b"").hard_link("./", "f")),
+        (
+            "the root of an image",
+            Layer::new().file("f", b"").hard_link("./", "f"),
+        ),
         ("a whiteout of nothing", Layer::new().file(".wh...", b"")),
         ("a whiteout of nothing", Layer::new().file("a/.wh.", b"")),
-        ("its name is absolute", Layer::new().file("/.wh..wh..opq", b"")),
-        ("of a kind that no image holds", Layer::new().entry(b'Z', b"z", b"", 0, (0, 0), b"")),
-        ("sparse files", Layer::new().entry(b'S', b"s", b"", 0, (0, 0), b"")),
-        ("sparse files", Layer::new().pax(&[("GNU.sparse.major", b"1")]).file("s", b"")),
-        ("no user or group number", Layer::new().entry(b'0', b"f", b"", 0, (1 << 33, 0), b"")),
-        ("PAX record uid", Layer::new().pax(&[("uid", b"-1")]).file("f", b"")),
-        ("two sizes", Layer::new().pax(&[("size", b"7")]).file("f", b"12")),
-        ("a PAX record is malformed", Layer::new().entry(b'x', b"p", b"", 0, (0, 0), b"99 path=x\n").file("f", b"")),
-        ("follow an entry that is no file", Layer::new().entry(b'5', b"d", b"", 0, (0, 0), b"data")),
+        (
+            "its name is absolute",
+            Layer::new().file("/.wh..wh..opq", b""),
+        ),
+        (
+            "of a kind that no image holds",
+            Layer::new().entry(b'Z', b"z", b"", 0, (0, 0), b""),
+        ),
+        (
+            "sparse files",
+            Layer::new().entry(b'S', b"s", b"", 0, (0, 0), b""),
+        ),
+        (
+            "sparse files",
+            Layer::new()
+                .pax(&[("GNU.sparse.major", b"1")])
+                .file("s", b""),
+        ),
+        (
+            "no user or group number",
+            Layer::new().entry(b'0', b"f", b"", 0, (1 << 33, 0), b""),
+        ),
+        (
+            "PAX record uid",
+            Layer::new().pax(&[("uid", b"-1")]).file("f", b""),
+        ),
+        (
+            "two sizes",
+            Layer::new().pax(&[("size", b"7")]).file("f", b"12"),
+        ),
+        (
+            "a PAX record is malformed",
+            Layer::new()
+                .entry(b'x', b"p", b"", 0, (0, 0), b"99 path=x\n")
+                .file("f", b""),
+        ),
+        (
+            "follow an entry that is no file",
+            Layer::new().entry(b'5', b"d", b"", 0, (0, 0), b"data"),
+        ),
         ("ends after a header", Layer::new().pax(&[("path", b"x")])),
         ("device number", Layer::new().device(b'3', "dev", 5000, 0)),
     ];
     for (n, (wanted, layer)) in cases.into_iter().enumerate() {
         let said = Bench::new().refusal(vec![layer]);
-        assert!(said.contains(wanted), "case {n}: {wanted:?} is not in {said:?}");
+        assert!(
+            said.contains(wanted),
+            "case {n}: {wanted:?} is not in {said:?}"
+        );
     }
 }
 
@@ -239,10 +337,27 @@ fn f11_archives_that_lie_about_sizes_are_refused() {
 fn f11_bombs_stop_at_the_limits() {
     let limits = |bytes, entries| Limits { bytes, entries };
     let bench = Bench::new();
-    layout(&bench.layout(), &[Spec::new(vec![Layer::new().file("zeros", &vec![0; 8 << 20])])]);
-    let stored = fs::read_dir(bench.layout().join("blobs/sha256")).unwrap().flatten().map(|blob| blob.metadata().unwrap().len()).max();
-    assert!(stored.unwrap() < 64 << 10, "the layer is small as it is stored");
-    let said = format!("{:#}", bench.pack_again(None, None, limits(1 << 20, 10)).unwrap_err());
+    layout(
+        &bench.layout(),
+        &[Spec::new(vec![
+            Layer::new().file("zeros", &vec![0; 8 << 20]),
+        ])],
+    );
+    let stored = fs::read_dir(bench.layout().join("blobs/sha256"))
+        .unwrap()
+        .flatten()
+        .map(|blob| blob.metadata().unwrap().len())
+        .max();
+    assert!(
+        stored.unwrap() < 64 << 10,
+        "the layer is small as it is stored"
+    );
+    let said = format!(
+        "{:#}",
+        bench
+            .pack_again(None, None, limits(1 << 20, 10))
+            .unwrap_err()
+    );
     assert!(said.contains("larger than was allowed"), "{said}");
     bench.is_empty();
     bench.pack_again(None, None, limits(9 << 20, 10)).unwrap();
@@ -250,17 +365,13 @@ fn f11_bombs_stop_at_the_limits() {
     let many = (0..20).fold(Layer::new(), |layer, n| layer.file(&format!("{n}"), b""));
     let bench = Bench::new();
     layout(&bench.layout(), &[Spec::new(vec![many])]);
-    let said = format!("{:#}", bench.pack_again(None, None, limits(1 << 20, 19)).unwrap_err());
+    let said = format!(
+        "{:#}",
+        bench
+            .pack_again(None, None, limits(1 << 20, 19))
+            .unwrap_err()
+    );
     assert!(said.contains("more than 19 entries"), "{said}");
-
-    // Few bytes, many names for them.
-    let base = Layer::new().file("f", &vec![1; 100_000]);
-    let links = (0..100).fold(base, |layer, n| layer.hard_link(&format!("{n}"), "f"));
-    let bench = Bench::new();
-    layout(&bench.layout(), &[Spec::new(vec![links])]);
-    let said = format!("{:#}", bench.pack_again(None, None, limits(1 << 20, 1000)).unwrap_err());
-    assert!(said.contains("each hard link counted"), "{said}");
-    bench.is_empty();
 }
 
 #[test]
@@ -268,21 +379,38 @@ fn f11_every_blob_is_checked_by_size_and_digest() {
     let spec = || Spec::new(vec![Layer::new().file("f", &[1; 2000])]);
     let scratch = Bench::new();
     layout(&scratch.layout(), &[spec()]);
-    let mut blobs: Vec<PathBuf> = fs::read_dir(scratch.layout().join("blobs/sha256")).unwrap().flatten().map(|entry| entry.path()).collect();
+    let mut blobs: Vec<PathBuf> = fs::read_dir(scratch.layout().join("blobs/sha256"))
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
     blobs.sort();
     assert_eq!(blobs.len(), 3, "manifest, configuration, layer");
     for path in blobs {
         let good = fs::read(&path).unwrap();
         let mut flipped = good.clone();
         *flipped.last_mut().unwrap() ^= 1;
-        for (bad, wanted) in [(flipped, "is damaged"), ([&good[..], b" "].concat(), "bytes, not the")] {
+        for (bad, wanted) in [
+            (flipped, "is damaged"),
+            ([&good[..], b" "].concat(), "bytes, not the"),
+        ] {
             fs::write(&path, bad).unwrap();
-            let said = format!("{:#}", scratch.pack_again(None, None, Limits::default()).unwrap_err());
+            let said = format!(
+                "{:#}",
+                scratch
+                    .pack_again(None, None, Limits::default())
+                    .unwrap_err()
+            );
             assert!(said.contains(wanted), "{wanted:?} is not in {said:?}");
             scratch.is_empty();
         }
         fs::remove_file(&path).unwrap();
-        let said = format!("{:#}", scratch.pack_again(None, None, Limits::default()).unwrap_err());
+        let said = format!(
+            "{:#}",
+            scratch
+                .pack_again(None, None, Limits::default())
+                .unwrap_err()
+        );
         assert!(said.contains("cannot read"), "{said}");
         fs::write(&path, good).unwrap();
     }
@@ -293,30 +421,59 @@ fn f11_every_blob_is_checked_by_size_and_digest() {
 fn the_uncompressed_digest_is_checked_too() {
     let bench = Bench::new();
     let other = sha256(b"something else");
-    layout(&bench.layout(), &[Spec::new(vec![Layer::new().file("f", b"1")])]);
-    let index: serde_json::Value = serde_json::from_slice(&fs::read(bench.layout().join("index.json")).unwrap()).unwrap();
+    layout(
+        &bench.layout(),
+        &[Spec::new(vec![Layer::new().file("f", b"1")])],
+    );
+    let index: serde_json::Value =
+        serde_json::from_slice(&fs::read(bench.layout().join("index.json")).unwrap()).unwrap();
     let read = |digest: &serde_json::Value| -> serde_json::Value {
         let name = digest.as_str().unwrap().strip_prefix("sha256:").unwrap();
-        serde_json::from_slice(&fs::read(bench.layout().join("blobs/sha256").join(name)).unwrap()).unwrap()
+        serde_json::from_slice(&fs::read(bench.layout().join("blobs/sha256").join(name)).unwrap())
+            .unwrap()
     };
     let mut manifest = read(&index["manifests"][0]["digest"]);
     let mut config = read(&manifest["config"]["digest"]);
     config["rootfs"]["diff_ids"][0] = json!(format!("sha256:{other}"));
-    manifest["config"] = images::blob(&bench.layout(), "application/vnd.oci.image.config.v1+json", config.to_string().as_bytes());
-    let descriptor = images::blob(&bench.layout(), "application/vnd.oci.image.manifest.v1+json", manifest.to_string().as_bytes());
+    manifest["config"] = images::blob(
+        &bench.layout(),
+        "application/vnd.oci.image.config.v1+json",
+        config.to_string().as_bytes(),
+    );
+    let descriptor = images::blob(
+        &bench.layout(),
+        "application/vnd.oci.image.manifest.v1+json",
+        manifest.to_string().as_bytes(),
+    );
     images::write_index(&bench.layout(), &[descriptor]);
-    let said = format!("{:#}", bench.pack_again(Some("x"), None, Limits::default()).unwrap_err());
-    assert!(said.contains("the image says") && said.contains(&other), "{said}");
+    let said = format!(
+        "{:#}",
+        bench
+            .pack_again(Some("x"), None, Limits::default())
+            .unwrap_err()
+    );
+    assert!(
+        said.contains("the image says") && said.contains(&other),
+        "{said}"
+    );
 }
 
 #[test]
 fn layers_are_read_as_tar_gzip_and_zstd() {
     let mut spec = Spec::new(vec![]);
-    for (name, packing) in [("1", Packing::Tar), ("2", Packing::Gzip), ("3", Packing::Zstd)] {
-        spec.layers.push((Layer::new().file(name, name.as_bytes()).end(), packing));
+    for (name, packing) in [
+        ("1", Packing::Tar),
+        ("2", Packing::Gzip),
+        ("3", Packing::Zstd),
+    ] {
+        spec.layers
+            .push((Layer::new().file(name, name.as_bytes()).end(), packing));
     }
     let bench = Bench::new();
-    assert_eq!(names(&bench.pack(&[spec]).unwrap().squashfs), ["/1", "/2", "/3"]);
+    assert_eq!(
+        names(&bench.pack(&[spec]).unwrap().squashfs),
+        ["/1", "/2", "/3"]
+    );
 }
 
 #[test]
@@ -327,26 +484,54 @@ fn the_platform_is_the_one_asked_for_or_the_only_one() {
         ..Spec::new(vec![Layer::new().file(arch, b"")])
     };
     let bench = Bench::new();
-    let manifests: Vec<_> = ["arm64", "amd64"].into_iter().map(|arch| images::image(&bench.layout(), &spec(arch))).collect();
+    let manifests: Vec<_> = ["arm64", "amd64"]
+        .into_iter()
+        .map(|arch| images::image(&bench.layout(), &spec(arch)))
+        .collect();
     // One with its platform in an index within the index, one that only its configuration knows.
     let mut inner = manifests[0].clone();
     inner["platform"] = json!({"architecture": "arm64", "os": "linux", "variant": "v8"});
     let mut attestation = manifests[1].clone();
     attestation["platform"] = json!({"architecture": "unknown", "os": "unknown"});
     let index = json!({"schemaVersion": 2, "manifests": [inner, attestation]});
-    let nested = images::blob(&bench.layout(), "application/vnd.oci.image.index.v1+json", index.to_string().as_bytes());
+    let nested = images::blob(
+        &bench.layout(),
+        "application/vnd.oci.image.index.v1+json",
+        index.to_string().as_bytes(),
+    );
     images::write_index(&bench.layout(), &[nested, manifests[1].clone()]);
 
-    let said = format!("{:#}", bench.pack_again(Some("x"), None, Limits::default()).unwrap_err());
+    let said = format!(
+        "{:#}",
+        bench
+            .pack_again(Some("x"), None, Limits::default())
+            .unwrap_err()
+    );
     assert!(said.contains("--arch: amd64, arm64"), "{said}");
-    let said = format!("{:#}", bench.pack_again(Some("x"), Some("riscv64"), Limits::default()).unwrap_err());
-    assert!(said.contains("not for riscv64, but for: amd64, arm64"), "{said}");
+    let said = format!(
+        "{:#}",
+        bench
+            .pack_again(Some("x"), Some("riscv64"), Limits::default())
+            .unwrap_err()
+    );
+    assert!(
+        said.contains("not for riscv64, but for: amd64, arm64"),
+        "{said}"
+    );
     for arch in ["arm64", "amd64"] {
-        let done = bench.pack_again(Some("x"), Some(arch), Limits::default()).unwrap();
+        let done = bench
+            .pack_again(Some("x"), Some(arch), Limits::default())
+            .unwrap();
         assert_eq!(names(&done.squashfs), [format!("/{arch}")]);
     }
     let lone = Bench::new();
-    let done = lone.pack(&[Spec { arch: "arm", tag: Some("only"), ..spec("arm") }]).unwrap();
+    let done = lone
+        .pack(&[Spec {
+            arch: "arm",
+            tag: Some("only"),
+            ..spec("arm")
+        }])
+        .unwrap();
     assert_eq!(done.reference, "docker.io/library/only:latest");
 }
 
@@ -365,33 +550,69 @@ fn the_record_says_what_the_board_needs() {
     };
     let bench = Bench::new();
     let done = bench.pack(&[spec]).unwrap();
-    assert_eq!(done.record.file_name().unwrap(), "docker.io%2Ftest%2Fimage:1.image");
+    assert_eq!(
+        done.record.file_name().unwrap(),
+        "docker.io%2Ftest%2Fimage:1.image"
+    );
     let bytes = fs::read(&done.record).unwrap();
     let (header, body) = codec::open(&bytes, Kind::Image).unwrap();
     assert_eq!(header.class, "");
     let record: Image<'_> = podling::manifest::check::image(body).unwrap();
     assert_eq!(record.reference, "docker.io/test/image:1");
-    assert_eq!((record.uid, record.gid, record.stop_signal, record.working_dir), (33, 34, 37, "/srv/www"));
+    assert_eq!(
+        (
+            record.uid,
+            record.gid,
+            record.stop_signal,
+            record.working_dir
+        ),
+        (33, 34, 37, "/srv/www")
+    );
     assert_eq!(record.groups.iter().collect::<Vec<_>>(), [40]);
     assert_eq!(record.env.iter().collect::<Vec<_>>(), ["A=b", "PATH=/bin"]);
-    assert_eq!(record.entrypoint.iter().collect::<Vec<_>>(), ["/init", "-x"]);
+    assert_eq!(
+        record.entrypoint.iter().collect::<Vec<_>>(),
+        ["/init", "-x"]
+    );
     assert!(record.cmd.is_empty());
-    assert_eq!(record.ports.iter().map(|port| (port.container, port.udp)).collect::<Vec<_>>(), [(53, true), (80, false)]);
+    assert_eq!(
+        record
+            .ports
+            .iter()
+            .map(|port| (port.container, port.udp))
+            .collect::<Vec<_>>(),
+        [(53, true), (80, false)]
+    );
     let squashfs = fs::read(&done.squashfs).unwrap();
     assert_eq!(record.size, squashfs.len() as u64);
-    assert_eq!(done.squashfs.file_name().unwrap().to_str().unwrap(), format!("{}.squashfs", sha256(&squashfs)));
+    assert_eq!(
+        done.squashfs.file_name().unwrap().to_str().unwrap(),
+        format!("{}.squashfs", sha256(&squashfs))
+    );
 }
 
 #[test]
 fn a_user_or_signal_that_the_image_does_not_know_is_an_error() {
     for (config, wanted) in [
-        (json!({"User": "nobody"}), "\"nobody\" is not in its /etc/passwd"),
-        (json!({"User": "0:staff"}), "\"staff\" is not in its /etc/group"),
-        (json!({"StopSignal": "SIGNAL"}), "StopSignal \"SIGNAL\" is no signal"),
+        (
+            json!({"User": "nobody"}),
+            "\"nobody\" is not in its /etc/passwd",
+        ),
+        (
+            json!({"User": "0:staff"}),
+            "\"staff\" is not in its /etc/group",
+        ),
+        (
+            json!({"StopSignal": "SIGNAL"}),
+            "StopSignal \"SIGNAL\" is no signal",
+        ),
         (json!({"Env": ["A=\u{0}"]}), "a NUL is in the image's Env"),
     ] {
         let bench = Bench::new();
-        let spec = Spec { config, ..Spec::new(vec![Layer::new().file("f", b"")]) };
+        let spec = Spec {
+            config,
+            ..Spec::new(vec![Layer::new().file("f", b"")])
+        };
         let said = format!("{:#}", bench.pack(&[spec]).unwrap_err());
         assert!(said.contains(wanted), "{wanted:?} is not in {said:?}");
         bench.is_empty();
@@ -400,17 +621,51 @@ fn a_user_or_signal_that_the_image_does_not_know_is_an_error() {
 
 #[test]
 fn the_same_image_gives_the_same_bytes_and_is_stored_once() {
-    let layer = || (0..50).fold(Layer::new(), |layer, n| layer.file(&format!("f{n}"), format!("{n}").repeat(n * 500).as_bytes()));
+    let layer = || {
+        (0..50).fold(Layer::new(), |layer, n| {
+            layer.file(&format!("f{n}"), format!("{n}").repeat(n * 500).as_bytes())
+        })
+    };
     let (one, two) = (Bench::new(), Bench::new());
     let first = one.pack(&[Spec::new(vec![layer()])]).unwrap();
     let second = two.pack(&[Spec::new(vec![layer()])]).unwrap();
     assert_eq!(first.packed, second.packed);
-    assert_eq!(fs::read(&first.record).unwrap(), fs::read(&second.record).unwrap());
-    let again = one.pack_again(Some("another/name"), None, Limits::default()).unwrap();
+    assert_eq!(
+        fs::read(&first.record).unwrap(),
+        fs::read(&second.record).unwrap()
+    );
+    let again = one
+        .pack_again(Some("another/name"), None, Limits::default())
+        .unwrap();
     assert_eq!(again.squashfs, first.squashfs);
-    let mut left: Vec<_> = fs::read_dir(one.output()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut left: Vec<_> = fs::read_dir(one.output())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     left.sort();
     assert_eq!(left.len(), 3, "two records, one squashfs: {left:?}");
+}
+
+/// busybox has 400 names; a squashfs that packed it 400 times would take minutes.
+#[test]
+fn hard_links_and_equal_files_are_stored_once() {
+    let noise: Vec<u8> = (0..300_000_u32)
+        .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect();
+    let base = Layer::new()
+        .file("f", &noise)
+        .file("small", b"small")
+        .file("equal/small", b"small");
+    let layer = (0..400).fold(base, |layer, n| layer.hard_link(&format!("{n}"), "f"));
+    let upper = Layer::new().file("copy", &noise);
+    let bench = Bench::new();
+    let done = bench.pack(&[Spec::new(vec![layer, upper])]).unwrap();
+    assert!(
+        done.packed.size < noise.len() as u64 + 64_000,
+        "{} bytes",
+        done.packed.size
+    );
+    assert_eq!(names(&done.squashfs).len(), 405);
 }
 
 #[test]
@@ -421,21 +676,56 @@ fn lost_file_capabilities_are_told_by_path() {
         .pax(&[("SCHILY.xattr.user.note", b"1")])
         .file("noted", b"");
     let done = Bench::new().pack(&[Spec::new(vec![layer])]).unwrap();
-    assert!(done.warnings[0].contains("\"/ping\": its file capability is lost"), "{:?}", done.warnings);
-    assert!(done.warnings[1].contains("\"/noted\": its extended attributes"), "{:?}", done.warnings);
+    assert!(
+        done.warnings[0].contains("\"/ping\": its file capability is lost"),
+        "{:?}",
+        done.warnings
+    );
+    assert!(
+        done.warnings[1].contains("\"/noted\": its extended attributes"),
+        "{:?}",
+        done.warnings
+    );
 }
 
 #[test]
 fn what_cannot_be_read_says_what_to_do() {
     let bench = Bench::new();
-    layout(&bench.layout(), &[Spec { tag: Some("one"), ..Spec::new(vec![Layer::new().file("1", b"")]) }, Spec { tag: Some("two"), ..Spec::new(vec![Layer::new().file("2", b"")]) }]);
-    let said = |source: &str| format!("{:#}", pack(source, Some("x"), None, &bench.output(), Limits::default()).unwrap_err());
+    layout(
+        &bench.layout(),
+        &[
+            Spec {
+                tag: Some("one"),
+                ..Spec::new(vec![Layer::new().file("1", b"")])
+            },
+            Spec {
+                tag: Some("two"),
+                ..Spec::new(vec![Layer::new().file("2", b"")])
+            },
+        ],
+    );
+    let said = |source: &str| {
+        format!(
+            "{:#}",
+            pack(source, Some("x"), None, &bench.output(), Limits::default()).unwrap_err()
+        )
+    };
     assert!(said(&bench.source()).contains("which image? name one as oci:DIR:NAME of: one, two"));
-    assert!(said(&format!("{}:three", bench.source())).contains("no image called three; there is: one, two"));
+    assert!(
+        said(&format!("{}:three", bench.source()))
+            .contains("no image called three; there is: one, two")
+    );
     assert!(said("oci:/nowhere/at/all").contains("there is no image at /nowhere/at/all"));
     assert!(said("docker://alpine").contains("skopeo copy docker://alpine"));
     assert!(said(bench.directory.path().to_str().unwrap()).contains("is no image"));
-    let done = pack(&format!("{}:two", bench.source()), None, None, &bench.output(), Limits::default()).unwrap();
+    let done = pack(
+        &format!("{}:two", bench.source()),
+        None,
+        None,
+        &bench.output(),
+        Limits::default(),
+    )
+    .unwrap();
     assert_eq!(names(&done.squashfs), ["/2"]);
     assert_eq!(done.reference, "docker.io/library/two:latest");
 }
@@ -458,11 +748,23 @@ fn images_of_real_tools_come_out_as_they_went_in() {
         fs::write(root.join(format!("usr/file{n}")), format!("{n}")).unwrap();
     }
     std::os::unix::fs::symlink("usr/bin", root.join("bin")).unwrap();
-    tool("mknod", &[root.join("null").to_str().unwrap(), "c", "1", "3"]);
-    tool("mknod", &[root.join("high").to_str().unwrap(), "b", "259", "300"]);
+    tool(
+        "mknod",
+        &[root.join("null").to_str().unwrap(), "c", "1", "3"],
+    );
+    tool(
+        "mknod",
+        &[root.join("high").to_str().unwrap(), "b", "259", "300"],
+    );
     tool("mkfifo", &[root.join("fifo").to_str().unwrap()]);
-    tool("chown", &["-R", "12:34", root.join("usr").to_str().unwrap()]);
-    tool("chmod", &["6755", root.join("usr/bin/tool").to_str().unwrap()]);
+    tool(
+        "chown",
+        &["-R", "12:34", root.join("usr").to_str().unwrap()],
+    );
+    tool(
+        "chmod",
+        &["6755", root.join("usr/bin/tool").to_str().unwrap()],
+    );
     tool("umoci", &["repack", "--image", &image, &at("bundle")]);
     tool("rm", &[root.join("usr/file7").to_str().unwrap()]);
     tool("umoci", &["unpack", "--image", &image, &at("second")]);
@@ -471,10 +773,27 @@ fn images_of_real_tools_come_out_as_they_went_in() {
     fs::write(root.join("usr/file8"), "changed").unwrap();
     tool("umoci", &["repack", "--image", &image, &at("second")]);
 
-    let done = pack(&format!("oci:{image}"), Some("real"), None, &bench.output(), Limits::default()).unwrap();
+    let done = pack(
+        &format!("oci:{image}"),
+        Some("real"),
+        None,
+        &bench.output(),
+        Limits::default(),
+    )
+    .unwrap();
     let mount = directory.join("mount");
     fs::create_dir(&mount).unwrap();
-    tool("mount", &["-t", "squashfs", "-o", "loop,ro", done.squashfs.to_str().unwrap(), mount.to_str().unwrap()]);
+    tool(
+        "mount",
+        &[
+            "-t",
+            "squashfs",
+            "-o",
+            "loop,ro",
+            done.squashfs.to_str().unwrap(),
+            mount.to_str().unwrap(),
+        ],
+    );
     let (found, wanted) = (facts(&mount), facts(&root));
     tool("umount", &[mount.to_str().unwrap()]);
     assert!(wanted.len() > 600 && !wanted.contains_key("/usr/file7"));
@@ -489,8 +808,56 @@ fn images_of_real_tools_come_out_as_they_went_in() {
             assert_eq!(copy.packed, done.packed, "{source}");
         }
         tool("gzip", &["-k", &at(name)]);
-        let zipped = pack(&format!("{}.gz", at(name)), None, None, &bench.output(), Limits::default()).unwrap();
+        let zipped = pack(
+            &format!("{}.gz", at(name)),
+            None,
+            None,
+            &bench.output(),
+            Limits::default(),
+        )
+        .unwrap();
         assert_eq!(zipped.packed, done.packed);
+    }
+}
+
+/// What strains the format: directories longer than 64 KiB, siblings whose inodes are far apart, files of every size
+/// around a block, holes, a thousand owners.
+#[test]
+fn large_trees_read_back_through_the_kernel() {
+    let block = 128 * 1024;
+    let noise = |n: usize, length: usize| -> Vec<u8> { (0..length).map(|at| (at * at / 7 + at * n) as u8).collect() };
+    let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for n in 0..700 {
+        files.insert(format!("long/{n:0>200}"), format!("{n}").into_bytes());
+    }
+    for n in 0..34_000 {
+        files.insert(format!("many/{}/{n}", n % 7), vec![]);
+    }
+    for (n, size) in [1, block - 1, block, block + 1, 3 * block, 3 * block + 5].into_iter().enumerate() {
+        files.insert(format!("sizes/{size}"), noise(n, size));
+    }
+    files.insert("sizes/hole".into(), vec![0; 5 * block]);
+    files.insert("sizes/holes".into(), [noise(1, block), vec![0; 2 * block], noise(2, 10)].concat());
+    files.insert("zz".into(), b"after many".to_vec());
+    let layer = files.iter().enumerate().fold(Layer::new(), |layer, (n, (name, bytes))| {
+        layer.entry(b'0', name.as_bytes(), b"", 0o644, (n as u64 % 1000, 7), bytes)
+    });
+    let bench = Bench::new();
+    let mut spec = Spec::new(vec![]);
+    spec.layers.push((layer.hard_link("last", "sizes/1").end(), Packing::Tar));
+    let done = bench.pack(&[spec]).unwrap();
+    let mount = bench.directory.path().join("mount");
+    fs::create_dir(&mount).unwrap();
+    tool("mount", &["-t", "squashfs", "-o", "loop,ro", done.squashfs.to_str().unwrap(), mount.to_str().unwrap()]);
+    let (found, links) = (facts(&mount), fs::metadata(mount.join("last")).unwrap().nlink());
+    let folders = fs::metadata(mount.join("many")).unwrap().nlink();
+    tool("umount", &[mount.to_str().unwrap()]);
+    assert_eq!((links, folders), (2, 9));
+    assert_eq!(found["/last"].5, files["sizes/1"]);
+    for (n, (name, bytes)) in files.iter().enumerate() {
+        let facts = &found[&format!("/{name}")];
+        assert_eq!((facts.1, facts.2), (n as u32 % 1000, 7), "{name}");
+        assert!(facts.5 == *bytes, "{name} has another content");
     }
 }
 
@@ -504,13 +871,30 @@ fn facts(root: &Path) -> BTreeMap<String, (u32, u32, u32, u64, i64, Vec<u8>)> {
             let meta = fs::symlink_metadata(&path).unwrap();
             let kind = meta.file_type();
             let content = match () {
-                () if kind.is_symlink() => fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes(),
+                () if kind.is_symlink() => fs::read_link(&path)
+                    .unwrap()
+                    .into_os_string()
+                    .into_encoded_bytes(),
                 () if kind.is_file() => fs::read(&path).unwrap(),
                 () => vec![],
             };
-            let device = if kind.is_char_device() || kind.is_block_device() { meta.rdev() } else { 0 };
+            let device = if kind.is_char_device() || kind.is_block_device() {
+                meta.rdev()
+            } else {
+                0
+            };
             let name = format!("/{}", path.strip_prefix(root).unwrap().display());
-            all.insert(name, (meta.mode(), meta.uid(), meta.gid(), device, meta.mtime(), content));
+            all.insert(
+                name,
+                (
+                    meta.mode(),
+                    meta.uid(),
+                    meta.gid(),
+                    device,
+                    meta.mtime(),
+                    content,
+                ),
+            );
             if kind.is_dir() {
                 folders.push(path);
             }
@@ -527,12 +911,22 @@ fn f11_mutated_layers_never_panic() {
         .file("a/b", &[1; 700])
         .symlink("l", "a")
         .hard_link("h", "a/b")
-        .pax(&[("path", b"long/name"), ("SCHILY.xattr.security.capability", b"\n\n")])
+        .pax(&[
+            ("path", b"long/name"),
+            ("SCHILY.xattr.security.capability", b"\n\n"),
+        ])
         .file("x", b"12345")
         .file("a/.wh.b", b"")
         .file("l/.wh..wh..opq", b"")
         .device(b'3', "dev", 1, 3)
-        .entry(b'L', b"././@LongLink", b"", 0, (0, 0), b"a/very/long/name\0")
+        .entry(
+            b'L',
+            b"././@LongLink",
+            b"",
+            0,
+            (0, 0),
+            b"a/very/long/name\0",
+        )
         .file("short", b"z")
         .end();
     let scratch = tempfile::tempdir().unwrap();
@@ -554,7 +948,11 @@ fn f11_mutated_layers_never_panic() {
                 2 => bytes.truncate(at.max(1)),
                 3 => bytes.swap(at, other),
                 _ => {
-                    let block = bytes[at / 512 * 512..].iter().take(512).copied().collect::<Vec<_>>();
+                    let block = bytes[at / 512 * 512..]
+                        .iter()
+                        .take(512)
+                        .copied()
+                        .collect::<Vec<_>>();
                     let other = other / 512 * 512;
                     bytes.splice(other..other, block);
                 }
@@ -564,16 +962,28 @@ fn f11_mutated_layers_never_panic() {
         if next(4) > 0 {
             fix_checksums(&mut bytes);
         }
-        let mut rootfs = Rootfs::new(scratch.path(), Limits { bytes: 1 << 20, entries: 100 }).unwrap();
+        let mut rootfs = Rootfs::new(
+            scratch.path(),
+            Limits {
+                bytes: 1 << 20,
+                entries: 100,
+            },
+        )
+        .unwrap();
         good += usize::from(rootfs.apply(&bytes[..]).is_ok());
         assert!(rootfs.unpacked() <= 1 << 20);
-        let _ = rootfs.tree().bytes();
     }
-    assert!(good > rounds / 20 && good < rounds, "{good} of {rounds} were read: the mutations are too wild or too tame");
+    assert!(
+        good > rounds / 20 && good < rounds,
+        "{good} of {rounds} were read: the mutations are too wild or too tame"
+    );
 }
 
 fn fix_checksums(bytes: &mut [u8]) {
-    for block in bytes.chunks_exact_mut(512).filter(|block| &block[257..262] == b"ustar") {
+    for block in bytes
+        .chunks_exact_mut(512)
+        .filter(|block| &block[257..262] == b"ustar")
+    {
         let mut header = tar::Header::new_old();
         header.as_mut_bytes().copy_from_slice(block);
         header.set_cksum();

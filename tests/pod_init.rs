@@ -173,7 +173,7 @@ fn cve_2024_21626_no_descriptor_leaks_and_the_working_directory_is_inside() {
     assert_eq!(pod.exec(0, &["ls", "/proc/1/fd"]).1, "0\n1\n2\n");
     let null = spawn::null().expect("open /dev/null");
     pod.order_exec(2, 0, &["sleep", "1001"], &null, &[], false);
-    while !pod.exec(0, &["ps"]).1.contains("sleep 1001") {}
+    pod.wait_for_processes(0, |ps| ps.contains(" sleep 1001\n"));
     let of_the_executed = "for p in /proc/[0-9]*; do grep -q 1001 $p/cmdline && test $p != /proc/$$ && ls $p/fd; done";
     assert_eq!(pod.exec(0, &["sh", "-c", of_the_executed]).1, "0\n1\n2\n");
     // A link of /proc is its text, walked inside: the container's own root at the most.
@@ -293,11 +293,11 @@ fn exec_runs_inside_and_is_killed_on_order() {
 
     let null = spawn::null().expect("open /dev/null");
     pod.order_exec(9, 0, &["sh", "-c", "sleep 1001 & sleep 1002"], &null, &[], false);
-    while !pod.exec(0, &["ps"]).1.contains("sleep 1001") {}
+    pod.wait_for_processes(0, |ps| ps.contains(" sleep 1001\n") && ps.contains(" sleep 1002\n"));
     pod.order(&Order::ExecKill { id: 9 }, &[]);
     assert_eq!(pod.exec_ended(9), Ok(Exit::by_signal(9)));
-    let (_, left) = pod.exec(0, &["ps"]);
-    assert!(!left.contains("sleep 100") || left.contains("sleep 1000") && !left.contains("sleep 1001"), "{left}");
+    pod.wait_for_processes(0, |ps| !ps.contains(" sleep 1001\n") && !ps.contains(" sleep 1002\n"));
+    assert!(pod.exec(0, &["ps"]).1.contains("sleep 1000"), "the container itself lives on");
 }
 
 #[test]
@@ -317,7 +317,7 @@ fn failure_f17_a_flood_of_output_stays_in_its_ring() {
     }
     let reader = pod.reader(0);
     let (first, mut buffer) = (reader.oldest().expect("read"), [0; RECORD]);
-    while reader.oldest().expect("read") == first {}
+    pod::until("the oldest output is overwritten", || reader.oldest().expect("read") != first);
     let mut at = first;
     let record = reader.next(&mut at, &mut buffer).expect("read").expect("a record");
     assert!(record.lost && record.bytes.ends_with(b"\n") == record.bytes.ends_with(b"f\n"), "the reader was overtaken and is told");
@@ -337,8 +337,7 @@ fn failure_f16_orphans_are_reaped_and_hold_up_nothing() {
         pod.shell(1, "true");
     }
     pod.wait_for_output(0, "done");
-    let zombies = || pod_zombies(&pod);
-    while zombies() > 0 {}
+    pod::until("no ended process is left uncollected", || pod_zombies(&pod) == 0);
 }
 
 /// Ended processes that pod-init has not collected, as the host sees them.
@@ -414,8 +413,9 @@ fn members(pod: &Pod) -> Vec<String> {
 
 #[test]
 fn quit_leaves_no_process_and_no_mount() {
-    let mounts = || fs::read_to_string("/proc/self/mountinfo").expect("read").lines().filter(|line| line.contains("podling-test")).count();
     let mut pod = Pod::new(&Sandbox::default());
+    let own = pod.scratch.0.to_string_lossy().into_owned();
+    let mounts = || fs::read_to_string("/proc/self/mountinfo").expect("read").lines().filter(|line| line.contains(&own)).count();
     pod.start(0, &Ordered::new(&["sleep", "1000"]));
     let members = members(&pod);
     pod.order(&Order::Quit, &[]);
@@ -448,7 +448,7 @@ fn spec_3_a_container_is_born_into_its_cgroup_on_v2_and_joins_it_on_v1() {
         assert!(output.starts_with("0::/\n1\n") && output.contains("Read-only file system"), "its view starts at its own cgroup: {output}");
         let output = rustix::fs::memfd_create("output", rustix::fs::MemfdFlags::CLOEXEC).expect("make a file");
         pod.order_exec(3, 0, &["sleep", "1000"], &output, &[handle()], true);
-        while directory.processes() < 2 {}
+        pod::until("the executed program is in the cgroup", || directory.processes() == 2);
         pod.order(&Order::ExecKill { id: 3 }, &[]);
         let _ = pod.exec_ended(3);
         pod.signal(0, 9);

@@ -37,13 +37,13 @@ pub(super) struct Adopted {
 /// Takes over what runs, and removes what does not belong to it.
 pub(super) async fn adopt(agent: &Agent) {
     agent.images().adopt(agent.paths());
-    let mut found = Vec::new();
+    let (mut found, mut stray) = (Vec::new(), Vec::new());
     for uid in uids(&agent.paths().pods()) {
         match meet(agent, uid).await {
             Ok(pod) => found.push(pod),
             Err(why) => {
                 log::info!("pod {uid} is not taken over: {why}");
-                end(agent, uid).await;
+                stray.push(uid);
             }
         }
     }
@@ -56,11 +56,14 @@ pub(super) async fn adopt(agent: &Agent) {
             Some((index, pod)) => take_over(agent, index, pod, adopted),
             None => {
                 log::info!("pod {}/{} ({uid}) is no longer in the manifest", meta.namespace, meta.name);
-                drop(adopted);
-                end(agent, uid).await;
+                stray.push(uid);
             }
         }
         fail::point("adopted");
+    }
+    // Only now, since with a pod the images go that nobody is known to use.
+    for uid in stray {
+        end(agent, uid).await;
     }
     clear(agent).await;
 }

@@ -129,32 +129,17 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Empty => f.write_str("nothing was ever written there"),
-            Error::Dirty => {
-                f.write_str("a write of it failed, so it is not trusted; write a manifest again")
-            }
-            Error::Io {
-                action,
-                slot,
-                source,
-            } => {
-                write!(
-                    f,
-                    "cannot {action} slot {slot:?}: {source}; if this comes again the flash is failing, replace it"
-                )
+            Error::Dirty => f.write_str("a write of it failed, so it is not trusted; write a manifest again"),
+            Error::Io { action, slot, source } => {
+                write!(f, "cannot {action} slot {slot:?}: {source}; if this comes again the flash is failing, replace it")
             }
             Error::Frame(error) => error.fmt(f),
             Error::Class { found, board } => {
-                write!(
-                    f,
-                    "the manifest is for boards of class {found}, and this board is {board}: build it with --board {board}"
-                )
+                write!(f, "the manifest is for boards of class {found}, and this board is {board}: build it with --board {board}")
             }
             Error::Body(message) => f.write_str(message),
             Error::TooBig { found, slot } => {
-                write!(
-                    f,
-                    "a manifest of {found} bytes does not fit a slot of {slot}: leave something out, or lay out larger slots"
-                )
+                write!(f, "a manifest of {found} bytes does not fit a slot of {slot}: leave something out, or lay out larger slots")
             }
             Error::Stale { found, newest } => {
                 write!(
@@ -171,12 +156,7 @@ impl std::error::Error for Error {}
 impl<F: Flash> Store<F> {
     /// The slots on `flash`, each of `slot_bytes`, of a board of this class.
     pub fn new(flash: F, slot_bytes: u32, class: &str) -> Store<F> {
-        Store {
-            flash,
-            slot_bytes,
-            class: class.into(),
-            dirty: [false; 2],
-        }
+        Store { flash, slot_bytes, class: class.into(), dirty: [false; 2] }
     }
 
     /// The newest valid manifest, and what is wrong with the slots that hold none.
@@ -209,10 +189,7 @@ impl<F: Flash> Store<F> {
             if let Some(newest) = slot::newest(sequences).and_then(|slot| sequences[slot.index()])
                 && !slot::is_newer(header.sequence, newest)
             {
-                return Err(Error::Stale {
-                    found: header.sequence,
-                    newest,
-                });
+                return Err(Error::Stale { found: header.sequence, newest });
             }
             next.sequence = header.sequence;
             file[..HEADER].try_into().unwrap_or([0; HEADER])
@@ -224,22 +201,12 @@ impl<F: Flash> Store<F> {
     }
 
     fn put(&mut self, slot: Slot, header: &[u8; HEADER], body: &[u8]) -> Result<(), Error> {
-        let failed = |action| {
-            move |source| Error::Io {
-                action,
-                slot,
-                source,
-            }
-        };
+        let failed = |action| move |source| Error::Io { action, slot, source };
         let offset = self.offset(slot);
         self.dirty[slot.index()] = true;
-        self.flash
-            .write_at(offset + HEADER as u64, body)
-            .map_err(failed("write"))?;
+        self.flash.write_at(offset + HEADER as u64, body).map_err(failed("write"))?;
         self.flash.sync().map_err(failed("sync"))?;
-        self.flash
-            .write_at(offset, header)
-            .map_err(failed("write"))?;
+        self.flash.write_at(offset, header).map_err(failed("write"))?;
         self.flash.sync().map_err(failed("sync"))?;
         self.dirty[slot.index()] = false;
         Ok(())
@@ -250,15 +217,9 @@ impl<F: Flash> Store<F> {
         if self.dirty[slot.index()] {
             return Err(Error::Dirty);
         }
-        let failed = |source| Error::Io {
-            action: "read",
-            slot,
-            source,
-        };
+        let failed = |source| Error::Io { action: "read", slot, source };
         let mut head = [0; HEADER];
-        self.flash
-            .read_at(self.offset(slot), &mut head)
-            .map_err(failed)?;
+        self.flash.read_at(self.offset(slot), &mut head).map_err(failed)?;
         if head.iter().all(|byte| *byte == 0) || head.iter().all(|byte| *byte == 0xff) {
             return Err(Error::Empty);
         }
@@ -266,15 +227,9 @@ impl<F: Flash> Store<F> {
         let (sequence, length) = (header.sequence, HEADER + header.body_len);
         self.check_size(length)?;
         let mut bytes = vec![0; length];
-        self.flash
-            .read_at(self.offset(slot), &mut bytes)
-            .map_err(failed)?;
+        self.flash.read_at(self.offset(slot), &mut bytes).map_err(failed)?;
         self.check(&bytes)?;
-        Ok(Stored {
-            slot,
-            sequence,
-            bytes,
-        })
+        Ok(Stored { slot, sequence, bytes })
     }
 
     /// Everything about a manifest file that does not depend on where it is.
@@ -282,27 +237,15 @@ impl<F: Flash> Store<F> {
         let (header, body) = codec::open(file, Kind::Manifest).map_err(Error::Frame)?;
         self.check_size(file.len())?;
         if header.class != self.class {
-            return Err(Error::Class {
-                found: header.class.into(),
-                board: self.class.clone(),
-            });
+            return Err(Error::Class { found: header.class.into(), board: self.class.clone() });
         }
         check::manifest(body).map_err(|error| Error::Body(format!("{error}")))?;
         Ok((header, body))
     }
 
     fn check_size(&self, found: usize) -> Result<(), Error> {
-        let room = usize::try_from(self.slot_bytes)
-            .unwrap_or(usize::MAX)
-            .min(limits::MANIFEST);
-        if found <= room {
-            Ok(())
-        } else {
-            Err(Error::TooBig {
-                found,
-                slot: self.slot_bytes,
-            })
-        }
+        let room = usize::try_from(self.slot_bytes).unwrap_or(usize::MAX).min(limits::MANIFEST);
+        if found <= room { Ok(()) } else { Err(Error::TooBig { found, slot: self.slot_bytes }) }
     }
 
     fn offset(&self, slot: Slot) -> u64 {

@@ -3,7 +3,7 @@
 //! `mke2fs -d` would take the caller's owners, modes and times along. `debugfs` writes files that root owns, at a time
 //! that it is told, and takes them from where they are.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -99,6 +99,20 @@ pub fn make(
         .lines()
         .filter(|line| !line.starts_with("debugfs ") && !line.is_empty())
         .collect();
+    if complaints
+        .iter()
+        .any(|line| line.contains("Could not allocate"))
+    {
+        let bytes: u64 = sources
+            .iter()
+            .filter_map(|source| source.from.metadata().ok())
+            .map(|meta| meta.len())
+            .sum();
+        bail!(
+            "{bytes} bytes of files do not fit: it has {} bytes, its own tables included",
+            place.size
+        );
+    }
     ensure!(
         complaints.is_empty(),
         "cannot write the file system's files: {}",

@@ -1,11 +1,12 @@
 //! Layers, as tar streams, laid over one another: the tree in memory, the files' bytes in one temporary file.
 
-use super::blobs::Window;
+use super::blobs::{Hashing, Window};
 use super::tarstream::{self, Entry, show};
 use super::tree::{Content, Kind, Lost, Meta, Tree};
 use anyhow::{Context, Result, bail, ensure};
+use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::Path;
 use std::prelude::v1::*;
 use std::{format, vec};
@@ -33,6 +34,8 @@ pub struct Rootfs {
     tree: Tree,
     spool: File,
     spooled: u64,
+    /// Where the bytes of each file are, by their hash.
+    contents: HashMap<[u8; 32], Content>,
     limits: Limits,
     bytes: u64,
     entries: u64,
@@ -49,6 +52,7 @@ impl Rootfs {
             tree: Tree::default(),
             spool,
             spooled: 0,
+            contents: HashMap::new(),
             limits,
             bytes: 0,
             entries: 0,
@@ -78,6 +82,11 @@ impl Rootfs {
     /// Bytes of all layers so far, unpacked.
     pub fn unpacked(&self) -> u64 {
         self.bytes
+    }
+
+    /// Bytes of all different files.
+    pub fn stored(&self) -> u64 {
+        self.spooled
     }
 
     /// A reader of one file.
@@ -149,8 +158,10 @@ impl Rootfs {
         self.tree.insert(&entry.name, meta, kind)
     }
 
+    /// Copies a file's bytes into the spool, or finds them there: equal files are one.
     fn spool(&mut self, bytes: &mut dyn Read, length: u64) -> Result<Content> {
-        let copied = io::copy(bytes, &mut self.spool).context("cannot copy its bytes")?;
+        let mut bytes = Hashing::new(bytes);
+        let copied = io::copy(&mut bytes, &mut self.spool).context("cannot copy its bytes")?;
         ensure!(
             copied == length,
             "it says {length} bytes, and {copied} follow"
@@ -159,8 +170,15 @@ impl Rootfs {
             offset: self.spooled,
             length,
         };
-        self.spooled += length;
-        Ok(content)
+        let known = *self.contents.entry(bytes.finish()?.0).or_insert(content);
+        if known == content {
+            self.spooled += length;
+        } else {
+            self.spool
+                .seek(io::SeekFrom::Start(self.spooled))
+                .context("cannot use the temporary file")?;
+        }
+        Ok(known)
     }
 }
 

@@ -105,18 +105,13 @@ pub fn pack(
         )
     })?;
     let rootfs = image.unpack(output, limits).with_context(doing)?;
-    let files = rootfs.tree().bytes();
-    ensure!(
-        files <= limits.bytes,
-        "the image's files have {files} bytes, each hard link counted: more than was allowed (see --max-size)"
-    );
     let mut warnings = layers::losses(rootfs.tree());
     if name.is_none() && !reference.contains(['/', ':']) {
         warnings.push(std::format!("the image is called {normal}, after its tag {reference:?}: to call it something else, use --name"));
     }
 
     let draft = Draft::new(output)?;
-    let step = Step::new("writing squashfs", files);
+    let step = Step::new("writing squashfs", rootfs.stored());
     squash::write(&rootfs, draft.file(), &step).with_context(doing)?;
     drop(step);
     let packed = measure(draft.file()).with_context(doing)?;

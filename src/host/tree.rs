@@ -17,6 +17,10 @@ const DEPTH: usize = 256;
 /// Symlinks followed on the way to one entry, as in Linux.
 const HOPS: usize = 40;
 
+/// One node of a tree. Hard links are names of the same one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct NodeId(usize);
+
 /// Who owns a node, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Meta {
@@ -72,7 +76,7 @@ pub enum Kind {
 }
 
 /// Where the bytes of a file are in the spool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Content {
     /// The first one.
     pub offset: u64,
@@ -241,21 +245,20 @@ impl Tree {
         walk.rest.is_empty().then_some((&node.meta, &node.kind))
     }
 
-    /// The owner and mode of the root.
-    pub fn root(&self) -> &Meta {
-        &self.nodes[ROOT].meta
+    /// The root.
+    pub const ROOT: NodeId = NodeId(ROOT);
+
+    /// What `id` is.
+    pub fn node(&self, id: NodeId) -> (&Meta, &Kind) {
+        (&self.nodes[id.0].meta, &self.nodes[id.0].kind)
     }
 
-    /// Bytes of all files, as often as they have names.
-    pub fn bytes(&self) -> u64 {
-        let mut sum = 0u64;
-        let _ = self.walk(|_, _, kind| {
-            if let Kind::File(content) = kind {
-                sum = sum.saturating_add(content.length);
-            }
-            Ok::<(), core::convert::Infallible>(())
-        });
-        sum
+    /// What is in the directory `id`, by the bytes of the names.
+    pub fn children(&self, id: NodeId) -> impl Iterator<Item = (&[u8], NodeId)> {
+        self.nodes[id.0]
+            .children
+            .iter()
+            .map(|(name, child)| (&name[..], NodeId(child.node)))
     }
 
     /// Calls `each` with every node but the root: parents first, siblings by the bytes of their names.

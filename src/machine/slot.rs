@@ -55,16 +55,10 @@ pub fn newest(slots: [Option<u64>; 2]) -> Option<Slot> {
 /// Where the next manifest goes, and under which number: whatever was there before, it will be the newest.
 pub fn next(slots: [Option<u64>; 2]) -> Next {
     match newest(slots) {
-        None => Next {
-            slot: Slot::A,
-            sequence: 1,
-        },
+        None => Next { slot: Slot::A, sequence: 1 },
         Some(newest) => {
             let sequence = slots[newest.index()].unwrap_or_default();
-            Next {
-                slot: newest.other(),
-                sequence: sequence.wrapping_add(1),
-            }
+            Next { slot: newest.other(), sequence: sequence.wrapping_add(1) }
         }
     }
 }
@@ -99,20 +93,8 @@ mod tests {
         ] {
             assert_eq!(newest(slots), expected, "{slots:?}");
         }
-        assert_eq!(
-            next([None, None]),
-            Next {
-                slot: Slot::A,
-                sequence: 1
-            }
-        );
-        assert_eq!(
-            next([Some(u64::MAX), None]),
-            Next {
-                slot: Slot::B,
-                sequence: 0
-            }
-        );
+        assert_eq!(next([None, None]), Next { slot: Slot::A, sequence: 1 });
+        assert_eq!(next([Some(u64::MAX), None]), Next { slot: Slot::B, sequence: 0 });
     }
 
     proptest! {

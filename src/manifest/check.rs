@@ -2,10 +2,7 @@
 //!
 //! Each list is walked strictly: every element in its one encoding, its count within [`limits`], its end at the end of the
 //! bytes. Then names, paths, numbers and references are checked against each other. Nothing is allocated.
-#![allow(
-    clippy::result_large_err,
-    reason = "an error is made once, at the end of everything, and floor 0 has no heap to box it in"
-)]
+#![allow(clippy::result_large_err, reason = "an error is made once, at the end of everything, and floor 0 has no heap to box it in")]
 
 use super::board::Board;
 use super::image::Image;
@@ -89,11 +86,7 @@ pub fn image(body: &[u8]) -> Result<Image<'_>, Error<'_>> {
     let image: Image<'_> = decode(body)?;
     let field = |name| At::ROOT.field(name);
     field("reference").text(image.reference, rule::IMAGE)?;
-    field("size").number(
-        image.size,
-        1..=limits::BYTES,
-        "bytes are not the size of a squashfs file",
-    )?;
+    field("size").number(image.size, 1..=limits::BYTES, "bytes are not the size of a squashfs file")?;
     field("Entrypoint").strings(image.entrypoint)?;
     field("Cmd").strings(image.cmd)?;
     field("Env").list(image.env, limits::ENV, |at, entry| {
@@ -104,14 +97,8 @@ pub fn image(body: &[u8]) -> Result<Image<'_>, Error<'_>> {
     field("User").id(image.uid)?;
     field("group").id(image.gid)?;
     field("groups").list(image.groups, limits::GROUPS, |at, group| at.id(group))?;
-    field("StopSignal").number(
-        image.stop_signal.into(),
-        1..=64,
-        "is not the number of a signal (1 to 64)",
-    )?;
-    field("ExposedPorts").list(image.ports, limits::PORTS, |at, port| {
-        at.port(port.container)
-    })?;
+    field("StopSignal").number(image.stop_signal.into(), 1..=64, "is not the number of a signal (1 to 64)")?;
+    field("ExposedPorts").list(image.ports, limits::PORTS, |at, port| at.port(port.container))?;
     Ok(image)
 }
 
@@ -122,49 +109,30 @@ pub fn board(body: &[u8]) -> Result<Board<'_>, Error<'_>> {
     field("class").text(board.class, rule::CLASS)?;
     field("hostname").text(board.hostname, rule::HOST_NAME)?;
     field("console").text(board.console, rule::KERNEL_NAME)?;
-    field("modules").list(board.modules, limits::MODULES, |at, module| {
-        at.text(module, rule::RELATIVE_PATH)
-    })?;
+    field("modules").list(board.modules, limits::MODULES, |at, module| at.text(module, rule::RELATIVE_PATH))?;
     field("slots").text(board.slots, rule::DEVICE)?;
-    if board.slot_bytes == 0 || board.slot_bytes % 4096 != 0 {
+    if board.slot_bytes == 0 || !board.slot_bytes.is_multiple_of(4096) {
         let says = "is not the size of a slot: a multiple of 4096, so that a write of one slot never touches the other";
-        return Err(field("slot_bytes").fail(Problem::Number {
-            number: board.slot_bytes.into(),
-            says,
-        }));
+        return Err(field("slot_bytes").fail(Problem::Number { number: board.slot_bytes.into(), says }));
     }
     field("data").text(board.data, rule::DEVICE)?;
     if board.data == board.slots {
-        return Err(field("data").fail(Problem::Text {
-            text: board.data,
-            says: "is the device of the slots as well",
-        }));
+        return Err(field("data").fail(Problem::Text { text: board.data, says: "is the device of the slots as well" }));
     }
     field("data_fs").text(board.data_fs, rule::KERNEL_NAME)?;
     if let Some(network) = board.network {
         let at = field("network");
-        at.field("interface")
-            .text(network.interface, rule::KERNEL_NAME)?;
-        at.field("prefix").number(
-            network.prefix.into(),
-            1..=32,
-            "is not the length of a prefix (1 to 32)",
-        )?;
+        at.field("interface").text(network.interface, rule::KERNEL_NAME)?;
+        at.field("prefix").number(network.prefix.into(), 1..=32, "is not the length of a prefix (1 to 32)")?;
         if matches!(network.address[0], 0 | 127 | 224..) {
-            return Err(at
-                .field("address")
-                .fail(Problem::Field("is not the address of one host")));
+            return Err(at.field("address").fail(Problem::Field("is not the address of one host")));
         }
     }
     Ok(board)
 }
 
 fn decode<'a, T: Deserialize<'a> + Serialize>(body: &'a [u8]) -> Result<T, Error<'a>> {
-    codec::decode(body).map_err(|error| Error {
-        pod: None,
-        path: Path::new(),
-        problem: Problem::Encoding(error),
-    })
+    codec::decode(body).map_err(|error| Error { pod: None, path: Path::new(), problem: Problem::Encoding(error) })
 }
 
 /// Where the check is: a chain on the stack, from a field to what it is in.
@@ -175,25 +143,16 @@ struct At<'p> {
 }
 
 impl At<'static> {
-    const ROOT: At<'static> = At {
-        up: None,
-        step: None,
-    };
+    const ROOT: At<'static> = At { up: None, step: None };
 }
 
 impl At<'_> {
     fn field(&self, name: &'static str) -> At<'_> {
-        At {
-            up: Some(self),
-            step: Some(Step::Field(name)),
-        }
+        At { up: Some(self), step: Some(Step::Field(name)) }
     }
 
     fn element(&self, index: usize) -> At<'_> {
-        At {
-            up: Some(self),
-            step: Some(Step::Element(index.try_into().unwrap_or(u16::MAX))),
-        }
+        At { up: Some(self), step: Some(Step::Element(index.try_into().unwrap_or(u16::MAX))) }
     }
 
     /// The index of the element that this is.
@@ -213,67 +172,29 @@ impl At<'_> {
             at = here.up;
         }
         path.reverse();
-        Error {
-            pod: None,
-            path,
-            problem,
-        }
+        Error { pod: None, path, problem }
     }
 
     fn text<'a>(&self, text: &'a str, rule: Rule) -> Result<(), Error<'a>> {
-        if (rule.holds)(text) {
-            Ok(())
-        } else {
-            Err(self.fail(Problem::Text {
-                text,
-                says: rule.says,
-            }))
-        }
+        if (rule.holds)(text) { Ok(()) } else { Err(self.fail(Problem::Text { text, says: rule.says })) }
     }
 
     /// Any text that can be handed to the kernel.
     fn string<'a>(&self, text: &'a str) -> Result<(), Error<'a>> {
         self.length(text, limits::STRING)?;
-        if text.contains('\0') {
-            Err(self.fail(Problem::Text {
-                text,
-                says: "holds a NUL byte",
-            }))
-        } else {
-            Ok(())
-        }
+        if text.contains('\0') { Err(self.fail(Problem::Text { text, says: "holds a NUL byte" })) } else { Ok(()) }
     }
 
     fn length<'a>(&self, text: &'a str, limit: usize) -> Result<(), Error<'a>> {
-        if text.len() <= limit {
-            Ok(())
-        } else {
-            Err(self.fail(Problem::TooLong {
-                found: text.len(),
-                limit,
-            }))
-        }
+        if text.len() <= limit { Ok(()) } else { Err(self.fail(Problem::TooLong { found: text.len(), limit })) }
     }
 
-    fn number<'a>(
-        &self,
-        number: u64,
-        range: RangeInclusive<u64>,
-        says: &'static str,
-    ) -> Result<(), Error<'a>> {
-        if range.contains(&number) {
-            Ok(())
-        } else {
-            Err(self.fail(Problem::Number { number, says }))
-        }
+    fn number<'a>(&self, number: u64, range: RangeInclusive<u64>, says: &'static str) -> Result<(), Error<'a>> {
+        if range.contains(&number) { Ok(()) } else { Err(self.fail(Problem::Number { number, says })) }
     }
 
     fn id<'a>(&self, id: u32) -> Result<(), Error<'a>> {
-        self.number(
-            id.into(),
-            0..=limits::ID.into(),
-            "is not a user or group number (0 to 2147483647)",
-        )
+        self.number(id.into(), 0..=limits::ID.into(), "is not a user or group number (0 to 2147483647)")
     }
 
     fn port<'a>(&self, port: u16) -> Result<(), Error<'a>> {
@@ -299,8 +220,7 @@ impl At<'_> {
                 return Err(self.fail(Problem::TooMany { limit }));
             }
             let at = self.element(count);
-            let (element, behind) =
-                codec::take(rest).map_err(|error| at.fail(Problem::Encoding(error)))?;
+            let (element, behind) = codec::take(rest).map_err(|error| at.fail(Problem::Encoding(error)))?;
             each(&at, element)?;
             rest = behind;
             count += 1;
@@ -329,10 +249,7 @@ impl fmt::Display for Error<'_> {
             Problem::Text { text, says } => write!(f, "\"{}\" {says}", Shown(text)),
             Problem::Number { number, says } => write!(f, "{number} {says}"),
             Problem::Field(says) => f.write_str(says),
-            Problem::TooMany { limit } => write!(
-                f,
-                "more than {limit} elements, and there is room for no more"
-            ),
+            Problem::TooMany { limit } => write!(f, "more than {limit} elements, and there is room for no more"),
             Problem::TooLong { found, limit } => {
                 write!(f, "{found} bytes, and there is room for {limit}")
             }
@@ -350,11 +267,7 @@ impl fmt::Display for Shown<'_> {
         use fmt::Write;
         let mut chars = self.0.chars();
         for c in chars.by_ref().take(64) {
-            f.write_char(if c.is_control() {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                c
-            })?;
+            f.write_char(if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })?;
         }
         f.write_str(if chars.next().is_some() { "…" } else { "" })
     }

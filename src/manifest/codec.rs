@@ -107,10 +107,7 @@ impl Header<'_> {
     /// Whether `body` is, byte for byte, the one that this header was made for.
     pub fn check_body(&self, body: &[u8]) -> Result<(), Error> {
         if body.len() != self.body_len {
-            return Err(Error::Length {
-                expected: HEADER + self.body_len,
-                found: HEADER + body.len(),
-            });
+            return Err(Error::Length { expected: HEADER + self.body_len, found: HEADER + body.len() });
         }
         if CRC.checksum(body) != self.body_crc {
             return Err(Error::BodyChecksum);
@@ -175,21 +172,11 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let damaged = "it was damaged on the way or on flash; write it again";
-        let miswritten =
-            "the program that wrote it is at fault; build it again with this version of podling";
+        let miswritten = "the program that wrote it is at fault; build it again with this version of podling";
         match self {
-            Error::TooShort { found } => write!(
-                f,
-                "{found} bytes are less than a header of {HEADER}: the file is cut off; write it again"
-            ),
-            Error::Foreign { wanted } => write!(
-                f,
-                "not a {wanted}: it does not begin with one's magic; is this the right file?"
-            ),
-            Error::Kind { wanted, found } => write!(
-                f,
-                "this is a {found}, not a {wanted}; is this the right file?"
-            ),
+            Error::TooShort { found } => write!(f, "{found} bytes are less than a header of {HEADER}: the file is cut off; write it again"),
+            Error::Foreign { wanted } => write!(f, "not a {wanted}: it does not begin with one's magic; is this the right file?"),
+            Error::Kind { wanted, found } => write!(f, "this is a {found}, not a {wanted}; is this the right file?"),
             Error::HeaderChecksum => write!(f, "the header's checksum does not match: {damaged}"),
             Error::Version { found } if *found > VERSION => {
                 write!(
@@ -197,26 +184,15 @@ impl fmt::Display for Error {
                     "format version {found} is newer than this program, which reads {VERSION}: update podling, or build it with an older one"
                 )
             }
-            Error::Version { found } => write!(
-                f,
-                "format version {found} was never in use; this program reads {VERSION}: {miswritten}"
-            ),
+            Error::Version { found } => write!(f, "format version {found} was never in use; this program reads {VERSION}: {miswritten}"),
             Error::Header(what) => write!(f, "the header's {what}: {miswritten}"),
-            Error::TooLong { found, limit } => write!(
-                f,
-                "{found} bytes are more than the limit of {limit}: leave something out"
-            ),
+            Error::TooLong { found, limit } => write!(f, "{found} bytes are more than the limit of {limit}: leave something out"),
             Error::Length { expected, found } if found < expected => {
-                write!(
-                    f,
-                    "{found} bytes where the header speaks of {expected}: the file is cut off; write it again"
-                )
+                write!(f, "{found} bytes where the header speaks of {expected}: the file is cut off; write it again")
             }
-            Error::Length { expected, found } => write!(
-                f,
-                "{} bytes follow the {expected} that the header speaks of: write it again",
-                found - expected
-            ),
+            Error::Length { expected, found } => {
+                write!(f, "{} bytes follow the {expected} that the header speaks of: write it again", found - expected)
+            }
             Error::BodyChecksum => write!(f, "the body's checksum does not match: {damaged}"),
             Error::Malformed => write!(f, "the encoding is broken: {miswritten}"),
             Error::Trailing => write!(f, "bytes follow the encoded value: {miswritten}"),
@@ -232,10 +208,7 @@ pub fn seal(kind: Kind, class: &str, sequence: u64, body: &[u8]) -> Result<[u8; 
     check_class(kind, class)?;
     let found = HEADER.saturating_add(body.len());
     if found > kind.limit() {
-        return Err(Error::TooLong {
-            found,
-            limit: kind.limit(),
-        });
+        return Err(Error::TooLong { found, limit: kind.limit() });
     }
     let mut header = [0; HEADER];
     header[0..8].copy_from_slice(kind.magic());
@@ -262,15 +235,8 @@ pub fn open(bytes: &[u8], kind: Kind) -> Result<(Header<'_>, &[u8]), Error> {
 /// The header alone, for a reader that does not yet know how much to read.
 pub fn header(bytes: &[u8; HEADER], kind: Kind) -> Result<Header<'_>, Error> {
     if bytes[0..8] != *kind.magic() {
-        let other = Kind::ALL
-            .into_iter()
-            .find(|other| bytes[0..8] == *other.magic());
-        return Err(
-            other.map_or(Error::Foreign { wanted: kind }, |found| Error::Kind {
-                wanted: kind,
-                found,
-            }),
-        );
+        let other = Kind::ALL.into_iter().find(|other| bytes[0..8] == *other.magic());
+        return Err(other.map_or(Error::Foreign { wanted: kind }, |found| Error::Kind { wanted: kind, found }));
     }
     if u32_at(bytes, 60) != header_checksum(bytes) {
         return Err(Error::HeaderChecksum);
@@ -285,20 +251,11 @@ pub fn header(bytes: &[u8; HEADER], kind: Kind) -> Result<Header<'_>, Error> {
     let body_len = u32_at(bytes, 12) as usize;
     let found = HEADER.saturating_add(body_len);
     if found > kind.limit() {
-        return Err(Error::TooLong {
-            found,
-            limit: kind.limit(),
-        });
+        return Err(Error::TooLong { found, limit: kind.limit() });
     }
     let padded = &bytes[CLASS];
-    let (class, padding) = padded.split_at(
-        padded
-            .iter()
-            .position(|byte| *byte == 0)
-            .unwrap_or(padded.len()),
-    );
-    let class =
-        core::str::from_utf8(class).map_err(|_| Error::Header("board class is not ASCII"))?;
+    let (class, padding) = padded.split_at(padded.iter().position(|byte| *byte == 0).unwrap_or(padded.len()));
+    let class = core::str::from_utf8(class).map_err(|_| Error::Header("board class is not ASCII"))?;
     check_class(kind, class)?;
     if padding.iter().any(|byte| *byte != 0) {
         return Err(Error::Header("board class is not zero padded"));
@@ -331,8 +288,7 @@ pub fn take<'a, T: Deserialize<'a> + Serialize>(bytes: &'a [u8]) -> Result<(T, &
     if taken.is_empty() {
         return Err(Error::NotCanonical);
     }
-    postcard::serialize_with_flavor(&value, Compare { expected: taken })
-        .map_err(|_| Error::NotCanonical)?;
+    postcard::serialize_with_flavor(&value, Compare { expected: taken }).map_err(|_| Error::NotCanonical)?;
     Ok((value, rest))
 }
 
@@ -345,10 +301,7 @@ impl Flavor for Compare<'_> {
     type Output = ();
 
     fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
-        self.expected = self
-            .expected
-            .strip_prefix(data)
-            .ok_or(postcard::Error::SerializeBufferFull)?;
+        self.expected = self.expected.strip_prefix(data).ok_or(postcard::Error::SerializeBufferFull)?;
         Ok(())
     }
 
@@ -357,30 +310,23 @@ impl Flavor for Compare<'_> {
     }
 
     fn finalize(self) -> postcard::Result<()> {
-        if self.expected.is_empty() {
-            Ok(())
-        } else {
-            Err(postcard::Error::SerializeBufferFull)
-        }
+        if self.expected.is_empty() { Ok(()) } else { Err(postcard::Error::SerializeBufferFull) }
     }
 }
 
 /// A class is typed on command lines and names a directory below `boards/`.
 pub(super) fn is_class(class: &str) -> bool {
-    let legal =
-        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
+    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
     (1..=limits::BOARD_CLASS).contains(&class.len()) && class.bytes().all(legal)
 }
 
 /// Manifests and board records name a class; an image is for all boards.
 fn check_class(kind: Kind, class: &str) -> Result<(), Error> {
     match kind {
-        Kind::Image if !class.is_empty() => Err(Error::Header(
-            "board class is not empty, as it is in an image record",
-        )),
-        Kind::Manifest | Kind::Board if !is_class(class) => Err(Error::Header(
-            "board class is not a name of 1 to 32 of a-z, 0-9, '-', '_' and '.'",
-        )),
+        Kind::Image if !class.is_empty() => Err(Error::Header("board class is not empty, as it is in an image record")),
+        Kind::Manifest | Kind::Board if !is_class(class) => {
+            Err(Error::Header("board class is not a name of 1 to 32 of a-z, 0-9, '-', '_' and '.'"))
+        }
         _ => Ok(()),
     }
 }

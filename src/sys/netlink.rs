@@ -7,10 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::{Errno, Result};
 use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
-use rustix::net::{
-    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, netdevice, recv,
-    send, socket_with,
-};
+use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, netdevice, recv, send, socket_with};
 use std::time::Instant;
 
 /// NETLINK_ROUTE is number 0, which rustix writes so.
@@ -43,41 +40,24 @@ pub struct Network {
 impl Network {
     /// Opens it.
     pub fn open() -> core::result::Result<Network, Error> {
-        Ok(Network {
-            socket: netlink(ROUTE, 0).attempt("open", "rtnetlink")?,
-        })
+        Ok(Network { socket: netlink(ROUTE, 0).attempt("open", "rtnetlink")? })
     }
 
     /// Brings an interface up.
     pub fn up(&self, interface: &str) -> core::result::Result<(), Error> {
-        self.index(interface)
-            .and_then(|index| self.ask(&link_up(index)))
-            .attempt("bring up", interface)
+        self.index(interface).and_then(|index| self.ask(&link_up(index))).attempt("bring up", interface)
     }
 
     /// Gives an interface an IPv4 address. One that it has already is fine.
-    pub fn address(
-        &self,
-        interface: &str,
-        address: [u8; 4],
-        prefix: u8,
-    ) -> core::result::Result<(), Error> {
+    pub fn address(&self, interface: &str, address: [u8; 4], prefix: u8) -> core::result::Result<(), Error> {
         let message = |index| new_address(index, address, prefix);
-        self.index(interface)
-            .and_then(|index| self.ask(&message(index)))
-            .attempt("set the address of", interface)
+        self.index(interface).and_then(|index| self.ask(&message(index))).attempt("set the address of", interface)
     }
 
     /// Makes `gateway`, behind an interface, the router for everything that has no other. It replaces an older one.
-    pub fn default_route(
-        &self,
-        interface: &str,
-        gateway: [u8; 4],
-    ) -> core::result::Result<(), Error> {
+    pub fn default_route(&self, interface: &str, gateway: [u8; 4]) -> core::result::Result<(), Error> {
         let message = |index| default_route(index, gateway);
-        self.index(interface)
-            .and_then(|index| self.ask(&message(index)))
-            .attempt("set the default route by", interface)
+        self.index(interface).and_then(|index| self.ask(&message(index))).attempt("set the default route by", interface)
     }
 
     fn index(&self, interface: &str) -> Result<u32> {
@@ -95,14 +75,8 @@ impl Network {
 
 /// What an acknowledgement says.
 fn errno(answer: &[u8]) -> Result<()> {
-    let kind = answer
-        .get(4..6)
-        .and_then(|bytes| bytes.try_into().ok())
-        .map(u16::from_ne_bytes);
-    let code = answer
-        .get(16..20)
-        .and_then(|bytes| bytes.try_into().ok())
-        .map(i32::from_ne_bytes);
+    let kind = answer.get(4..6).and_then(|bytes| bytes.try_into().ok()).map(u16::from_ne_bytes);
+    let code = answer.get(16..20).and_then(|bytes| bytes.try_into().ok()).map(i32::from_ne_bytes);
     match (kind, code) {
         (Some(NLMSG_ERROR), Some(0)) => Ok(()),
         (Some(NLMSG_ERROR), Some(code @ -4095..0)) => Err(Errno::from_raw_os_error(-code)),
@@ -119,32 +93,20 @@ fn netlink(protocol: Option<Protocol>, groups: u32) -> Result<OwnedFd> {
 
 fn link_up(index: u32) -> Message {
     // struct ifinfomsg: family, pad, type u16, index, flags, which flags to change
-    Message::new(RTM_NEWLINK, 0)
-        .bytes(&[0; 4])
-        .number(index)
-        .number(IFF_UP)
-        .number(IFF_UP)
+    Message::new(RTM_NEWLINK, 0).bytes(&[0; 4]).number(index).number(IFF_UP).number(IFF_UP)
 }
 
 fn new_address(index: u32, address: [u8; 4], prefix: u8) -> Message {
     // struct ifaddrmsg: family, prefix, flags, scope, index
-    let message = Message::new(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE)
-        .bytes(&[AF_INET, prefix, 0, 0])
-        .number(index);
-    message
-        .attribute(IFA_LOCAL, address)
-        .attribute(IFA_ADDRESS, address)
+    let message = Message::new(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE).bytes(&[AF_INET, prefix, 0, 0]).number(index);
+    message.attribute(IFA_LOCAL, address).attribute(IFA_ADDRESS, address)
 }
 
 fn default_route(index: u32, gateway: [u8; 4]) -> Message {
     // struct rtmsg: family, destination and source prefix, tos, table, protocol, scope, type, flags
     let message = Message::new(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
-    let message = message
-        .bytes(&[AF_INET, 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, 0, RTN_UNICAST])
-        .number(0);
-    message
-        .attribute(RTA_GATEWAY, gateway)
-        .attribute(RTA_OIF, index.to_ne_bytes())
+    let message = message.bytes(&[AF_INET, 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, 0, RTN_UNICAST]).number(0);
+    message.attribute(RTA_GATEWAY, gateway).attribute(RTA_OIF, index.to_ne_bytes())
 }
 
 /// A netlink message: a header with its length, fields, attributes. All of ours are made of words of four bytes.
@@ -154,18 +116,11 @@ impl Message {
     fn new(kind: u16, flags: u16) -> Message {
         let flags = flags | NLM_F_REQUEST | NLM_F_ACK;
         // struct nlmsghdr: length, type, flags, sequence, port; one message at a time needs no number
-        Message(heapless::Vec::new())
-            .number(0)
-            .bytes(&kind.to_ne_bytes())
-            .bytes(&flags.to_ne_bytes())
-            .number(0)
-            .number(0)
+        Message(heapless::Vec::new()).number(0).bytes(&kind.to_ne_bytes()).bytes(&flags.to_ne_bytes()).number(0).number(0)
     }
 
     fn bytes(mut self, bytes: &[u8]) -> Message {
-        self.0
-            .extend_from_slice(bytes)
-            .expect("the longest message is shorter than its room");
+        self.0.extend_from_slice(bytes).expect("the longest message is shorter than its room");
         let length = self.0.len() as u32;
         if let Some(place) = self.0.first_chunk_mut() {
             *place = length.to_ne_bytes();
@@ -178,9 +133,7 @@ impl Message {
     }
 
     fn attribute(self, kind: u16, value: [u8; 4]) -> Message {
-        self.bytes(&8u16.to_ne_bytes())
-            .bytes(&kind.to_ne_bytes())
-            .bytes(&value)
+        self.bytes(&8u16.to_ne_bytes()).bytes(&kind.to_ne_bytes()).bytes(&value)
     }
 }
 
@@ -193,9 +146,7 @@ pub struct Uevents {
 impl Uevents {
     /// Listens from here on.
     pub fn listen() -> core::result::Result<Uevents, Error> {
-        Ok(Uevents {
-            socket: netlink(Some(KOBJECT_UEVENT), 1).attempt("listen for", "devices")?,
-        })
+        Ok(Uevents { socket: netlink(Some(KOBJECT_UEVENT), 1).attempt("listen for", "devices")? })
     }
 
     /// Waits until `there` is true, asking again whenever a device comes or goes; `patience` at the most. Whether it is true.
@@ -208,14 +159,8 @@ impl Uevents {
                 return true;
             }
             let left = end.saturating_duration_since(Instant::now());
-            let left = Timespec {
-                tv_sec: left.as_secs() as _,
-                tv_nsec: left.subsec_nanos() as _,
-            };
-            match poll(
-                &mut [PollFd::from_borrowed_fd(self.socket.as_fd(), PollFlags::IN)],
-                Some(&left),
-            ) {
+            let left = Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos() as _ };
+            match poll(&mut [PollFd::from_borrowed_fd(self.socket.as_fd(), PollFlags::IN)], Some(&left)) {
                 Ok(0) => return there(),
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(_) => return there(),
@@ -232,14 +177,7 @@ mod tests {
     fn messages_are_what_the_kernel_reads() {
         let message = new_address(7, [10, 0, 2, 15], 24);
         let mut expected = std::vec::Vec::new();
-        for number in [
-            40,
-            u32::from(RTM_NEWADDR) | 0x505 << 16,
-            0,
-            0,
-            u32::from_le_bytes([2, 24, 0, 0]),
-            7,
-        ] {
+        for number in [40, u32::from(RTM_NEWADDR) | 0x505 << 16, 0, 0, u32::from_le_bytes([2, 24, 0, 0]), 7] {
             expected.extend(number.to_le_bytes());
         }
         expected.extend([8, 0, 2, 0, 10, 0, 2, 15, 8, 0, 1, 0, 10, 0, 2, 15]);

@@ -1,8 +1,5 @@
 //! One manifest, image record and board record that between them hold every variant of the format.
-#![allow(
-    dead_code,
-    reason = "each of the tests that include this file uses its own part of it"
-)]
+#![allow(dead_code, reason = "each of the tests that include this file uses its own part of it")]
 
 use podling::manifest::board::{Board, Network};
 use podling::manifest::image::Image;
@@ -29,11 +26,7 @@ pub fn body<T: Serialize>(value: &T) -> Vec<u8> {
 
 /// A whole file.
 pub fn file(kind: codec::Kind, sequence: u64, body: &[u8]) -> Vec<u8> {
-    let class = if kind == codec::Kind::Image {
-        ""
-    } else {
-        CLASS
-    };
+    let class = if kind == codec::Kind::Image { "" } else { CLASS };
     let header = codec::seal(kind, class, sequence, body).expect("a sample can be sealed");
     [&header[..], body].concat()
 }
@@ -44,10 +37,7 @@ fn encode<T: Serialize>(value: &T, bytes: Vec<u8>) -> Vec<u8> {
 
 /// The manifest.
 pub fn manifest() -> Manifest<'static> {
-    Manifest {
-        node: Node::default(),
-        pods: list([full(), small()]),
-    }
+    Manifest { node: Node::default(), pods: list([full(), small()]) }
 }
 
 /// The least of a pod.
@@ -91,94 +81,33 @@ pub fn app(name: &'static str) -> Container<'static> {
 
 /// A pod with everything.
 pub fn full() -> Pod<'static> {
-    let resources = Resources {
-        cpu_request_milli: 250,
-        cpu_limit_milli: Some(1500),
-        memory_request: 16 << 20,
-        memory_limit: Some(64 << 20),
-    };
+    let resources =
+        Resources { cpu_request_milli: 250, cpu_limit_milli: Some(1500), memory_request: 16 << 20, memory_limit: Some(64 << 20) };
     Pod {
         namespace: "kube-system",
         name: "full.example",
-        labels: list([
-            Pair {
-                key: "app",
-                value: "web",
-            },
-            Pair {
-                key: "empty",
-                value: "",
-            },
-        ]),
-        annotations: list([Pair {
-            key: "note",
-            value: "größer",
-        }]),
+        labels: list([Pair { key: "app", value: "web" }, Pair { key: "empty", value: "" }]),
+        annotations: list([Pair { key: "note", value: "größer" }]),
         hostname: "full",
         restart_policy: RestartPolicy::Always,
         grace_seconds: 30,
-        sharing: Sharing {
-            host_network: true,
-            host_pid: false,
-            host_ipc: true,
-            process_namespace: true,
-        },
+        sharing: Sharing { host_network: true, host_pid: false, host_ipc: true, process_namespace: true },
         supplemental_groups: list([1000u32, 20]),
-        host_aliases: list([Pair {
-            key: "10.0.0.9",
-            value: "db db.example",
-        }]),
+        host_aliases: list([Pair { key: "10.0.0.9", value: "db db.example" }]),
         resources,
         pids_limit: Some(200),
         critical: true,
         volumes: volumes(),
         containers: list([
-            Container {
-                kind: ContainerKind::Init,
-                command: Some(list(["/bin/sh", "-c"])),
-                args: Some(list(["true", ""])),
-                ..app("init")
-            },
-            Container {
-                kind: ContainerKind::Sidecar,
-                pre_stop: Some(Hook::Sleep(5)),
-                ..app("puller")
-            },
+            Container { kind: ContainerKind::Init, command: Some(list(["/bin/sh", "-c"])), args: Some(list(["true", ""])), ..app("init") },
+            Container { kind: ContainerKind::Sidecar, pre_stop: Some(Hook::Sleep(5)), ..app("puller") },
             Container {
                 working_dir: Some("/srv"),
-                env: list([
-                    EnvVar {
-                        key: "MODE",
-                        value: "a=b",
-                        secret: false,
-                    },
-                    EnvVar {
-                        key: "PASSWORD",
-                        value: "",
-                        secret: true,
-                    },
-                ]),
-                ports: list([
-                    Port {
-                        container: 80,
-                        udp: false,
-                    },
-                    Port {
-                        container: 53,
-                        udp: true,
-                    },
-                ]),
+                env: list([EnvVar { key: "MODE", value: "a=b", secret: false }, EnvVar { key: "PASSWORD", value: "", secret: true }]),
+                ports: list([Port { container: 80, udp: false }, Port { container: 53, udp: true }]),
                 mounts: list([
-                    Mount {
-                        volume: 0,
-                        path: "/srv/www",
-                        read_only: true,
-                    },
-                    Mount {
-                        volume: 12,
-                        path: "/etc/app",
-                        read_only: false,
-                    },
+                    Mount { volume: 0, path: "/srv/www", read_only: true },
+                    Mount { volume: 12, path: "/etc/app", read_only: false },
                 ]),
                 resources,
                 security: Security {
@@ -209,72 +138,17 @@ fn volumes() -> List<'static, Volume<'static>> {
         ("block", BlockDevice),
     ];
     let files = list([
-        podling::manifest::pod::File {
-            path: "app.conf",
-            mode: 0o644,
-            data: b"key = 1\n",
-        },
-        podling::manifest::pod::File {
-            path: "d/raw",
-            mode: 0o400,
-            data: &[0, 255],
-        },
+        podling::manifest::pod::File { path: "app.conf", mode: 0o644, data: b"key = 1\n" },
+        podling::manifest::pod::File { path: "d/raw", mode: 0o400, data: &[0, 255] },
     ]);
     let first = [
-        (
-            "scratch",
-            Source::EmptyDir {
-                memory: false,
-                size_limit: None,
-            },
-        ),
-        (
-            "memory",
-            Source::EmptyDir {
-                memory: true,
-                size_limit: Some(1 << 20),
-            },
-        ),
-        (
-            "claim",
-            Source::Claim {
-                name: "www.data",
-                read_only: true,
-            },
-        ),
+        ("scratch", Source::EmptyDir { memory: false, size_limit: None }),
+        ("memory", Source::EmptyDir { memory: true, size_limit: Some(1 << 20) }),
+        ("claim", Source::Claim { name: "www.data", read_only: true }),
     ];
-    let last = [
-        (
-            "config",
-            Source::Files {
-                secret: false,
-                files,
-            },
-        ),
-        (
-            "secret",
-            Source::Files {
-                secret: true,
-                files,
-            },
-        ),
-    ];
-    let hosts = kinds.map(|(name, kind)| {
-        (
-            name,
-            Source::HostPath {
-                path: "/run/x",
-                kind,
-            },
-        )
-    });
-    list(
-        first
-            .into_iter()
-            .chain(hosts)
-            .chain(last)
-            .map(|(name, source)| Volume { name, source }),
-    )
+    let last = [("config", Source::Files { secret: false, files }), ("secret", Source::Files { secret: true, files })];
+    let hosts = kinds.map(|(name, kind)| (name, Source::HostPath { path: "/run/x", kind }));
+    list(first.into_iter().chain(hosts).chain(last).map(|(name, source)| Volume { name, source }))
 }
 
 /// The image record.
@@ -291,10 +165,7 @@ pub fn image() -> Image<'static> {
         gid: 33,
         groups: list([4u32]),
         stop_signal: 3,
-        ports: list([Port {
-            container: 80,
-            udp: false,
-        }]),
+        ports: list([Port { container: 80, udp: false }]),
     }
 }
 

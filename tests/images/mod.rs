@@ -64,25 +64,11 @@ impl Layer {
     }
 
     pub fn symlink(self, name: &str, target: &str) -> Layer {
-        self.entry(
-            b'2',
-            name.as_bytes(),
-            target.as_bytes(),
-            0o777,
-            (0, 0),
-            b"",
-        )
+        self.entry(b'2', name.as_bytes(), target.as_bytes(), 0o777, (0, 0), b"")
     }
 
     pub fn hard_link(self, name: &str, target: &str) -> Layer {
-        self.entry(
-            b'1',
-            name.as_bytes(),
-            target.as_bytes(),
-            0o644,
-            (0, 0),
-            b"",
-        )
+        self.entry(b'1', name.as_bytes(), target.as_bytes(), 0o644, (0, 0), b"")
     }
 
     pub fn device(self, kind: u8, name: &str, major: u32, minor: u32) -> Layer {

@@ -113,7 +113,7 @@ fn spec_79_to_82_a_forced_delete_does_not_wait_but_the_node_gives_two_seconds() 
     // Force may come later, in the middle of a hook.
     let mut story = Story::running(hooked(&[App]));
     story.delete().asks(&["mark", "prestop 0"]).at(3);
-    story.tell(Event::Delete { grace: Some(Duration::ZERO), force: true, replace: false }).asks(&["mark", "stop 0"]);
+    story.tell(Event::Delete { grace: None, force: true, replace: false }).asks(&["mark", "stop 0"]);
     story.wakes_at(5).asks(&["kill 0"]);
 }
 

@@ -334,14 +334,14 @@ impl Pod {
 
     /// Waits until a running container has written this. The ring is in memory without a bell, so look, with a bound.
     pub fn wait_for_output(&self, container: u8, wanted: &str) -> String {
-        for _ in 0..20_000 {
-            let text = self.output(container, self.instances[usize::from(container)]);
-            if text.contains(wanted) {
-                return text;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
-        panic!("{wanted:?} did not come; there is {:?}", self.output(container, self.instances[usize::from(container)]));
+        let instance = self.instances[usize::from(container)];
+        until(wanted, || self.output(container, instance).contains(wanted));
+        self.output(container, instance)
+    }
+
+    /// Waits until the processes of a running container, as its own `ps` shows them, are as wanted.
+    pub fn wait_for_processes(&mut self, container: u8, wanted: impl Fn(&str) -> bool) {
+        until("the processes are as wanted", || wanted(&self.exec(container, &["ps"]).1));
     }
 
     /// Executes a program in a container: how it ended, and what it wrote to standard output.
@@ -386,6 +386,15 @@ impl Drop for Pod {
     fn drop(&mut self) {
         let _ = spawn::signal(&self.init.pidfd, Signal::KILL);
         let _ = waitid(WaitId::PidFd(self.init.pidfd.as_fd()), WaitIdOptions::EXITED);
+    }
+}
+
+/// Waits for what rings no bell: looks again and again, with patience.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !is_so() {
+        assert!(std::time::Instant::now() < deadline, "did not come: {what}");
+        std::thread::sleep(std::time::Duration::from_millis(1));
     }
 }
 

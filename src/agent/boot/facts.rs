@@ -6,12 +6,12 @@ use crate::machine::slot::Slot;
 use crate::manifest::board::Board;
 use crate::manifest::codec::{self, Kind};
 use crate::manifest::{check, limits};
+use std::format;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::string::String;
 use std::vec::Vec;
-use std::{format, vec};
 
 /// The board record, in the initramfs.
 pub const BOARD: &str = "/board";
@@ -27,7 +27,10 @@ pub fn read_board(path: &Path) -> Result<Board<'static>, String> {
     let (header, body) = codec::open(bytes, Kind::Board).map_err(|error| format!("{path_shown}: {error}"))?;
     let board = check::board(body).map_err(|error| format!("{path_shown}: {error}"))?;
     if header.class != board.class {
-        return Err(format!("{path_shown}: its header is for class {}, its body for {}; lay out the board's flash again", header.class, board.class));
+        return Err(format!(
+            "{path_shown}: its header is for class {}, its body for {}; lay out the board's flash again",
+            header.class, board.class
+        ));
     }
     Ok(board)
 }
@@ -95,7 +98,7 @@ fn take<F: Flash>(store: &Store<F>, config: &mut Config) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io;
+    use std::{io, vec};
 
     struct Bytes(Vec<u8>);
 
@@ -115,7 +118,8 @@ mod tests {
     /// Spec 99 as the agent sees it: one good slot is enough, and what is wrong with the other is said.
     #[test]
     fn the_good_slot_is_taken_and_the_bad_one_told() {
-        let body = postcard::to_extend(&crate::manifest::pod::Manifest { node: Default::default(), pods: Default::default() }, Vec::new()).unwrap();
+        let body = postcard::to_extend(&crate::manifest::pod::Manifest { node: Default::default(), pods: Default::default() }, Vec::new())
+            .unwrap();
         let file = [&codec::seal(Kind::Manifest, "board", 1, &body).unwrap()[..], &body].concat();
         let mut flash = vec![0; 8192];
         flash[..file.len()].copy_from_slice(&file);

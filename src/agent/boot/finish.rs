@@ -50,7 +50,10 @@ fn kill_all(running: &dyn Fn() -> Vec<Pid>, settle: &dyn Fn(), patience: Duratio
         if left.is_empty() || Instant::now() >= end {
             return left;
         }
-        left.iter().for_each(|pid| drop(kill_process(*pid, Signal::KILL)));
+        for pid in left {
+            // It may have ended by itself in between.
+            let _ = kill_process(pid, Signal::KILL);
+        }
         settle();
     }
 }
@@ -74,7 +77,12 @@ fn running() -> Vec<Pid> {
 /// The places that a file system is mounted at, the last one first, but those that the kernel makes out of nothing.
 fn to_unmount(mountinfo: &str) -> Vec<String> {
     let paths = mountinfo.lines().filter_map(|line| line.split(' ').nth(4)).map(plain);
-    let kept = |path: &str| path == "/" || ["/dev", "/proc", "/sys"].iter().any(|top| path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+    let kept = |path: &str| {
+        path == "/"
+            || ["/dev", "/proc", "/sys"]
+                .iter()
+                .any(|top| path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    };
     let mut paths: Vec<String> = paths.filter(|path| !kept(path)).collect();
     paths.reverse();
     paths
@@ -82,7 +90,9 @@ fn to_unmount(mountinfo: &str) -> Vec<String> {
 
 /// A path as the kernel wrote it, with `\040` for a blank.
 fn plain(written: &str) -> String {
-    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")].iter().fold(written.to_string(), |path, (code, byte)| path.replace(code, byte))
+    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        .iter()
+        .fold(written.to_string(), |path, (code, byte)| path.replace(code, byte))
 }
 
 /// Unmounts; what is still busy is written out and made read-only at least.

@@ -1,6 +1,7 @@
 //! The loop of process 1: reaps whatever ends, keeps one agent, hears three signals.
 
 use super::keeper::{Act, Event, Keeper, Power};
+use crate::agent::{EXIT_POWER_OFF, EXIT_REBOOT};
 use crate::manifest::time::Instant;
 use crate::sys::namespace::Namespaces;
 use crate::sys::reap::ChildWatch;
@@ -133,7 +134,10 @@ impl Init {
         }) {}
         if let Some(code) = ended {
             self.agent = None;
-            log::warn!("the agent has ended with code {code}");
+            match code {
+                EXIT_REBOOT | EXIT_POWER_OFF => log::info!("the agent has ended all pods and itself"),
+                _ => log::warn!("the agent has ended with code {code}"),
+            }
             events.push(Event::Ended(code));
         }
         for (fd, power) in &self.requests {

@@ -38,11 +38,7 @@ impl Sim {
     fn operation(&self) -> io::Result<()> {
         let n = self.operations.replace(self.operations.get() + 1);
         let (first, count) = self.fails;
-        if n >= first && n - first < count {
-            Err(io::Error::from_raw_os_error(5))
-        } else {
-            Ok(())
-        }
+        if n >= first && n - first < count { Err(io::Error::from_raw_os_error(5)) } else { Ok(()) }
     }
 }
 
@@ -50,9 +46,7 @@ impl Flash for &Sim {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         self.operation()?;
         let cache = self.cache.borrow();
-        let from = cache
-            .get(offset as usize..)
-            .and_then(|rest| rest.get(..buffer.len()));
+        let from = cache.get(offset as usize..).and_then(|rest| rest.get(..buffer.len()));
         buffer.copy_from_slice(from.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }
@@ -60,11 +54,7 @@ impl Flash for &Sim {
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let result = self.operation();
         // A write that fails has written half.
-        let data = if result.is_ok() {
-            data
-        } else {
-            &data[..data.len() / 2]
-        };
+        let data = if result.is_ok() { data } else { &data[..data.len() / 2] };
         let offset = offset as usize;
         self.cache.borrow_mut()[offset..offset + data.len()].copy_from_slice(data);
         self.unsynced.borrow_mut().push((offset, data.to_vec()));
@@ -86,42 +76,18 @@ impl Flash for &Sim {
 
 /// A manifest file whose content depends on `mark` in every sector.
 fn manifest(mark: u32) -> Vec<u8> {
-    let node = Node {
-        backoff_reset_ms: 1000 + mark,
-        ..Node::default()
-    };
-    let body = postcard::to_extend(
-        &Manifest {
-            node,
-            pods: pods(mark),
-        },
-        Vec::new(),
-    )
-    .unwrap();
-    [
-        &codec::seal(Kind::Manifest, CLASS, 0, &body).unwrap()[..],
-        &body,
-    ]
-    .concat()
+    let node = Node { backoff_reset_ms: 1000 + mark, ..Node::default() };
+    let body = postcard::to_extend(&Manifest { node, pods: pods(mark) }, Vec::new()).unwrap();
+    [&codec::seal(Kind::Manifest, CLASS, 0, &body).unwrap()[..], &body].concat()
 }
 
 fn pods(mark: u32) -> List<'static, crate::manifest::pod::Pod<'static>> {
     use crate::manifest::pod::*;
     let data = mark.to_string().repeat(1600).into_bytes().leak();
     let list = |bytes: Vec<u8>| &*bytes.leak();
-    let file = File {
-        path: "f",
-        mode: 0o644,
-        data: &data[..1600],
-    };
+    let file = File { path: "f", mode: 0o644, data: &data[..1600] };
     let files = List::from_bytes(list(postcard::to_extend(&file, Vec::new()).unwrap()));
-    let volume = Volume {
-        name: "v",
-        source: Source::Files {
-            secret: false,
-            files,
-        },
-    };
+    let volume = Volume { name: "v", source: Source::Files { secret: false, files } };
     let app = Container {
         name: "a",
         kind: ContainerKind::App,
@@ -177,33 +143,18 @@ fn load(medium: &[u8]) -> Loaded {
 /// Which manifest counts on this medium: `None` where there is none. Panics where it is a mix.
 fn mark(loaded: &Loaded) -> Option<u32> {
     let stored = loaded.manifest.as_ref()?;
-    let mark = check::manifest(stored.body())
-        .unwrap()
-        .node
-        .backoff_reset_ms
-        - 1000;
-    assert_eq!(
-        stored.body(),
-        &manifest(mark)[HEADER..],
-        "a mix of manifests"
-    );
+    let mark = check::manifest(stored.body()).unwrap().node.backoff_reset_ms - 1000;
+    assert_eq!(stored.body(), &manifest(mark)[HEADER..], "a mix of manifests");
     Some(mark)
 }
 
 /// What a power cut may leave of the writes between two syncs: any of the sectors, in any order, and one of them torn.
 fn cuts(before: &[u8], after: &[u8], tear_every: usize) -> HashSet<Vec<u8>> {
-    let changed: Vec<usize> = (0..before.len())
-        .step_by(SECTOR)
-        .filter(|at| before[*at..][..SECTOR] != after[*at..][..SECTOR])
-        .collect();
+    let changed: Vec<usize> = (0..before.len()).step_by(SECTOR).filter(|at| before[*at..][..SECTOR] != after[*at..][..SECTOR]).collect();
     let mut states = HashSet::new();
     for subset in 0..1u32 << changed.len() {
         let mut state = before.to_vec();
-        for (_, at) in changed
-            .iter()
-            .enumerate()
-            .filter(|(n, _)| subset >> n & 1 == 1)
-        {
+        for (_, at) in changed.iter().enumerate().filter(|(n, _)| subset >> n & 1 == 1) {
             state[*at..][..SECTOR].copy_from_slice(&after[*at..][..SECTOR]);
         }
         states.insert(state);
@@ -217,8 +168,7 @@ fn cuts(before: &[u8], after: &[u8], tear_every: usize) -> HashSet<Vec<u8>> {
                 states.insert(state.clone());
                 // The other end first.
                 state[*at..][..torn].copy_from_slice(&before[*at..][..torn]);
-                state[*at + torn..][..SECTOR - torn]
-                    .copy_from_slice(&after[*at + torn..][..SECTOR - torn]);
+                state[*at + torn..][..SECTOR - torn].copy_from_slice(&after[*at + torn..][..SECTOR - torn]);
                 states.insert(state);
             }
         }
@@ -229,14 +179,9 @@ fn cuts(before: &[u8], after: &[u8], tear_every: usize) -> HashSet<Vec<u8>> {
 /// Every state that a cut at any moment of a write of manifest `mark` may leave.
 fn cut_while_writing(medium: &[u8], mark: u32, tear_every: usize) -> HashSet<Vec<u8>> {
     let sim = Sim::new(medium.to_vec(), (0, 0));
-    Store::new(&sim, SLOT, CLASS)
-        .write(&manifest(mark))
-        .unwrap();
+    Store::new(&sim, SLOT, CLASS).write(&manifest(mark)).unwrap();
     let history = sim.history.take();
-    history
-        .windows(2)
-        .flat_map(|pair| cuts(&pair[0], &pair[1], tear_every))
-        .collect()
+    history.windows(2).flat_map(|pair| cuts(&pair[0], &pair[1], tear_every)).collect()
 }
 
 /// Failure F5: after a power cut at any moment it is the old or the new manifest, and after a second one during the repair too.
@@ -256,10 +201,7 @@ fn a_power_cut_leaves_the_old_or_the_new_manifest() {
         let found = mark(&load(&medium));
         for medium in cut_while_writing(&medium, 9, SECTOR) {
             let again = mark(&load(&medium));
-            assert!(
-                again == found || again == Some(9),
-                "{found:?}, then {again:?}"
-            );
+            assert!(again == found || again == Some(9), "{found:?}, then {again:?}");
         }
     }
 }
@@ -283,32 +225,15 @@ fn a_failing_flash_costs_the_new_manifest_at_most() {
             assert!(result.is_ok());
             continue;
         }
-        let Err(Error::Io { source, .. }) = result else {
-            panic!("operation {n}: {result:?}")
-        };
+        let Err(Error::Io { source, .. }) = result else { panic!("operation {n}: {result:?}") };
         assert_eq!(source.raw_os_error(), Some(5));
         let loaded = store.load();
-        assert_eq!(
-            mark(&loaded),
-            Some(2),
-            "operation {n}: a slot that failed is not trusted"
-        );
-        assert!(
-            matches!(loaded.faults, [Some(Error::Dirty), None]),
-            "{:?}",
-            loaded.faults
-        );
-        assert!(
-            [Some(2), Some(3)].contains(&mark(&load(&sim.medium.borrow()))),
-            "operation {n}, after a power cut"
-        );
+        assert_eq!(mark(&loaded), Some(2), "operation {n}: a slot that failed is not trusted");
+        assert!(matches!(loaded.faults, [Some(Error::Dirty), None]), "{:?}", loaded.faults);
+        assert!([Some(2), Some(3)].contains(&mark(&load(&sim.medium.borrow()))), "operation {n}, after a power cut");
         store.write(&manifest(4)).unwrap();
         assert_eq!(mark(&store.load()), Some(4));
-        assert_eq!(
-            mark(&load(&sim.medium.borrow())),
-            Some(4),
-            "operation {n}: written anew, not only synced again"
-        );
+        assert_eq!(mark(&load(&sim.medium.borrow())), Some(4), "operation {n}: written anew, not only synced again");
 
         let sim = Sim::new(medium.clone(), (n, usize::MAX));
         assert!(Store::new(&sim, SLOT, CLASS).write(&manifest(3)).is_err());
@@ -316,13 +241,7 @@ fn a_failing_flash_costs_the_new_manifest_at_most() {
     }
     let sim = Sim::new(medium, (0, usize::MAX));
     let loaded = Store::new(&sim, SLOT, CLASS).load();
-    assert!(
-        loaded.manifest.is_none()
-            && matches!(
-                loaded.faults,
-                [Some(Error::Io { .. }), Some(Error::Io { .. })]
-            )
-    );
+    assert!(loaded.manifest.is_none() && matches!(loaded.faults, [Some(Error::Io { .. }), Some(Error::Io { .. })]));
 }
 
 /// Failure F8: of a slot, and the other one then counts.
@@ -338,11 +257,7 @@ fn every_flipped_bit_and_every_truncation_of_a_slot_is_detected() {
         assert_eq!(mark(&loaded), Some(1), "bit {bit}");
     }
     for cut in 0..length {
-        assert_eq!(
-            mark(&load(&medium[..start + cut])),
-            Some(1),
-            "cut off at {cut}"
-        );
+        assert_eq!(mark(&load(&medium[..start + cut])), Some(1), "cut off at {cut}");
         let mut wiped = medium.clone();
         wiped[start + cut..start + length].fill(0);
         if wiped != medium {
@@ -356,38 +271,16 @@ fn every_flipped_bit_and_every_truncation_of_a_slot_is_detected() {
 fn slots_are_written_in_turn_and_the_counter_wraps() {
     let sim = Sim::new(blank(), (0, 0));
     let mut store = Store::new(&sim, SLOT, CLASS);
-    assert!(matches!(
-        store.load(),
-        Loaded {
-            manifest: None,
-            faults: [Some(Error::Empty), Some(Error::Empty)]
-        }
-    ));
-    let slots: Vec<_> = (1..=4)
-        .map(|mark| store.write(&manifest(mark)).unwrap())
-        .collect();
+    assert!(matches!(store.load(), Loaded { manifest: None, faults: [Some(Error::Empty), Some(Error::Empty)] }));
+    let slots: Vec<_> = (1..=4).map(|mark| store.write(&manifest(mark)).unwrap()).collect();
     let expected = [(Slot::A, 1), (Slot::B, 2), (Slot::A, 3), (Slot::B, 4)];
-    assert_eq!(
-        slots,
-        expected.map(|(slot, sequence)| Next { slot, sequence })
-    );
+    assert_eq!(slots, expected.map(|(slot, sequence)| Next { slot, sequence }));
     let file = manifest(5);
     let head = codec::seal(Kind::Manifest, CLASS, u64::MAX, &file[HEADER..]).unwrap();
-    let last = [
-        &head[..],
-        &file[HEADER..],
-        &vec![0; 2 * SLOT as usize - file.len()],
-    ]
-    .concat();
+    let last = [&head[..], &file[HEADER..], &vec![0; 2 * SLOT as usize - file.len()]].concat();
     let sim = Sim::new(last, (0, 0));
     let mut store = Store::new(&sim, SLOT, CLASS);
-    assert_eq!(
-        store.write(&manifest(6)).unwrap(),
-        Next {
-            slot: Slot::B,
-            sequence: 0
-        }
-    );
+    assert_eq!(store.write(&manifest(6)).unwrap(), Next { slot: Slot::B, sequence: 0 });
     assert_eq!(mark(&store.load()), Some(6));
 }
 
@@ -402,37 +295,21 @@ fn what_cannot_count_is_refused_with_a_reason() {
         assert!(message.contains(words), "{message}");
         assert_eq!(mark(&store.load()), Some(1));
     };
-    let foreign = [
-        &codec::seal(Kind::Manifest, "other", 0, body).unwrap()[..],
-        body,
-    ]
-    .concat();
-    refuse(
-        &mut store,
-        &foreign,
-        "for boards of class other, and this board is board",
-    );
+    let foreign = [&codec::seal(Kind::Manifest, "other", 0, body).unwrap()[..], body].concat();
+    refuse(&mut store, &foreign, "for boards of class other, and this board is board");
     refuse(&mut store, b"garbage", "less than a header");
-    let broken = [
-        &codec::seal(Kind::Manifest, CLASS, 0, b"x").unwrap()[..],
-        b"x",
-    ]
-    .concat();
+    let broken = [&codec::seal(Kind::Manifest, CLASS, 0, b"x").unwrap()[..], b"x"].concat();
     refuse(&mut store, &broken, "the encoding is broken");
     assert_eq!(sim.history.borrow().len(), 1, "nothing was written");
     let mut small = Store::new(&sim, 1024, CLASS);
     let message = format!("{}", small.write(&manifest(2)).unwrap_err());
-    assert!(
-        message.starts_with("a manifest of 18") && message.contains("does not fit a slot of 1024"),
-        "{message}"
-    );
+    assert!(message.starts_with("a manifest of 18") && message.contains("does not fit a slot of 1024"), "{message}");
 }
 
 /// A file, as it is used on the board.
 #[test]
 fn a_file_is_a_flash() {
-    let file =
-        File::from(rustix::fs::memfd_create("slots", rustix::fs::MemfdFlags::CLOEXEC).unwrap());
+    let file = File::from(rustix::fs::memfd_create("slots", rustix::fs::MemfdFlags::CLOEXEC).unwrap());
     file.set_len(2 * u64::from(SLOT)).unwrap();
     let mut store = Store::new(file, SLOT, CLASS);
     store.write(&manifest(1)).unwrap();

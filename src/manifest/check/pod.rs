@@ -7,41 +7,25 @@ use serde::Deserialize;
 
 pub(super) fn manifest<'a>(manifest: &Manifest<'a>) -> Result<(), Error<'a>> {
     node(&At::ROOT.field("node"), &manifest.node)?;
-    At::ROOT
-        .field("pods")
-        .list(manifest.pods, limits::PODS, |at, one| {
-            let twin = |other: &Pod<'_>| (other.namespace, other.name) == (one.namespace, one.name);
-            let checked = match before(at, manifest.pods, twin) {
-                true => Err(At::ROOT.fail(Problem::Field(
-                    "there is another pod of that namespace and name",
-                ))),
-                false => pod(&one),
-            };
-            checked.map_err(|error| Error {
-                pod: Some((one.namespace, one.name)),
-                ..error
-            })
-        })?;
+    At::ROOT.field("pods").list(manifest.pods, limits::PODS, |at, one| {
+        let twin = |other: &Pod<'_>| (other.namespace, other.name) == (one.namespace, one.name);
+        let checked = match before(at, manifest.pods, twin) {
+            true => Err(At::ROOT.fail(Problem::Field("there is another pod of that namespace and name"))),
+            false => pod(&one),
+        };
+        checked.map_err(|error| Error { pod: Some((one.namespace, one.name)), ..error })
+    })?;
     Ok(())
 }
 
 fn node<'a>(at: &At<'_>, node: &Node) -> Result<(), Error<'a>> {
     let says = "is not a delay of 1 ms to one day that is at least the one before it (base, cap)";
     let day = u64::from(limits::GRACE_SECONDS) * 1000;
-    at.field("backoff_base_ms")
-        .number(node.backoff_base_ms.into(), 1..=day, says)?;
-    at.field("backoff_cap_ms").number(
-        node.backoff_cap_ms.into(),
-        node.backoff_base_ms.into()..=day,
-        says,
-    )?;
-    at.field("backoff_reset_ms")
-        .number(node.backoff_reset_ms.into(), 1..=day, says)?;
+    at.field("backoff_base_ms").number(node.backoff_base_ms.into(), 1..=day, says)?;
+    at.field("backoff_cap_ms").number(node.backoff_cap_ms.into(), node.backoff_base_ms.into()..=day, says)?;
+    at.field("backoff_reset_ms").number(node.backoff_reset_ms.into(), 1..=day, says)?;
     pids(&at.field("pod_pids_limit"), node.pod_pids_limit)?;
-    grace(
-        &at.field("shutdown_grace_seconds"),
-        node.shutdown_grace_seconds,
-    )
+    grace(&at.field("shutdown_grace_seconds"), node.shutdown_grace_seconds)
 }
 
 fn pod<'a>(pod: &Pod<'a>) -> Result<(), Error<'a>> {
@@ -53,51 +37,34 @@ fn pod<'a>(pod: &Pod<'a>) -> Result<(), Error<'a>> {
     field("hostname").text(pod.hostname, rule::HOST_NAME)?;
     grace(&field("terminationGracePeriodSeconds"), pod.grace_seconds)?;
     if pod.sharing.host_pid && pod.sharing.process_namespace {
-        return Err(field("shareProcessNamespace").fail(Problem::Field(
-            "cannot be had together with hostPID; leave one out",
-        )));
+        return Err(field("shareProcessNamespace").fail(Problem::Field("cannot be had together with hostPID; leave one out")));
     }
-    field("supplementalGroups").list(pod.supplemental_groups, limits::GROUPS, |at, group| {
-        at.id(group)
-    })?;
+    field("supplementalGroups").list(pod.supplemental_groups, limits::GROUPS, |at, group| at.id(group))?;
     field("hostAliases").list(pod.host_aliases, limits::PAIRS, |at, alias| {
         at.field("ip").text(alias.key, rule::ADDRESS)?;
         at.length(alias.value, limits::PATH)?;
         at.field("hostnames").text(alias.value, rule::HOST_NAMES)
     })?;
     resources(&field("resources"), &pod.resources)?;
-    pod.pids_limit
-        .map_or(Ok(()), |limit| pids(&field("pids_limit"), limit))?;
+    pod.pids_limit.map_or(Ok(()), |limit| pids(&field("pids_limit"), limit))?;
     let volumes = field("volumes").list(pod.volumes, limits::VOLUMES, |at, one| {
-        unique(
-            &at.field("name"),
-            one.name,
-            before(at, pod.volumes, |other| other.name == one.name),
-        )?;
+        unique(&at.field("name"), one.name, before(at, pod.volumes, |other| other.name == one.name))?;
         volume(at, &one)
     })?;
     let mut apps = 0;
     field("containers").list(pod.containers, limits::CONTAINERS, |at, one| {
-        unique(
-            &at.field("name"),
-            one.name,
-            before(at, pod.containers, |other| other.name == one.name),
-        )?;
+        unique(&at.field("name"), one.name, before(at, pod.containers, |other| other.name == one.name))?;
         match one.kind {
             ContainerKind::App => apps += 1,
             ContainerKind::Init | ContainerKind::Sidecar if apps == 0 => {}
             _ => {
-                return Err(at.fail(Problem::Field(
-                    "an init container or sidecar comes after an app container",
-                )));
+                return Err(at.fail(Problem::Field("an init container or sidecar comes after an app container")));
             }
         }
         container(at, &one, volumes)
     })?;
     if apps == 0 {
-        return Err(field("containers").fail(Problem::Field(
-            "there is none: a pod has at least one app container",
-        )));
+        return Err(field("containers").fail(Problem::Field("there is none: a pod has at least one app container")));
     }
     Ok(())
 }
@@ -105,42 +72,24 @@ fn pod<'a>(pod: &Pod<'a>) -> Result<(), Error<'a>> {
 fn container<'a>(at: &At<'_>, container: &Container<'a>, volumes: usize) -> Result<(), Error<'a>> {
     at.field("name").text(container.name, rule::LABEL)?;
     at.field("image").text(container.image, rule::IMAGE)?;
-    container
-        .command
-        .map_or(Ok(()), |words| command(&at.field("command"), words))?;
-    container
-        .args
-        .map_or(Ok(()), |words| at.field("args").strings(words))?;
-    container.working_dir.map_or(Ok(()), |path| {
-        at.field("workingDir").text(path, rule::ABSOLUTE_PATH)
+    container.command.map_or(Ok(()), |words| command(&at.field("command"), words))?;
+    container.args.map_or(Ok(()), |words| at.field("args").strings(words))?;
+    container.working_dir.map_or(Ok(()), |path| at.field("workingDir").text(path, rule::ABSOLUTE_PATH))?;
+    at.field("env").list(container.env, limits::ENV, |at, variable| {
+        at.field("name").length(variable.key, limits::STRING)?;
+        at.field("name").text(variable.key, rule::ENV_NAME)?;
+        at.field("value").string(variable.value)
     })?;
-    at.field("env")
-        .list(container.env, limits::ENV, |at, variable| {
-            at.field("name").length(variable.key, limits::STRING)?;
-            at.field("name").text(variable.key, rule::ENV_NAME)?;
-            at.field("value").string(variable.value)
-        })?;
-    at.field("ports")
-        .list(container.ports, limits::PORTS, |at, port| {
-            at.field("containerPort").port(port.container)
-        })?;
-    at.field("volumeMounts")
-        .list(container.mounts, limits::MOUNTS, |at, mount| {
-            if usize::from(mount.volume) >= volumes {
-                let says = "is not the index of one of the pod's volumes";
-                return Err(at.field("name").fail(Problem::Number {
-                    number: mount.volume.into(),
-                    says,
-                }));
-            }
-            let at_path = at.field("mountPath");
-            at_path.text(mount.path, rule::MOUNT_PATH)?;
-            unique(
-                &at_path,
-                mount.path,
-                before(at, container.mounts, |other| other.path == mount.path),
-            )
-        })?;
+    at.field("ports").list(container.ports, limits::PORTS, |at, port| at.field("containerPort").port(port.container))?;
+    at.field("volumeMounts").list(container.mounts, limits::MOUNTS, |at, mount| {
+        if usize::from(mount.volume) >= volumes {
+            let says = "is not the index of one of the pod's volumes";
+            return Err(at.field("name").fail(Problem::Number { number: mount.volume.into(), says }));
+        }
+        let at_path = at.field("mountPath");
+        at_path.text(mount.path, rule::MOUNT_PATH)?;
+        unique(&at_path, mount.path, before(at, container.mounts, |other| other.path == mount.path))
+    })?;
     resources(&at.field("resources"), &container.resources)?;
     security(&at.field("securityContext"), &container.security)?;
     match container.pre_stop {
@@ -154,9 +103,7 @@ fn container<'a>(at: &At<'_>, container: &Container<'a>, volumes: usize) -> Resu
 fn command<'a>(at: &At<'_>, words: List<'a, &'a str>) -> Result<(), Error<'a>> {
     at.strings(words)?;
     match words.get(0) {
-        None | Some("") => Err(at.fail(Problem::Field(
-            "names no program; leave it out to run the image's own",
-        ))),
+        None | Some("") => Err(at.fail(Problem::Field("names no program; leave it out to run the image's own"))),
         Some(_) => Ok(()),
     }
 }
@@ -164,24 +111,14 @@ fn command<'a>(at: &At<'_>, words: List<'a, &'a str>) -> Result<(), Error<'a>> {
 fn volume<'a>(at: &At<'_>, volume: &Volume<'a>) -> Result<(), Error<'a>> {
     at.field("name").text(volume.name, rule::LABEL)?;
     match volume.source {
-        Source::EmptyDir {
-            size_limit: None, ..
-        } => Ok(()),
-        Source::EmptyDir {
-            size_limit: Some(limit),
-            ..
-        } => at.field("emptyDir.sizeLimit").number(
-            limit,
-            1..=limits::BYTES,
-            "is not a size of at least one byte; leave it out for no limit",
-        ),
+        Source::EmptyDir { size_limit: None, .. } => Ok(()),
+        Source::EmptyDir { size_limit: Some(limit), .. } => {
+            at.field("emptyDir.sizeLimit").number(limit, 1..=limits::BYTES, "is not a size of at least one byte; leave it out for no limit")
+        }
         Source::HostPath { path, .. } => at.field("hostPath.path").text(path, rule::ABSOLUTE_PATH),
-        Source::Claim { name, .. } => at
-            .field("persistentVolumeClaim.claimName")
-            .text(name, rule::SUBDOMAIN),
+        Source::Claim { name, .. } => at.field("persistentVolumeClaim.claimName").text(name, rule::SUBDOMAIN),
         Source::Files { files, .. } => {
-            at.field("files")
-                .list(files, limits::FILES, |at, one| file(at, &one, files))?;
+            at.field("files").list(files, limits::FILES, |at, one| file(at, &one, files))?;
             Ok(())
         }
     }
@@ -189,33 +126,16 @@ fn volume<'a>(at: &At<'_>, volume: &Volume<'a>) -> Result<(), Error<'a>> {
 
 fn file<'a>(at: &At<'_>, file: &File<'a>, files: List<'a, File<'a>>) -> Result<(), Error<'a>> {
     at.field("path").text(file.path, rule::RELATIVE_PATH)?;
-    let below = |path: &str, directory: &str| {
-        path.strip_prefix(directory)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    unique(
-        &at.field("path"),
-        file.path,
-        before(at, files, |other| {
-            below(other.path, file.path) || below(file.path, other.path)
-        }),
-    )?;
-    at.field("mode").number(
-        file.mode.into(),
-        0..=0o777,
-        "is not a file mode: permission bits only, 0 to 511 (octal 0777)",
-    )
+    let below = |path: &str, directory: &str| path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    unique(&at.field("path"), file.path, before(at, files, |other| below(other.path, file.path) || below(file.path, other.path)))?;
+    at.field("mode").number(file.mode.into(), 0..=0o777, "is not a file mode: permission bits only, 0 to 511 (octal 0777)")
 }
 
 fn pairs<'a>(at: &At<'_>, pairs: List<'a, Pair<'a>>) -> Result<(), Error<'a>> {
     at.list(pairs, limits::PAIRS, |at, pair| {
         at.string(pair.key)?;
         at.string(pair.value)?;
-        if pair.key.is_empty() {
-            Err(at.fail(Problem::Field("has an empty key")))
-        } else {
-            Ok(())
-        }
+        if pair.key.is_empty() { Err(at.fail(Problem::Field("has an empty key"))) } else { Ok(()) }
     })?;
     Ok(())
 }
@@ -223,75 +143,41 @@ fn pairs<'a>(at: &At<'_>, pairs: List<'a, Pair<'a>>) -> Result<(), Error<'a>> {
 /// Requests and limits (spec 93).
 fn resources<'a>(at: &At<'_>, resources: &Resources) -> Result<(), Error<'a>> {
     let cpu = u64::from(limits::CPU_MILLI);
-    let (cpu_says, memory_says) = (
-        "thousandths of a processor are too many",
-        "bytes are too many",
-    );
+    let (cpu_says, memory_says) = ("thousandths of a processor are too many", "bytes are too many");
     let limit_says = "is zero, less than the request, or too large for a limit";
     let request = u64::from(resources.cpu_request_milli);
-    at.field("requests.cpu")
-        .number(request, 0..=cpu, cpu_says)?;
+    at.field("requests.cpu").number(request, 0..=cpu, cpu_says)?;
     if let Some(limit) = resources.cpu_limit_milli {
-        at.field("limits.cpu")
-            .number(limit.into(), request.max(1)..=cpu, limit_says)?;
+        at.field("limits.cpu").number(limit.into(), request.max(1)..=cpu, limit_says)?;
     }
     let request = resources.memory_request;
-    at.field("requests.memory")
-        .number(request, 0..=limits::BYTES, memory_says)?;
+    at.field("requests.memory").number(request, 0..=limits::BYTES, memory_says)?;
     if let Some(limit) = resources.memory_limit {
-        at.field("limits.memory")
-            .number(limit, request.max(1)..=limits::BYTES, limit_says)?;
+        at.field("limits.memory").number(limit, request.max(1)..=limits::BYTES, limit_says)?;
     }
     Ok(())
 }
 
 fn security<'a>(at: &At<'_>, security: &Security) -> Result<(), Error<'a>> {
-    security
-        .run_as_user
-        .map_or(Ok(()), |id| at.field("runAsUser").id(id))?;
-    security
-        .run_as_group
-        .map_or(Ok(()), |id| at.field("runAsGroup").id(id))?;
+    security.run_as_user.map_or(Ok(()), |id| at.field("runAsUser").id(id))?;
+    security.run_as_group.map_or(Ok(()), |id| at.field("runAsGroup").id(id))?;
     let all = (1 << Security::CAPABILITIES.len()) - 1;
-    at.field("capabilities").number(
-        security.capabilities,
-        0..=all,
-        "has bits that are not capabilities",
-    )
+    at.field("capabilities").number(security.capabilities, 0..=all, "has bits that are not capabilities")
 }
 
 fn grace<'a>(at: &At<'_>, seconds: u32) -> Result<(), Error<'a>> {
-    at.number(
-        seconds.into(),
-        0..=limits::GRACE_SECONDS.into(),
-        "seconds are more than one day",
-    )
+    at.number(seconds.into(), 0..=limits::GRACE_SECONDS.into(), "seconds are more than one day")
 }
 
 fn pids<'a>(at: &At<'_>, limit: u32) -> Result<(), Error<'a>> {
-    at.number(
-        limit.into(),
-        1..=limits::PIDS.into(),
-        "is not a number of processes (1 to 4194304)",
-    )
+    at.number(limit.into(), 1..=limits::PIDS.into(), "is not a number of processes (1 to 4194304)")
 }
 
 /// Whether an element of `list` before the one at `at` is `like` it. Those have been walked strictly already.
-fn before<'a, T: Deserialize<'a>>(
-    at: &At<'_>,
-    list: List<'a, T>,
-    like: impl Fn(&T) -> bool,
-) -> bool {
+fn before<'a, T: Deserialize<'a>>(at: &At<'_>, list: List<'a, T>, like: impl Fn(&T) -> bool) -> bool {
     list.iter().take(at.index()).any(|other| like(&other))
 }
 
 fn unique<'a>(at: &At<'_>, text: &'a str, taken: bool) -> Result<(), Error<'a>> {
-    if taken {
-        Err(at.fail(Problem::Text {
-            text,
-            says: "is there twice",
-        }))
-    } else {
-        Ok(())
-    }
+    if taken { Err(at.fail(Problem::Text { text, says: "is there twice" })) } else { Ok(()) }
 }

@@ -12,10 +12,8 @@ pub struct Rule {
 }
 
 /// Container, volume and namespace names (spec 7).
-pub const LABEL: Rule = Rule {
-    holds: is_label,
-    says: "is not a DNS label (RFC 1123): at most 63 of a-z, 0-9 and '-', with a letter or digit first and last",
-};
+pub const LABEL: Rule =
+    Rule { holds: is_label, says: "is not a DNS label (RFC 1123): at most 63 of a-z, 0-9 and '-', with a letter or digit first and last" };
 
 /// Pod and claim names (spec 7).
 pub const SUBDOMAIN: Rule = Rule {
@@ -37,23 +35,15 @@ pub const MOUNT_PATH: Rule = Rule {
 
 /// `hostPath.path`, `workingDir`.
 pub const ABSOLUTE_PATH: Rule = Rule {
-    holds: |text| {
-        text.starts_with('/') && is_path(text) && text.split('/').all(|part| part != "..")
-    },
+    holds: |text| text.starts_with('/') && is_path(text) && text.split('/').all(|part| part != ".."),
     says: "is not an absolute path without ..",
 };
 
 /// `items[*].path`, and the files of a board.
-pub const RELATIVE_PATH: Rule = Rule {
-    holds: is_relative,
-    says: "is not a relative path without //, . and ..",
-};
+pub const RELATIVE_PATH: Rule = Rule { holds: is_relative, says: "is not a relative path without //, . and .." };
 
 /// A device node of a board.
-pub const DEVICE: Rule = Rule {
-    holds: |text| text.strip_prefix("/dev/").is_some_and(is_relative),
-    says: "is not a device below /dev/",
-};
+pub const DEVICE: Rule = Rule { holds: |text| text.strip_prefix("/dev/").is_some_and(is_relative), says: "is not a device below /dev/" };
 
 /// `image`.
 pub const IMAGE: Rule = Rule {
@@ -69,37 +59,24 @@ pub const ENV_NAME: Rule = Rule {
 
 /// One entry of an image's environment.
 pub const ENV_ENTRY: Rule = Rule {
-    holds: |text| {
-        text.split_once('=')
-            .is_some_and(|(name, _)| !name.is_empty())
-            && !text.contains('\0')
-    },
+    holds: |text| text.split_once('=').is_some_and(|(name, _)| !name.is_empty()) && !text.contains('\0'),
     says: "is not of the form NAME=value",
 };
 
 /// `hostAliases[*].ip`.
 pub const ADDRESS: Rule = Rule {
     holds: |text| {
-        text.contains(['.', ':'])
-            && text.len() <= 45
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_hexdigit() || b".:".contains(&byte))
+        text.contains(['.', ':']) && text.len() <= 45 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || b".:".contains(&byte))
     },
     says: "is not an IP address",
 };
 
 /// `hostAliases[*].hostnames`, with one blank between two.
-pub const HOST_NAMES: Rule = Rule {
-    holds: |text| text.split(' ').all(is_subdomain),
-    says: "is not a list of host names with one blank between two",
-};
+pub const HOST_NAMES: Rule =
+    Rule { holds: |text| text.split(' ').all(is_subdomain), says: "is not a list of host names with one blank between two" };
 
 /// What a manifest and a board must have in common.
-pub const CLASS: Rule = Rule {
-    holds: codec::is_class,
-    says: "is not a board class: a name of 1 to 32 of a-z, 0-9, '-', '_' and '.'",
-};
+pub const CLASS: Rule = Rule { holds: codec::is_class, says: "is not a board class: a name of 1 to 32 of a-z, 0-9, '-', '_' and '.'" };
 
 /// A network interface, a tty, a file system: a name that the kernel gave.
 pub const KERNEL_NAME: Rule = Rule {
@@ -108,9 +85,7 @@ pub const KERNEL_NAME: Rule = Rule {
             && text.len() <= 15
             && text != "."
             && text != ".."
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && byte != b'/')
+            && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
     },
     says: "is not a kernel's name: 1 to 15 printable characters without '/' and blanks",
 };
@@ -150,73 +125,27 @@ mod tests {
         let s253 = [l63.as_str(), &l63, &l63, &of('a', 61)].join(".");
         let s254 = [l63.as_str(), &l63, &l63, &of('a', 62)].join(".");
         let table: &[(Rule, &[&str], &[&str])] = &[
-            (
-                LABEL,
-                &["a", "0", "a-b", &l63],
-                &["", "A", "a.b", "-a", "a-", "a_b", "ä", &l64],
-            ),
-            (
-                SUBDOMAIN,
-                &["a", "a.b", "0.a-b", &s253],
-                &["", ".", "a.", ".a", "a..b", "a.-b", "A.b", &s254],
-            ),
-            (
-                HOST_NAME,
-                &["web", "web.default.svc", &l64],
-                &["", "a b", &s253],
-            ),
-            (
-                MOUNT_PATH,
-                &["/a", "/a/b.c", "/..a"],
-                &[
-                    "", "/", "a", "/a/", "//a", "/a//b", "/./a", "/a/..", "/a\0", &p1025,
-                ],
-            ),
-            (
-                ABSOLUTE_PATH,
-                &["/", "/a/", "/a/./b", "/..a"],
-                &["", "a", "/..", "/a/../b", "/\0", &p1025],
-            ),
-            (
-                RELATIVE_PATH,
-                &["a", "a/b"],
-                &["", "/a", "a/", "../a", "a//b", "."],
-            ),
-            (
-                DEVICE,
-                &["/dev/vda1", "/dev/disk/x"],
-                &["/dev/", "/dev", "vda", "/dev/../etc"],
-            ),
-            (
-                IMAGE,
-                &["docker.io/library/nginx:latest"],
-                &["nginx", "", "a b"],
-            ),
+            (LABEL, &["a", "0", "a-b", &l63], &["", "A", "a.b", "-a", "a-", "a_b", "ä", &l64]),
+            (SUBDOMAIN, &["a", "a.b", "0.a-b", &s253], &["", ".", "a.", ".a", "a..b", "a.-b", "A.b", &s254]),
+            (HOST_NAME, &["web", "web.default.svc", &l64], &["", "a b", &s253]),
+            (MOUNT_PATH, &["/a", "/a/b.c", "/..a"], &["", "/", "a", "/a/", "//a", "/a//b", "/./a", "/a/..", "/a\0", &p1025]),
+            (ABSOLUTE_PATH, &["/", "/a/", "/a/./b", "/..a"], &["", "a", "/..", "/a/../b", "/\0", &p1025]),
+            (RELATIVE_PATH, &["a", "a/b"], &["", "/a", "a/", "../a", "a//b", "."]),
+            (DEVICE, &["/dev/vda1", "/dev/disk/x"], &["/dev/", "/dev", "vda", "/dev/../etc"]),
+            (IMAGE, &["docker.io/library/nginx:latest"], &["nginx", "", "a b"]),
             (ENV_NAME, &["A", "a.b-c"], &["", "A=B", "A\0"]),
             (ENV_ENTRY, &["A=", "A=b=c"], &["", "A", "=b", "A=\0"]),
-            (
-                ADDRESS,
-                &["10.0.0.1", "::1"],
-                &["", "10", "10.0.0.1\n", "a b"],
-            ),
+            (ADDRESS, &["10.0.0.1", "::1"], &["", "10", "10.0.0.1\n", "a b"]),
             (HOST_NAMES, &["a", "a b.c"], &["", "a  b", "a\nb", "a "]),
             (CLASS, &["qemu-virt-aarch64"], &["", "A", "a/b"]),
-            (
-                KERNEL_NAME,
-                &["eth0", "ttyAMA0"],
-                &["", ".", "..", "a/b", "a b", "sixteen-letters-"],
-            ),
+            (KERNEL_NAME, &["eth0", "ttyAMA0"], &["", ".", "..", "a/b", "a b", "sixteen-letters-"]),
         ];
         for (rule, good, bad) in table {
             for text in *good {
                 assert!((rule.holds)(text), "{text:?} {}", rule.says);
             }
             for text in *bad {
-                assert!(
-                    !(rule.holds)(text),
-                    "{text:?} is taken, against: {}",
-                    rule.says
-                );
+                assert!(!(rule.holds)(text), "{text:?} is taken, against: {}", rule.says);
             }
         }
     }

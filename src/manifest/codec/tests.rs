@@ -6,11 +6,7 @@ use proptest::prelude::*;
 use std::{string::ToString, vec, vec::Vec};
 
 fn file(body: &[u8]) -> Vec<u8> {
-    [
-        &seal(Kind::Manifest, "qemu-virt-aarch64", 7, body).unwrap()[..],
-        body,
-    ]
-    .concat()
+    [&seal(Kind::Manifest, "qemu-virt-aarch64", 7, body).unwrap()[..], body].concat()
 }
 
 /// The header again, with its checksum put right after a change.
@@ -26,10 +22,7 @@ fn repaired(change: impl FnOnce(&mut [u8; HEADER])) -> [u8; HEADER] {
 fn what_is_sealed_opens() {
     let bytes = file(b"body");
     let (header, body) = open(&bytes, Kind::Manifest).unwrap();
-    assert_eq!(
-        (header.sequence, header.class, header.body_len, body),
-        (7, "qemu-virt-aarch64", 4, &b"body"[..])
-    );
+    assert_eq!((header.sequence, header.class, header.body_len, body), (7, "qemu-virt-aarch64", 4, &b"body"[..]));
     assert!(!header.is_signed());
     assert!(seal(Kind::Image, "", 0, b"").is_ok());
     let signed = repaired(|header| header[100] = 1);
@@ -54,71 +47,29 @@ fn every_flipped_bit_and_every_truncation_is_detected() {
         assert!(open(&bytes[..len], Kind::Manifest).is_err(), "{len} bytes");
     }
     let longer = [&bytes[..], b"\0"].concat();
-    assert!(matches!(
-        open(&longer, Kind::Manifest),
-        Err(Error::Length { .. })
-    ));
+    assert!(matches!(open(&longer, Kind::Manifest), Err(Error::Length { .. })));
 }
 
 /// Failures F11 and F29: a header whose checksum matches is still not believed.
 #[test]
 fn a_header_that_cannot_be_so_is_refused_by_name() {
     let refusal = |header: &[u8; HEADER]| super::header(header, Kind::Manifest).unwrap_err();
-    assert_eq!(
-        refusal(&repaired(|h| h[8] = 2)),
-        Error::Version { found: 2 }
-    );
-    assert!(
-        refusal(&repaired(|h| h[8] = 2))
-            .to_string()
-            .contains("update podling")
-    );
-    assert_eq!(
-        refusal(&repaired(|h| h[8] = 0)),
-        Error::Version { found: 0 }
-    );
-    assert!(matches!(
-        refusal(&repaired(|h| h[11] = 1)),
-        Error::Header(_)
-    ));
-    assert!(matches!(
-        refusal(&repaired(|h| h[15] = 0xff)),
-        Error::TooLong { .. }
-    ));
-    assert!(matches!(
-        refusal(&repaired(|h| h[55] = b'x')),
-        Error::Header(_)
-    ));
-    assert!(matches!(
-        refusal(&repaired(|h| h[24] = b'A')),
-        Error::Header(_)
-    ));
-    assert!(matches!(
-        refusal(&repaired(|h| h[24..56].fill(0))),
-        Error::Header(_)
-    ));
-    assert_eq!(
-        refusal(&repaired(|h| h[7] = b'I')),
-        Error::Kind {
-            wanted: Kind::Manifest,
-            found: Kind::Image
-        }
-    );
-    assert_eq!(
-        refusal(&[0; HEADER]),
-        Error::Foreign {
-            wanted: Kind::Manifest
-        }
-    );
+    assert_eq!(refusal(&repaired(|h| h[8] = 2)), Error::Version { found: 2 });
+    assert!(refusal(&repaired(|h| h[8] = 2)).to_string().contains("update podling"));
+    assert_eq!(refusal(&repaired(|h| h[8] = 0)), Error::Version { found: 0 });
+    assert!(matches!(refusal(&repaired(|h| h[11] = 1)), Error::Header(_)));
+    assert!(matches!(refusal(&repaired(|h| h[15] = 0xff)), Error::TooLong { .. }));
+    assert!(matches!(refusal(&repaired(|h| h[55] = b'x')), Error::Header(_)));
+    assert!(matches!(refusal(&repaired(|h| h[24] = b'A')), Error::Header(_)));
+    assert!(matches!(refusal(&repaired(|h| h[24..56].fill(0))), Error::Header(_)));
+    assert_eq!(refusal(&repaired(|h| h[7] = b'I')), Error::Kind { wanted: Kind::Manifest, found: Kind::Image });
+    assert_eq!(refusal(&[0; HEADER]), Error::Foreign { wanted: Kind::Manifest });
 }
 
 #[test]
 fn nothing_is_sealed_that_would_not_open() {
     let big = vec![0; limits::BOARD];
-    assert!(matches!(
-        seal(Kind::Board, "b", 0, &big),
-        Err(Error::TooLong { .. })
-    ));
+    assert!(matches!(seal(Kind::Board, "b", 0, &big), Err(Error::TooLong { .. })));
     for class in ["", "A", "a b", "name-of-thirty-three-characters-33"] {
         assert!(seal(Kind::Board, class, 0, b"").is_err(), "{class:?}");
     }
@@ -133,14 +84,8 @@ fn decoding_is_strict() {
     assert_eq!(decode::<u32>(&[0x85, 0x00]), Err(Error::NotCanonical));
     assert_eq!(decode::<u32>(&[]), Err(Error::Malformed));
     assert_eq!(decode::<()>(&[]), Err(Error::NotCanonical));
-    assert_eq!(
-        decode::<List<'_, u32>>(&[2, 9, 9]),
-        Ok(List::from_bytes(&[9, 9]))
-    );
-    assert_eq!(
-        decode::<List<'_, u32>>(&[0x82, 0x00, 9, 9]),
-        Err(Error::NotCanonical)
-    );
+    assert_eq!(decode::<List<'_, u32>>(&[2, 9, 9]), Ok(List::from_bytes(&[9, 9])));
+    assert_eq!(decode::<List<'_, u32>>(&[0x82, 0x00, 9, 9]), Err(Error::NotCanonical));
     assert_eq!(decode::<List<'_, u32>>(&[3, 9, 9]), Err(Error::Malformed));
 }
 

@@ -25,9 +25,7 @@ fn walk(manifest: &Manifest<'_>) {
     for pod in manifest.pods {
         for container in pod.containers {
             for mount in container.mounts {
-                pod.volumes
-                    .get(mount.volume.into())
-                    .expect("a mount names a volume");
+                pod.volumes.get(mount.volume.into()).expect("a mount names a volume");
             }
         }
     }

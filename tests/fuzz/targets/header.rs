@@ -13,8 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(header.body_len, body.len());
         if !header.is_signed() {
             // An unsigned file is made of its parts and of nothing else.
-            let sealed = codec::seal(kind, header.class, header.sequence, body)
-                .expect("what opens can be sealed");
+            let sealed = codec::seal(kind, header.class, header.sequence, body).expect("what opens can be sealed");
             assert_eq!(sealed[..], bytes[..codec::HEADER]);
         }
         let _ = match kind {
