@@ -86,7 +86,8 @@ impl Making<'_> {
 
     fn mount_volumes(&mut self) -> Result<(), Broken> {
         let root = made(&self.root)?;
-        self.start.mounts.iter().zip(self.mounts).try_for_each(|(point, mounted)| rootfs::place(root, &point, mounted.as_fd()))
+        let trusted = CapabilitySet::from_bits_retain(self.start.capabilities).contains(CapabilitySet::SYS_ADMIN);
+        self.start.mounts.iter().zip(self.mounts).try_for_each(|(point, mounted)| rootfs::place(root, &point, mounted.as_fd(), trusted))
     }
 
     fn find_directory(&mut self) -> Result<(), Broken> {
