@@ -308,7 +308,7 @@ fn is_number_like(bytes: &[u8]) -> bool {
         [b'0', b'x' | b'X' | b'o' | b'O' | b'b' | b'B', ..] => true,
         // A date; and hours, minutes, seconds, which YAML 1.1 takes for a number to the base of 60.
         [a, b, c, d, b'-', ..] if [a, b, c, d].iter().all(|b| b.is_ascii_digit()) => true,
-        [first, ..] if first.is_ascii_digit() => only(b"_:.") && dots <= 1 || only(b"_.eE+-") && dots <= 1,
+        [first, ..] if first.is_ascii_digit() => dots <= 1 && (only(b"_:.") || only(b"_.eE+-")),
         [b'.', ..] => only(b"_.eE+-"),
         _ => false,
     }
