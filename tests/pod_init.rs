@@ -16,6 +16,8 @@ use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[test]
 fn spec_41_exit_codes_and_signals_are_told() {
@@ -254,6 +256,54 @@ fn kernel_files_are_masked_or_read_only() {
 }
 
 #[test]
+fn a_device_node_that_a_container_makes_opens_nothing() {
+    let mut pod = Pod::new(&Sandbox::default());
+    let data = pod.scratch.0.join("data");
+    fs::create_dir(&data).expect("make the volume");
+    let script = "for d in / /dev /dev/shm /data /tmp; do mknod $d/x c 1 5 && (head -c 1 $d/x) 2>&1; done; chmod 600 /dev/null 2>&1; echo end";
+    let (_, output) = pod.run(0, &Ordered { mounts: vec![volume(&data, "/data")], ..Ordered::shell(script) });
+    assert!(output.matches("Permission denied").count() == 5 && output.contains("Read-only file system"), "{output}");
+    // A device of the host that was given by name works.
+    let zero = vec![volume(Path::new("/dev/zero"), "/dev/given")];
+    let (_, output) = pod.run(0, &Ordered { mounts: zero, ..Ordered::shell("head -c 3 /dev/given | wc -c") });
+    assert_eq!(output, "3\n");
+}
+
+#[test]
+fn cve_2021_30465_a_sibling_that_swaps_directories_for_links_gains_nothing() {
+    let mut pod = Pod::new(&Sandbox::default());
+    let (data, outside, other) = (pod.scratch.0.join("data"), pod.scratch.0.join("outside"), pod.scratch.0.join("other"));
+    for directory in [&data, &outside, &other, &data.join("a")] {
+        fs::create_dir(directory).expect("make a directory");
+    }
+    // Inside, the volume is /data; the link's target exists outside only.
+    symlink(&outside, data.join("b")).expect("link");
+    let stop = Arc::new(AtomicBool::new(false));
+    let sibling = {
+        let (data, stop) = (data.clone(), stop.clone());
+        std::thread::spawn(move || {
+            let mut swaps = 0_u32;
+            while !stop.load(Ordering::Relaxed) {
+                let exchange = rustix::fs::RenameFlags::EXCHANGE;
+                rustix::fs::renameat_with(rustix::fs::CWD, data.join("a"), rustix::fs::CWD, data.join("b"), exchange).expect("swap");
+                swaps += 1;
+            }
+            swaps
+        })
+    };
+    for _ in 0..100 {
+        let mounts = vec![volume(&data, "/data"), volume(&other, "/data/a/deep/er")];
+        let started = pod.try_start(0, &Ordered { mounts, ..Ordered::new(&["true"]) });
+        if started.is_ok() {
+            pod.exited(0);
+        }
+        assert_eq!(fs::read_dir(&outside).expect("list").count(), 0, "something was made outside");
+    }
+    stop.store(true, Ordering::Relaxed);
+    assert!(sibling.join().expect("the sibling") > 1000);
+}
+
+#[test]
 fn programs_are_found_in_path_and_refusals_are_named() {
     let mut pod = Pod::new(&Sandbox::default());
     let failed = |pod: &mut Pod, argv: &[&str]| {
@@ -429,7 +479,7 @@ fn pod_init_has_no_host_root_and_no_foreign_mount() {
     let pod = Pod::new(&Sandbox::default());
     let mounts = fs::read_to_string(format!("/proc/{}/mountinfo", pod.init.pid.as_raw_nonzero())).expect("read");
     let places: Vec<&str> = mounts.lines().filter_map(|line| line.split(' ').nth(4)).collect();
-    assert_eq!(places, ["/", "/shm"], "{mounts}");
+    assert_eq!(places, ["/", "/still", "/shm"], "{mounts}");
 }
 
 #[test]

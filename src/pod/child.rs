@@ -86,7 +86,8 @@ impl Making<'_> {
 
     fn mount_volumes(&mut self) -> Result<(), Broken> {
         let root = made(&self.root)?;
-        self.start.mounts.iter().zip(self.mounts).try_for_each(|(point, mounted)| rootfs::place(root, &point, mounted.as_fd()))
+        let trusted = CapabilitySet::from_bits_retain(self.start.capabilities).contains(CapabilitySet::SYS_ADMIN);
+        self.start.mounts.iter().zip(self.mounts).try_for_each(|(point, mounted)| rootfs::place(root, &point, mounted.as_fd(), trusted))
     }
 
     fn find_directory(&mut self) -> Result<(), Broken> {
@@ -138,7 +139,7 @@ pub fn confine(start: &Start<'_>, proc: BorrowedFd<'_>, stdio: [BorrowedFd<'_>; 
     dup2_stderr(stdio[2]).on("standard error")?;
     raw::close_on_exec_from(3).on("descriptors")?;
     credentials(start)?;
-    raw::default_signals();
+    raw::default_sigpipe();
     raw::mask_signals(false).on("signals")
 }
 

@@ -2,7 +2,7 @@
 
 use super::exec::Execution;
 use super::poll::{Poller, Source};
-use super::rootfs::ROOM;
+use super::rootfs;
 use super::slot::{Pod, Slot};
 use super::steps::{Broken, On, take};
 use super::wire::{self, Exec, Failure, Hello, LISTENER_FD, Order, Report, Setup, Start, Step, VERSION};
@@ -15,12 +15,12 @@ use crate::sys::socket::{self, Descriptors, Received};
 use crate::sys::spawn::SingleThreaded;
 use crate::sys::{mount, namespace, raw};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::Mode;
 use rustix::mount::MountAttrFlags;
 use rustix::process::{DumpableBehavior, PidfdFlags, Pid, getpid, pidfd_open, set_dumpable_behavior};
 use rustix::time::{ClockId, clock_gettime};
-use std::ffi::CString;
-use std::{format, vec};
+use std::boxed::Box;
+use std::vec::Vec;
+use std::vec;
 
 /// What is true of the pod from its set-up on.
 #[derive(Debug)]
@@ -42,6 +42,7 @@ const REAP_AT_ONCE: usize = 64;
 const REPORT: usize = 2048;
 
 /// Runs pod-init. It never returns; when it ends, the kernel ends all that is in the pod.
+#[inline(never)]
 pub fn main() -> ! {
     // Whatever cannot be told over the socket is told by the exit code, which the agent shows with the pod.
     let code = match PodInit::new() {
@@ -59,13 +60,12 @@ const SECLUDE: &[(Step, Act)] = &[
     (Step::Namespace, |()| mount::make_private().on("/")),
     (Step::Root, |()| {
         let root = mount::new_mount(c"tmpfs", &[(c"size", c"64k"), (c"mode", c"711")], MountAttrFlags::empty()).on("tmpfs")?;
-        for directory in ROOM {
-            rustix::fs::mkdirat(&root, &directory[1..], Mode::RWXU | Mode::XGRP | Mode::XOTH).on(directory)?;
-        }
+        rootfs::furnish(root.as_fd())?;
         // Any place will do for the moment between being mounted and being the root.
         mount::attach_at(&root, c"/proc").on("/proc")?;
         mount::pivot(root.as_fd()).on("/")
     }),
+    (Step::Root, |()| rootfs::seal()),
 ];
 
 /// The same, with the order in hand.
@@ -74,8 +74,8 @@ type ActOnSetup = fn(&mut Setup<'_>) -> Result<(), Broken>;
 /// Makes the pod stand, once.
 const SET_UP: &[(Step, ActOnSetup)] = &[
     (Step::SystemMounts, |setup| {
-        let size = CString::new(format!("{}", setup.shm_bytes)).unwrap_or_default();
-        let shm = mount::new_mount(c"tmpfs", &[(c"size", &size), (c"mode", c"1777")], mount::PLAIN).on("/dev/shm")?;
+        let options = [(c"size", &*rootfs::size(setup.shm_bytes)), (c"mode", c"1777")];
+        let shm = mount::new_mount(c"tmpfs", &options, mount::PLAIN).on("/dev/shm")?;
         mount::attach_at(&shm, c"/shm").on("/dev/shm")
     }),
     (Step::Names, |setup| match setup.host_network {
@@ -98,8 +98,10 @@ struct PodInit {
     secluded: Result<(), Failure>,
     uid: Option<Uid>,
     pod: PodRecord,
-    slots: heapless::Vec<Slot, { limits::CONTAINERS }>,
-    executions: heapless::Vec<Execution, { limits::EXECUTIONS }>,
+    /// As many as the pod has containers, made at set-up.
+    slots: Box<[Slot]>,
+    /// At most [`limits::EXECUTIONS`].
+    executions: Vec<Execution>,
     more_children: bool,
     over: Option<i32>,
 }
@@ -125,8 +127,8 @@ impl PodInit {
             secluded: take(SECLUDE, &mut ()),
             uid: None,
             pod: PodRecord::default(),
-            slots: heapless::Vec::new(),
-            executions: heapless::Vec::new(),
+            slots: Box::default(),
+            executions: Vec::new(),
             more_children: false,
             over: None,
         })
@@ -201,7 +203,10 @@ impl PodInit {
     fn disconnect(&mut self) {
         if let Some(connection) = self.connection.take() {
             self.poller.remove(&connection);
-            self.executions.iter().for_each(Execution::kill);
+            for execution in self.executions.drain(..) {
+                self.poller.remove(&execution.launch);
+                execution.kill();
+            }
         }
     }
 
@@ -265,7 +270,7 @@ impl PodInit {
             Ok(()) => {
                 self.uid = Some(setup.uid);
                 self.facts.share_processes = setup.share_processes;
-                self.slots.extend((0..setup.containers).map(|_| Slot::new()));
+                self.slots = (0..setup.containers).map(|_| Slot::new()).collect();
                 self.report(&Report::SetupDone);
             }
             Err(failure) => {
@@ -286,12 +291,12 @@ impl PodInit {
 
     fn execute(&mut self, exec: &Exec<'_>, descriptors: &mut Descriptors) -> Result<(), Failure> {
         let slot = self.slots.get(usize::from(exec.container)).ok_or_else(|| Failure::new(Step::Order, libc::ENOENT, "(no such container)"))?;
-        if self.executions.is_full() || self.executions.iter().any(|execution| execution.id == exec.id) {
+        if self.executions.len() == limits::EXECUTIONS || self.executions.iter().any(|execution| execution.id == exec.id) {
             return Err(Failure::new(Step::Order, libc::EAGAIN, "(too many programs are being executed)"));
         }
         let execution = Execution::new(&self.facts, exec, slot, descriptors)?;
         self.poller.add(&execution.launch, Source::Execution(execution.id));
-        let _ = self.executions.push(execution);
+        self.executions.push(execution);
         Ok(())
     }
 }

@@ -44,12 +44,7 @@ impl Launch {
         let (pipe, told) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(failed)?;
         match fork_child(proof, namespaces, cgroup).map_err(failed)? {
             Fork::Parent(child) => Ok(Launch { child, pipe, told: None }),
-            Fork::Child => {
-                let teller = Teller(told);
-                let failure = body(&teller);
-                teller.tell(&Err(failure));
-                exit_now(127)
-            }
+            Fork::Child => become_it(Teller(told), body),
         }
     }
 
@@ -79,6 +74,14 @@ impl Launch {
             (_, None) => Err(Failure::new(Step::Clone, 0, &format!("(it ended early, with exit code {})", exit.code))),
         }
     }
+}
+
+/// The new process' whole life. Kept out of line: what it needs of the stack is no part of the parent's.
+#[inline(never)]
+fn become_it(teller: Teller, body: impl FnOnce(&Teller) -> Failure) -> ! {
+    let failure = body(&teller);
+    teller.tell(&Err(failure));
+    exit_now(127)
 }
 
 impl AsFd for Launch {

@@ -5,7 +5,7 @@
 
 use super::steps::{Broken, On};
 use super::wire::MountPoint;
-use crate::sys::mount::{self, NOEXEC, NOSUID, PLAIN, RDONLY};
+use crate::sys::mount::{self, NODEV, NOEXEC, NOSUID, PLAIN, RDONLY};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
     CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, fstat, fstatfs, makedev, mkdirat, mknodat, openat, openat2, readlinkat,
@@ -20,7 +20,10 @@ use std::string::String;
 use std::vec::Vec;
 
 /// The directories of pod-init's own root, in which containers are assembled.
-pub const ROOM: [&str; 5] = ["/image", "/layer", "/root", "/shm", "/empty"];
+const ROOM: [&str; 5] = ["image", "layer", "root", "shm", STILL];
+
+/// What every container gets the same of, unchangeable: the device nodes, and an empty directory to hide others with.
+const STILL: &str = "still";
 
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const NODE: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -28,19 +31,45 @@ const MODE_755: Mode = Mode::RWXU.union(Mode::RGRP).union(Mode::XGRP).union(Mode
 const MODE_666: Mode = Mode::RUSR.union(Mode::WUSR).union(Mode::RGRP).union(Mode::WGRP).union(Mode::ROTH).union(Mode::WOTH);
 const MODE_644: Mode = Mode::RUSR.union(Mode::WUSR).union(Mode::RGRP).union(Mode::ROTH);
 
+/// Furnishes pod-init's new root, before it is one.
+pub fn furnish(root: BorrowedFd<'_>) -> Result<(), Broken> {
+    for directory in ROOM {
+        mkdirat(root, directory, Mode::RWXU | Mode::XGRP | Mode::XOTH).on(directory)?;
+    }
+    let still = openat(root, STILL, DIRECTORY, Mode::empty()).on(STILL)?;
+    mkdirat(&still, "empty", MODE_755).on("empty")?;
+    for (name, major, minor) in NODES {
+        mknodat(&still, name, FileType::CharacterDevice, MODE_666, makedev(major, minor)).on(name)?;
+    }
+    Ok(())
+}
+
+/// Makes what containers get the same of unchangeable, in pod-init's root: copies of this mount inherit that.
+pub fn seal() -> Result<(), Broken> {
+    let still = mount::clone_tree(CWD, "/still", false)?;
+    mount::restrict(&still, RDONLY | NOSUID | NOEXEC, false).on(STILL)?;
+    mount::attach_at(&still, c"/still").on(STILL)
+}
+
 /// The image under a writable layer of so many bytes, at [`ROOM`]'s `/root`.
+///
+/// Device nodes work nowhere in a container but where pod-init has put one, so that CAP_MKNOD opens no disk.
 pub fn layered(image: BorrowedFd<'_>, bytes: u64) -> Result<OwnedFd, Broken> {
     mount::attach_at(image, c"/image").on("the image")?;
-    let size = CString::new(format!("{bytes}")).unwrap_or_default();
-    let layer = mount::new_mount(c"tmpfs", &[(c"size", &size), (c"mode", c"755")], MountAttrFlags::empty()).on("tmpfs")?;
+    let layer = mount::new_mount(c"tmpfs", &[(c"size", &size(bytes)), (c"mode", c"755")], NODEV).on("tmpfs")?;
     for directory in ["upper", "work"] {
         mkdirat(&layer, directory, MODE_755).on("the writable layer")?;
     }
     mount::attach_at(&layer, c"/layer").on("/layer")?;
     let options = [(c"lowerdir", c"/image"), (c"upperdir", c"/layer/upper"), (c"workdir", c"/layer/work")];
-    let root = mount::new_mount(c"overlay", &options, MountAttrFlags::empty()).on("overlay")?;
+    let root = mount::new_mount(c"overlay", &options, NODEV).on("overlay")?;
     mount::attach_at(&root, c"/root").on("/root")?;
     Ok(root)
+}
+
+/// The size option of a tmpfs, which would take 0 for no bound at all.
+pub fn size(bytes: u64) -> CString {
+    CString::new(format!("{}", bytes.max(4096))).unwrap_or_default()
 }
 
 /// The device nodes that every container has: name, minor and major number.
@@ -78,19 +107,20 @@ pub fn system(root: BorrowedFd<'_>, cgroup_v2: bool) -> Result<OwnedFd, Broken> 
     for (file_system, path) in masks {
         let Some(target) = present(inside(file_system.as_fd(), path), path)? else { continue };
         let directory = FileType::from_raw_mode(fstat(&target).on(path)?.st_mode) == FileType::Directory;
-        let mask = if directory { mount::clone_tree(CWD, "/empty", false)? } else { mount::clone_tree(dev.as_fd(), "null", false)? };
-        mount::restrict(&mask, if directory { PLAIN | RDONLY } else { NOSUID | NOEXEC }, false).on(path)?;
+        let mask = mount::clone_tree(CWD, if directory { "/still/empty" } else { "/still/null" }, false)?;
         mount::attach(&mask, &target).on(path)?;
     }
     openat(&dev, "null", OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).on("/dev/null")
 }
 
-/// /dev: a tmpfs of its own, with what every container has.
+/// /dev: a tmpfs of its own, with what every container has. A node that is made there does not work either.
 fn devices(root: BorrowedFd<'_>) -> Result<OwnedFd, Broken> {
     let options = [(c"mode", c"755"), (c"size", c"64k")];
-    let dev = put(root, "dev", mount::new_mount(c"tmpfs", &options, NOSUID | NOEXEC).on("tmpfs")?)?;
-    for (name, major, minor) in NODES {
-        mknodat(&dev, name, FileType::CharacterDevice, MODE_666, makedev(major, minor)).on(name)?;
+    let dev = put(root, "dev", mount::new_mount(c"tmpfs", &options, PLAIN).on("tmpfs")?)?;
+    for (name, ..) in NODES {
+        make(dev.as_fd(), name, Leaf::File).on(name)?;
+        let target = openat(&dev, name, NODE, Mode::empty()).on(name)?;
+        mount::attach(mount::clone_tree(CWD, &format!("/still/{name}"), false)?, &target).on(name)?;
     }
     for (name, target) in LINKS {
         symlinkat(target, &dev, name).on(name)?;
@@ -132,8 +162,9 @@ fn present(found: rustix::io::Result<OwnedFd>, path: &str) -> Result<Option<Owne
     }
 }
 
-/// Mounts a volume or a managed file at its place inside `root`.
-pub fn place(root: BorrowedFd<'_>, point: &MountPoint<'_>, mounted: BorrowedFd<'_>) -> Result<(), Broken> {
+/// Mounts a volume or a managed file at its place inside `root`. In a volume that is a directory device nodes do not work, unless the
+/// container is trusted with the whole board; a device of the host given by name does.
+pub fn place(root: BorrowedFd<'_>, point: &MountPoint<'_>, mounted: BorrowedFd<'_>, trusted: bool) -> Result<(), Broken> {
     let target = resolve(root, point.path, if point.directory { Leaf::Directory } else { Leaf::File }).on(point.path)?;
     if is_same(target.as_fd(), root).on(point.path)? {
         return Err(Errno::INVAL).on(point.path);
@@ -142,8 +173,11 @@ pub fn place(root: BorrowedFd<'_>, point: &MountPoint<'_>, mounted: BorrowedFd<'
     if fstatfs(&target).on(point.path)?.f_type == PROC_SUPER_MAGIC {
         return Err(Errno::PERM).on(point.path);
     }
-    if point.read_only {
-        mount::read_only(mounted, true).on(point.path)?;
+    let mut attributes = MountAttrFlags::empty();
+    attributes.set(RDONLY, point.read_only);
+    attributes.set(NODEV, point.directory && !trusted);
+    if !attributes.is_empty() {
+        mount::restrict(mounted, attributes, true).on(point.path)?;
     }
     mount::attach(mounted, &target).on(point.path)
 }

@@ -52,7 +52,7 @@ impl Scratch {
             fs::create_dir_all(root.join(directory)).expect("make the image");
         }
         fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox: install Debian's package busybox-static");
-        for applet in ["sh", "true", "cat", "ls", "sleep", "hostname", "nc", "id", "grep", "head", "dd", "ps", "mount", "ln", "touch", "readlink", "stat", "kill", "mkdir", "umount", "chmod", "yes", "wc", "seq", "ip", "ipcs"] {
+        for applet in ["sh", "true", "cat", "ls", "sleep", "hostname", "nc", "id", "grep", "head", "dd", "ps", "mount", "ln", "touch", "readlink", "stat", "kill", "mkdir", "umount", "chmod", "yes", "wc", "seq", "mknod"] {
             let _ = symlink("busybox", root.join("bin").join(applet));
         }
         root
@@ -269,20 +269,27 @@ impl Pod {
         self.instances[index]
     }
 
+    /// Starts a container.
+    pub fn try_start(&mut self, container: u8, ordered: &Ordered<'_>) -> Result<(), Failure> {
+        let number = self.order_start(container, ordered);
+        let about = |report: &Report| matches!(report, Report::Started { container: c, .. } | Report::StartFailed { container: c, .. } if *c == container);
+        match self.report_like(about) {
+            Report::Started { instance, .. } if instance == number => Ok(()),
+            Report::StartFailed { instance, failure, .. } if instance == number => Err(failure),
+            other => panic!("about another instance: {other:?}"),
+        }
+    }
+
     /// Starts a container, which must work.
     pub fn start(&mut self, container: u8, ordered: &Ordered<'_>) {
-        let instance = self.order_start(container, ordered);
-        let report = self.report_like(|report| matches!(report, Report::Started { container: c, .. } | Report::StartFailed { container: c, .. } if *c == container));
-        assert_eq!(report, Report::Started { container, instance });
+        if let Err(failure) = self.try_start(container, ordered) {
+            panic!("{failure}");
+        }
     }
 
     /// Starts a container, which must fail.
     pub fn start_failing(&mut self, container: u8, ordered: &Ordered<'_>) -> Failure {
-        self.order_start(container, ordered);
-        match self.report() {
-            Report::StartFailed { failure, .. } => failure,
-            other => panic!("should have failed: {other:?}"),
-        }
+        self.try_start(container, ordered).expect_err("it should have failed")
     }
 
     /// Waits for a container to end.
