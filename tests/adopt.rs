@@ -26,7 +26,8 @@ const ROLE: &str = "PODLING_TEST_AGENT";
 fn yaml() -> String {
     let polite = "trap 'exit 0' TERM; while true; do sleep 0.02; done";
     let volumes = "volumes:\n- {name: disk, emptyDir: {}}\n- {name: memory, emptyDir: {medium: Memory}}\n- {name: files, configMap: {name: files}}";
-    let mounts = "volumeMounts: [{name: disk, mountPath: /disk}, {name: memory, mountPath: /memory}, {name: files, mountPath: /files}]";
+    let mounts =
+        "volumeMounts: [{name: disk, mountPath: /disk}, {name: memory, mountPath: /memory}, {name: files, mountPath: /files}]";
     let mut steady = pod("steady", "exec sleep 100000", volumes, mounts);
     steady.push_str("  - {name: second, image: busybox, command: [sleep, '100000']}\n");
     let inits = format!("{volumes}\ninitContainers:\n- {{name: first, image: busybox, command: ['true']}}");
@@ -66,7 +67,10 @@ fn settings() -> Settings {
 
 fn say(line: &str) {
     // Past the test harness, which captures what is printed.
-    let _ = fs::OpenOptions::new().write(true).open("/proc/self/fd/2").and_then(|mut out| out.write_all(format!("@{line}\n").as_bytes()));
+    let _ = fs::OpenOptions::new()
+        .write(true)
+        .open("/proc/self/fd/2")
+        .and_then(|mut out| out.write_all(format!("@{line}\n").as_bytes()));
 }
 
 /// One line: `pod/container:state:instance` for each.
@@ -245,7 +249,8 @@ fn assert_settled(node: &Node, after: &str) {
     names.sort_unstable();
     assert_eq!(names, ["crash", "cycle", "inits", "steady"], "{after}");
     for uid in directories(&node.run_dir().join("pods")) {
-        let init = pod_init(&groups, &uid).unwrap_or_else(|| panic!("{after}: pod-inits of {}: {groups:#?}", pod_name(node, &uid)));
+        let init =
+            pod_init(&groups, &uid).unwrap_or_else(|| panic!("{after}: pod-inits of {}: {groups:#?}", pod_name(node, &uid)));
         let of_pod = groups.iter().filter(|(path, _)| path.starts_with(&format!("{uid}/main.")));
         let mains = of_pod.flat_map(|(_, inside)| inside).filter(|(pid, _)| parent(*pid) == Some(init.0)).count();
         assert!(mains <= 1, "{after}: {} runs {mains} times: {groups:#?}", pod_name(node, &uid));
