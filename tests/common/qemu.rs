@@ -117,12 +117,12 @@ impl Machine {
             ));
             command.args(["-device", "virtio-blk-device,drive=disk"]);
         }
-        if let (Some(guest), Some(here)) = (self.port, port) {
-            command.arg("-netdev").arg(format!(
-                "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{here}-10.0.2.15:{guest}"
-            ));
-            command.args(["-device", "virtio-net-device,netdev=net"]);
-        }
+        let forward = match (self.port, port) {
+            (Some(guest), Some(here)) => format!(",hostfwd=tcp:127.0.0.1:{here}-10.0.2.15:{guest}"),
+            _ => String::new(),
+        };
+        command.args(["-netdev", &format!("user,id=net,restrict=on{forward}")]);
+        command.args(["-device", "virtio-net-device,netdev=net"]);
         command.args(&self.extra);
         let errors = fs::File::create(dir.join(format!("{}.err", self.name)))
             .expect("target/ can be written");
