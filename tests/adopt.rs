@@ -163,9 +163,16 @@ impl Life {
         let _ = kill_process(Pid::from_child(&self.child), signal);
     }
 
-    fn die(mut self) {
-        self.signal(Signal::KILL);
-        self.child.wait().unwrap();
+    /// SIGKILL, and the wait for its end.
+    fn die(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -384,7 +391,7 @@ fn failure_f2_a_pod_of_another_version_or_manifest_is_ended_and_made_anew() {
     assert!(life.settles());
     let after = steady(&node);
     assert_ne!(after[0].0, before[0].0, "a new identity");
-    assert!(before.iter().all(|(_, process)| started(process.0) != Some(*process)), "nothing of the old one runs");
+    assert!(before.iter().all(|(_, process)| !node.processes().contains(&process.0)), "nothing of the old one runs");
     assert!(!node.run_dir().join("pods").join(uid).exists());
     life.signal(Signal::TERM);
     assert!(life.hears(|line| line == "over"));
