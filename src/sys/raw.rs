@@ -70,14 +70,12 @@ pub fn mask_signals(all: bool) -> Result<()> {
     checked(result as i64).map(drop)
 }
 
-/// Every signal that is ignored or handled gets its default action again. exec by itself keeps the ignored ones.
-pub fn default_signals() {
+/// SIGPIPE gets its default action again, which Rust's start-up code ignores; exec by itself keeps what is ignored. It is the only one:
+/// [`super::spawn`] resets all others before this program starts, and clones reset what is handled.
+pub fn default_sigpipe() {
     let default = KernelAction([0; 4], 0);
-    for signal in 1..=64 {
-        // SAFETY: the action is all zeroes, at least as long as the kernel's, and outlives the call. SIGKILL and SIGSTOP are refused,
-        // which is as well.
-        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, &raw const default, ptr::null::<u64>(), SIGSET) };
-    }
+    // SAFETY: the action is all zeroes, at least as long as the kernel's, and outlives the call.
+    unsafe { libc::syscall(libc::SYS_rt_sigaction, libc::SIGPIPE, &raw const default, ptr::null::<u64>(), SIGSET) };
 }
 
 /// A signalfd(2) of one (blocked) signal: non-blocking, closed by exec.
