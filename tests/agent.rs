@@ -141,7 +141,9 @@ spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}
     node.run(&yaml, async |board| {
         board.running("vol", "a").await;
         board.running("vol", "b").await;
-        let wrote = board.shell("vol", "a", "for d in disk mem claim; do echo $d > /$d/file || exit 1; done; stat -c %a /disk /mem").await;
+        let wrote = board
+            .shell("vol", "a", "for d in disk mem claim; do echo $d > /$d/file || exit 1; done; stat -c %a /disk /mem")
+            .await;
         assert_eq!(wrote, (0, "777\n777\n".into()));
         let read = "cat /d/file /m/file /c/file";
         assert_eq!(board.shell("vol", "b", read).await, (0, "disk\nmem\nclaim\n".into()), "spec 33");
@@ -187,7 +189,8 @@ stringData: {token: s3cret}
         );
     node.run(&yaml, async |board| {
         board.running("files", "main").await;
-        let (code, output) = board.shell("files", "main", "cat /conf/greeting /key/token; stat -c %a /conf/greeting /key/token").await;
+        let (code, output) =
+            board.shell("files", "main", "cat /conf/greeting /key/token; stat -c %a /conf/greeting /key/token").await;
         assert_eq!((code, output.as_str()), (0, "hellos3cret644\n400\n"));
         assert_ne!(board.shell("files", "main", "echo x > /conf/greeting").await.0, 0, "read-only");
     });
@@ -280,13 +283,18 @@ fn a_missing_image_is_named_and_hurts_nobody_else() {
                 let entry = agent.find("default", "lost")?;
                 let container = &entry.machine().containers()[0];
                 match container.state() {
-                    ContainerState::Waiting(reason) if !container.message().is_empty() => Some((reason, container.message().to_string())),
+                    ContainerState::Waiting(reason) if !container.message().is_empty() => {
+                        Some((reason, container.message().to_string()))
+                    }
                     _ => None,
                 }
             })
             .await;
         assert_eq!(reason, Reason::ImageMissing);
-        assert!(message.contains("image docker.io/library/nowhere:latest is not on this board: pack it with 'podling pack'"), "{message}");
+        assert!(
+            message.contains("image docker.io/library/nowhere:latest is not on this board: pack it with 'podling pack'"),
+            "{message}"
+        );
     });
 }
 
@@ -315,7 +323,8 @@ fn run_as_non_root_is_a_config_error() {
         let why = board.until("refused", |agent| {
             let entry = agent.find("default", "root")?;
             let container = &entry.machine().containers()[0];
-            (container.state() == ContainerState::Waiting(Reason::CreateContainerConfigError)).then(|| container.message().to_string())
+            (container.state() == ContainerState::Waiting(Reason::CreateContainerConfigError))
+                .then(|| container.message().to_string())
         });
         assert_eq!(why.await, "container has runAsNonRoot and image will run as root");
     });
@@ -357,16 +366,19 @@ fn failure_f3_a_killed_pod_init_ends_the_pod_once_and_it_comes_back() {
 #[test]
 fn spec_80_81_a_forced_delete_frees_the_name_at_once() {
     let node = Node::new();
-    node.run(&pod("forced", "trap '' TERM; while true; do sleep 1; done", "terminationGracePeriodSeconds: 60", ""), async |board| {
-        board.running("forced", "main").await;
-        let (uid, begun) = (board.uid("forced"), Instant::now());
-        board.0.delete("default", "forced", Some(Duration::ZERO), true).unwrap();
-        assert!(board.0.find("default", "forced").is_none(), "spec 80");
-        board.gone(&uid).await;
-        let took = begun.elapsed().as_millis();
-        assert!((1500..5000).contains(&took), "spec 81: {took} ms");
-        assert_eq!(board.0.delete("default", "forced", None, false), Err(Refusal::NoSuchPod));
-    });
+    node.run(
+        &pod("forced", "trap '' TERM; while true; do sleep 1; done", "terminationGracePeriodSeconds: 60", ""),
+        async |board| {
+            board.running("forced", "main").await;
+            let (uid, begun) = (board.uid("forced"), Instant::now());
+            board.0.delete("default", "forced", Some(Duration::ZERO), true).unwrap();
+            assert!(board.0.find("default", "forced").is_none(), "spec 80");
+            board.gone(&uid).await;
+            let took = begun.elapsed().as_millis();
+            assert!((1500..5000).contains(&took), "spec 81: {took} ms");
+            assert_eq!(board.0.delete("default", "forced", None, false), Err(Refusal::NoSuchPod));
+        },
+    );
 }
 
 #[test]
@@ -378,6 +390,28 @@ fn spec_31_a_wrong_host_path_keeps_the_pod_pending_with_its_reason() {
         assert_eq!(why, "pod wrong: volume v: hostPath type check failed: /nowhere/at/all does not exist");
         board.phase("wrong", Phase::Pending).await;
     });
+}
+
+#[test]
+fn spec_31_what_a_container_mounts_on_a_shared_host_path_stays_inside() {
+    use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
+    let node = Node::new();
+    let shared = node.root.join("shared");
+    fs::create_dir(&shared).unwrap();
+    mount("tmpfs", &shared, "tmpfs", MountFlags::empty(), None).unwrap();
+    mount_change(&shared, MountPropagationFlags::SHARED).unwrap();
+    fs::create_dir(shared.join("sub")).unwrap();
+    let more = format!("volumes: [{{name: v, hostPath: {{path: {}}}}}]", shared.display());
+    let inside = "volumeMounts: [{name: v, mountPath: /v}]\nsecurityContext: {capabilities: {add: [SYS_ADMIN]}}";
+    let seen = shared.clone();
+    let outcome = node.run_config(node.config(&pod("mounter", "exec sleep 1000", &more, inside)), async move |board| {
+        board.running("mounter", "main").await;
+        assert_eq!(board.shell("mounter", "main", "mount -t tmpfs none /v/sub && touch /v/sub/file && ls /v/sub").await, (0, "file\n".into()));
+        assert!(!seen.join("sub/file").exists());
+    });
+    unmount(&shared, UnmountFlags::DETACH).unwrap();
+    assert_eq!(outcome.shutdown, Shutdown::Exit);
+    node.assert_clean();
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub(super) fn new_uid() -> Uid {
 }
 
 fn failed(what: String) -> Error {
-    Error::Failed(message(&what))
+    Error::Failed(what.into())
 }
 
 /// The signals that end an agent.
@@ -154,12 +154,14 @@ fn load(bytes: &[u8], class: Option<&str>) -> Result<(Manifest<'static>, Option<
 
 fn facts(config: &Config, cgroups: &Hierarchy, sequence: Option<u64>, troubles: &[String]) -> Facts {
     let (names, system) = (rustix::system::uname(), rustix::system::sysinfo());
+    #[allow(clippy::unnecessary_cast, reason = "32 bits wide on 32-bit processors")]
+    let memory = (system.totalram as u64).saturating_mul(u64::from(system.mem_unit));
     Facts {
         name: config.node.clone(),
         kernel: names.release().to_string_lossy().into_owned(),
         machine: names.machine().to_string_lossy().into_owned(),
         cpus: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
-        memory: (system.totalram as u64).saturating_mul(u64::from(system.mem_unit)),
+        memory,
         class: config.class.clone().unwrap_or_default(),
         sequence,
         cgroups: cgroups.kind().as_str(),

@@ -11,7 +11,7 @@ use crate::machine::pod::Rules;
 use crate::machine::shutdown::{Left, Next, Wave};
 use crate::machine::{self, shutdown};
 use crate::manifest::pod::{Manifest, Node, Pod};
-use crate::manifest::status::{Message, Uid};
+use crate::manifest::status::Uid;
 use crate::manifest::time::{Duration, Instant};
 use crate::pod::wire::Order;
 use crate::sys::cgroup::Hierarchy;
@@ -63,7 +63,7 @@ pub enum Error {
         pid: Option<u32>,
     },
     /// The world would not.
-    Failed(Message),
+    Failed(Box<str>),
 }
 
 impl fmt::Display for Error {
@@ -113,6 +113,7 @@ struct Inner {
 }
 
 /// What wakes the loop, beside time.
+#[allow(clippy::large_enum_variant, reason = "the small one is rare, and the queue is short")]
 enum News {
     /// Something happened to a pod.
     Pod(Uid, Event),
@@ -182,7 +183,10 @@ impl Agent {
             if self.generation() != seen {
                 return Poll::Ready(self.generation());
             }
-            self.0.watchers.borrow_mut().push(context.waker().clone());
+            let mut watchers = self.0.watchers.borrow_mut();
+            if !watchers.iter().any(|other| other.will_wake(context.waker())) {
+                watchers.push(context.waker().clone());
+            }
             Poll::Pending
         })
         .await
@@ -391,7 +395,7 @@ impl Agent {
             let count = |critical: bool| self.pods().iter().filter(|entry| entry.pod.critical == critical).count();
             match shutdown.step(self.now(), Left { regular: count(false), critical: count(true) }) {
                 Next::Wait => return false,
-                Next::Done => return self.0.chores.get() == 0 || self.pods().len() > 0,
+                Next::Done => return self.0.chores.get() == 0 || !self.pods().is_empty(),
                 Next::End(wave, at_most) => {
                     let of_wave = |entry: &&Entry| entry.pod.critical == (wave == Wave::Critical);
                     let uids: Vec<Uid> = self.pods().iter().filter(of_wave).map(Entry::uid).collect();

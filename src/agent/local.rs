@@ -2,7 +2,6 @@
 
 use super::config::Config;
 use super::drive::{Agent, Error, Outcome};
-use crate::manifest::status::message;
 use std::format;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -27,7 +26,7 @@ pub struct Local {
 pub fn run(local: Local, watch: impl FnOnce(&Agent)) -> Result<Outcome, Error> {
     let pid = rustix::process::getpid().as_raw_nonzero();
     let root = PathBuf::from(format!("/run/podling-run.{pid}"));
-    let failed = |verb: &str, error: std::io::Error| Error::Failed(message(&format!("{verb} {}: {error}", root.display())));
+    let failed = |verb: &str, error: std::io::Error| Error::Failed(format!("{verb} {}: {error}", root.display()).into());
     let data = local.claims.unwrap_or_else(|| root.join("data"));
     for directory in [&root, &data] {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|e| failed("make", e))?;

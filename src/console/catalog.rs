@@ -107,7 +107,7 @@ pub const VERBS: &[Verb] = &[
     Verb {
         id: VerbId::Get,
         name: "get",
-        usage: "pods [NAME...] [-n NAMESPACE | -A] [-o wide|yaml|json|name] [-w], or: get events",
+        usage: "(pods|events) [NAME...] [-n NS | -A] [-o wide|yaml|json|name] [-w]",
         help: "List pods or events",
         operands: &[Slot::Resource, Slot::PodNames],
         flags: &[F::Namespace, F::AllNamespaces, F::Output, F::Watch],
@@ -115,7 +115,7 @@ pub const VERBS: &[Verb] = &[
     Verb {
         id: VerbId::Describe,
         name: "describe",
-        usage: "pod [NAME...] [-n NAMESPACE]",
+        usage: "pod [NAME...] [-n NS]",
         help: "Show all that is known of a pod",
         operands: &[Slot::Pods, Slot::PodNames],
         flags: &[F::Namespace, F::AllNamespaces],
@@ -131,7 +131,7 @@ pub const VERBS: &[Verb] = &[
     Verb {
         id: VerbId::Events,
         name: "events",
-        usage: "[-n NAMESPACE | -A] [-w]",
+        usage: "[-n NS | -A] [-w]",
         help: "List what has happened",
         operands: &[],
         flags: &[F::Namespace, F::AllNamespaces, F::Watch],
@@ -163,7 +163,7 @@ pub const VERBS: &[Verb] = &[
     Verb {
         id: VerbId::Top,
         name: "top",
-        usage: "[pods] [NAME...] [-n NAMESPACE | -A]",
+        usage: "[pods] [NAME...] [-n NS | -A]",
         help: "Show what pods use of processor and memory",
         operands: &[Slot::Pods, Slot::PodNames],
         flags: &[F::Namespace, F::AllNamespaces],
@@ -261,7 +261,7 @@ pub fn overview(out: &mut String) {
     for verb in VERBS {
         let _ = writeln!(out, "  {:<10} {}", verb.name, verb.help);
     }
-    out.push_str("\n\"help VERB\" tells more. Tab completes, Ctrl-C interrupts, the arrows recall earlier lines.\n");
+    out.push_str("\n\"help VERB\" tells more. Tab completes, Ctrl-C interrupts, arrows recall lines.\n");
 }
 
 /// The word of `words` that `typed` was probably meant to be.

@@ -52,7 +52,7 @@ fn ask(mut stream: UnixStream, words: &[&str]) -> io::Result<ExitCode> {
     let mut frames = Vec::new();
     let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
     wire::encode_argv(words, &mut frames).ok_or_else(|| invalid(format!("{}", wire::Error::Argv)))?;
-    stream.write_all(&frames)?;
+    send(&mut stream, &frames)?;
     let mut inbox: Vec<u8> = Vec::new();
     let mut wanted = false;
     loop {
@@ -104,7 +104,15 @@ fn feed(stream: &mut UnixStream) -> io::Result<()> {
     let mut frame = Vec::new();
     let kind = if count == 0 { Kind::Eof } else { Kind::Stdin };
     wire::encode(kind, &bytes[..count], &mut frame);
-    stream.write_all(&frame)
+    send(stream, &frame)
+}
+
+/// Sends frames. An agent that does not listen any more has said why before: that is still to be read.
+fn send(stream: &mut UnixStream, frames: &[u8]) -> io::Result<()> {
+    match stream.write_all(frames) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
 }
 
 fn fill(stream: &mut UnixStream, inbox: &mut Vec<u8>) -> io::Result<()> {

@@ -284,21 +284,34 @@ fn indent(out: &mut dyn Write, spaces: usize) -> fmt::Result {
 
 /// Whether YAML reads the bare text back as this very string, in version 1.1 as in 1.2.
 fn is_plain(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let Some(first) = bytes.first() else {
-        return false;
-    };
-    let starts_well = first.is_ascii_alphanumeric() || b"/_.$".contains(first);
-    let printable = bytes.iter().all(|b| (0x20..0x7f).contains(b));
+    let printable = text.bytes().all(|b| (0x20..0x7f).contains(&b));
     let breaks = text.contains(": ") || text.contains(" #") || text.ends_with([':', ' ']);
-    starts_well && printable && !breaks && !is_number_like(bytes) && !is_word(text)
+    starts_plainly(text.as_bytes()) && printable && !breaks && !is_number_like(text.as_bytes()) && !is_word(text)
+}
+
+/// Whether the first characters mean nothing in YAML: a dash or a `<` only before a letter.
+fn starts_plainly(bytes: &[u8]) -> bool {
+    match bytes {
+        [b'-', b'-', third, ..] => third.is_ascii_alphabetic(),
+        [b'-' | b'<', second, ..] => second.is_ascii_alphabetic(),
+        [b'.', second, ..] => b"./_".contains(second),
+        [first, ..] => first.is_ascii_alphanumeric() || b"/_$".contains(first),
+        [] => false,
+    }
 }
 
 /// Numbers, dates and times in all their notations; rather too many than too few.
 fn is_number_like(bytes: &[u8]) -> bool {
-    let numeric = |b: &u8| b.is_ascii_hexdigit() || b" _.:+-xXoOtTzZ".contains(b);
-    let special = bytes[0] == b'.' && bytes.get(1).is_none_or(u8::is_ascii_alphabetic);
-    special || (bytes[0].is_ascii_digit() || bytes[0] == b'.') && bytes.iter().all(numeric)
+    let only = |set: &[u8]| bytes.iter().all(|b| b.is_ascii_digit() || set.contains(b));
+    let dots = bytes.iter().filter(|b| **b == b'.').count();
+    match bytes {
+        [b'0', b'x' | b'X' | b'o' | b'O' | b'b' | b'B', ..] => true,
+        // A date; and hours, minutes, seconds, which YAML 1.1 takes for a number to the base of 60.
+        [a, b, c, d, b'-', ..] if [a, b, c, d].iter().all(|b| b.is_ascii_digit()) => true,
+        [first, ..] if first.is_ascii_digit() => dots <= 1 && (only(b"_:.") || only(b"_.eE+-")),
+        [b'.', ..] => only(b"_.eE+-"),
+        _ => false,
+    }
 }
 
 /// The words that some YAML takes for a boolean or for nothing.

@@ -69,11 +69,13 @@ impl Screen {
         self.leave_with(b"", out);
     }
 
-    /// The same, with a mark at the end of the line.
+    /// The same, with a mark at the end of the line, over its last characters where there is no room.
     pub fn leave_with(&mut self, mark: &[u8], out: &mut Vec<u8>) {
         if let Some(shown) = self.shown.take() {
             let end = shown.len();
             self.go(&shown, end, out);
+            let used = self.prompt.chars().count() + columns(&shown);
+            back(out, (used + mark.len() + 1).saturating_sub(self.width));
         }
         self.scrolled = 0;
         out.extend_from_slice(mark);

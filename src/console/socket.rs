@@ -33,7 +33,7 @@ pub fn bind(path: &Path) -> io::Result<Async<UnixListener>> {
         std::fs::remove_file(path)?;
     }
     // Nobody else may connect in the moment between bind and chmod either.
-    let mask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    let mask = rustix::process::umask(Mode::XUSR | Mode::RWXG | Mode::RWXO);
     let bound = UnixListener::bind(path);
     rustix::process::umask(mask);
     Async::new(bound?)

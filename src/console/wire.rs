@@ -75,8 +75,11 @@ impl core::fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
-/// The first frame in `bytes` and how many bytes it takes; `None` where more must come first.
-pub fn decode(bytes: &[u8]) -> Result<Option<(Kind, &[u8], usize)>, Error> {
+/// A frame: its kind, its body, and the bytes that both take on the wire.
+pub type Frame<'a> = (Kind, &'a [u8], usize);
+
+/// The first frame in `bytes`; `None` where more must come first.
+pub fn decode(bytes: &[u8]) -> Result<Option<Frame<'_>>, Error> {
     let Some((head, rest)) = bytes.split_at_checked(HEAD) else {
         return match bytes.first() {
             Some(kind) => kind_of(*kind).map(|_| None),

@@ -7,11 +7,11 @@ use podling::host::boards;
 use podling::host::diagnostic::{Diagnostics, Sources};
 use podling::host::lower;
 use podling::machine::pod::Container;
+use podling::manifest::List;
 use podling::manifest::codec::{self, Kind};
 use podling::manifest::image::{Image, normalise, record_name, squashfs_name};
 use podling::manifest::pod::{Manifest, Node as Settings};
 use podling::manifest::status::{ContainerState, Phase, Terminated};
-use podling::manifest::List;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,8 +24,13 @@ use std::{fs, thread};
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Back-off as short as it can be without being none.
-pub const SETTINGS: Settings =
-    Settings { backoff_base_ms: 200, backoff_cap_ms: 400, backoff_reset_ms: 60_000, pod_pids_limit: 64, shutdown_grace_seconds: 20 };
+pub const SETTINGS: Settings = Settings {
+    backoff_base_ms: 200,
+    backoff_cap_ms: 400,
+    backoff_reset_ms: 60_000,
+    pod_pids_limit: 64,
+    shutdown_grace_seconds: 20,
+};
 
 /// One node.
 pub struct Node {
@@ -114,7 +119,11 @@ impl Node {
         self.assert_clean();
     }
 
-    pub fn run_config<F: Future<Output = ()> + 'static>(&self, config: Config, script: impl FnOnce(Board) -> F + Send) -> Outcome {
+    pub fn run_config<F: Future<Output = ()> + 'static>(
+        &self,
+        config: Config,
+        script: impl FnOnce(Board) -> F + Send,
+    ) -> Outcome {
         let failed = std::sync::Arc::new(Mutex::new(true));
         let told = failed.clone();
         let outcome = thread::scope(|scope| {
@@ -150,7 +159,8 @@ impl Node {
         assert_eq!(self.loops(), Vec::<String>::new(), "loop devices");
         assert_eq!(self.groups(), Vec::<String>::new(), "cgroups");
         for directory in ["run/pods", "run/images", "data/pods"] {
-            let left: Vec<_> = fs::read_dir(self.root.join(directory)).into_iter().flatten().flatten().map(|e| e.path()).collect();
+            let left: Vec<_> =
+                fs::read_dir(self.root.join(directory)).into_iter().flatten().flatten().map(|e| e.path()).collect();
             assert!(left.is_empty(), "{directory}: {left:?}");
         }
     }
@@ -251,10 +261,14 @@ fn busybox() -> (PathBuf, [u8; 32]) {
             fs::create_dir_all(root.join(directory)).unwrap();
         }
         fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox: install Debian's package busybox-static");
-        for applet in "sh true false cat ls sleep echo env id kill dd head tail mkdir touch stat wc seq test hostname nc printf".split(' ') {
+        for applet in
+            "sh true false cat ls sleep echo env id kill dd head tail mkdir touch stat wc seq test hostname nc printf mount"
+                .split(' ')
+        {
             let _ = std::os::unix::fs::symlink("busybox", root.join("bin").join(applet));
         }
-        let done = Command::new("mksquashfs").arg(&root).arg(&file).args(["-noappend", "-quiet", "-no-progress", "-all-root"]).output();
+        let done =
+            Command::new("mksquashfs").arg(&root).arg(&file).args(["-noappend", "-quiet", "-no-progress", "-all-root"]).output();
         let done = done.expect("mksquashfs: install Debian's package squashfs-tools");
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         let sha256 = sha2::Sha256::digest(fs::read(&file).unwrap()).into();
@@ -314,7 +328,10 @@ impl Board {
     }
 
     pub async fn phase(&self, pod: &str, wanted: Phase) {
-        self.until(&format!("{pod} is {wanted:?}"), |agent| (agent.find("default", pod)?.machine().phase() == wanted).then_some(())).await;
+        self.until(&format!("{pod} is {wanted:?}"), |agent| {
+            (agent.find("default", pod)?.machine().phase() == wanted).then_some(())
+        })
+        .await;
     }
 
     pub fn restarts(&self, pod: &str, container: &str) -> u32 {
@@ -355,11 +372,13 @@ impl Board {
             .pods()
             .iter()
             .map(|entry| {
-                let states: Vec<String> = entry.machine().containers().iter().map(|c| format!("{:?} {}", c.state(), c.message())).collect();
+                let states: Vec<String> =
+                    entry.machine().containers().iter().map(|c| format!("{:?} {}", c.state(), c.message())).collect();
                 format!("{} {:?} {states:#?}", entry.manifest().name, entry.machine().phase())
             })
             .collect();
-        let events: Vec<String> = self.0.events().iter().map(|e| format!("{} {} {}: {}", e.object, e.container, e.reason, e.message)).collect();
+        let events: Vec<String> =
+            self.0.events().iter().map(|e| format!("{} {} {}: {}", e.object, e.container, e.reason, e.message)).collect();
         format!("{pods:#?}\n{events:#?}")
     }
 }
@@ -372,9 +391,8 @@ fn log_wait(what: &str) {
 
 /// A pod with one container of busybox that runs a script; `more` is put into its spec, `inside` into the container.
 pub fn pod(name: &str, script: &str, more: &str, inside: &str) -> String {
-    let lines = |text: &str, depth: usize| -> String {
-        text.lines().map(|line| format!("{}{line}\n", " ".repeat(depth))).collect()
-    };
+    let lines =
+        |text: &str, depth: usize| -> String { text.lines().map(|line| format!("{}{line}\n", " ".repeat(depth))).collect() };
     // A shell that is process 1 of its namespace hears no TERM that it has no trap for.
     let grace = if more.contains("terminationGracePeriodSeconds") { "" } else { "  terminationGracePeriodSeconds: 1\n" };
     format!(

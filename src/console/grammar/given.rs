@@ -117,11 +117,11 @@ impl<'a> Given<'a> {
             return error("You must specify the type of resource, which is pods.");
         };
         let in_form = |word: &&str| word.contains('/');
-        if self.operands.iter().all(|word| in_form(&word)) {
+        if self.operands.iter().all(in_form) {
             return self.operands.iter().map(|word| pod_name(word)).collect();
         }
         is_pods(first.split_once('/').map_or(*first, |(kind, _)| kind))?;
-        if self.operands.iter().any(|word| in_form(&word)) {
+        if self.operands.iter().any(in_form) {
             return error(
                 "there is no need to specify a resource type as a separate argument when passing arguments in resource/name form",
             );

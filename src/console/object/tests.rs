@@ -53,10 +53,17 @@ fn read(text: &str) -> Tree {
     tree
 }
 
+/// Any other number than those that the tests write.
+fn is_float(text: &str) -> bool {
+    let digits = text.replace('_', "");
+    digits.parse::<f64>().is_ok() && digits.contains(|c: char| c.is_ascii_digit())
+}
+
 fn node<'a>(events: &mut impl Iterator<Item = Event<'a>>, event: Event<'a>) -> Tree {
     match event {
         Event::Scalar(text, ScalarStyle::Plain, ..) => match text.parse() {
             Ok(number) => Tree::Number(number),
+            Err(_) if is_float(&text) => panic!("{text} is a number"),
             Err(_) => Tree::Text(text.to_string()),
         },
         Event::Scalar(text, ..) => Tree::Text(text.to_string()),
@@ -89,7 +96,7 @@ fn node<'a>(events: &mut impl Iterator<Item = Event<'a>>, event: Event<'a>) -> T
 fn texts() -> impl Strategy<Value = String> {
     let odd =
         "([-?:,\\[\\]{}#&*!|>'\"%@`~=<.0-9xeE+_ \n\t$()a-z]|\\PC|[\u{0}-\u{1f}\u{7f}-\u{a0}\u{2028}\u{feff}\u{ffff}]){0,12}";
-    prop_oneof![odd.prop_map(String::from), ".{0,20}", "[ -~]{0,30}", "([a-z #:-]{0,6}\n){0,4}[a-z]{0,3}"]
+    prop_oneof![odd.prop_map(String::from), ".{0,20}", "[ -~]{0,30}", "[-+.0-9eExob_:]{0,8}", "([a-z #:-]{0,6}\n){0,4}[a-z]{0,3}"]
 }
 
 fn trees() -> impl Strategy<Value = Tree> {
@@ -183,6 +190,18 @@ fn quotes_where_they_are_needed() {
         " a",
         "#a",
         "'a'",
+        "-",
+        "--",
+        "---",
+        "...",
+        "- -a",
+        "-.5",
+        "-5",
+        "<<",
+        "1:30",
+        "0b1",
+        "1_0.5e+3",
+        "2001-12-14",
         "{a",
         "[a",
         "&a",
@@ -197,7 +216,24 @@ fn quotes_where_they_are_needed() {
         let shown = yaml(&Tree::Map([("key".into(), Tree::Text(text.into()))].into()));
         assert!(shown.starts_with("key: \""), "{text:?} is shown as {shown}");
     }
-    for text in ["nginx:1.25", "64Mi", "500m", "/bin/sh", "a-b.c_d", "echo hi; sleep 1", "10s", "$HOME", "1.25-alpine"] {
+    for text in [
+        "nginx:1.25",
+        "64Mi",
+        "500m",
+        "/bin/sh",
+        "a-b.c_d",
+        "echo hi; sleep 1",
+        "10s",
+        "$HOME",
+        "1.25-alpine",
+        "-c",
+        "--flag=1",
+        "10.0.0.1",
+        "<none>",
+        "./run",
+        "8f1e0000-aaaa-4000-8000-000000000000",
+        "80m",
+    ] {
         let shown = yaml(&Tree::Map([("key".into(), Tree::Text(text.into()))].into()));
         assert_eq!(shown, std::format!("key: {text}\n"));
     }

@@ -4,7 +4,6 @@ use super::{Done, Failure, Io, container_of, refused};
 use crate::console::board::Board;
 use crate::console::grammar::Exec;
 use crate::console::wire::Kind;
-use crate::manifest::status::Message;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, read, write};
@@ -94,24 +93,20 @@ pub(super) async fn exec(board: &dyn Board, exec: &Exec, io: &Io) -> Done {
     let ended = board
         .exec(&target.namespace, &target.pod, &container, &argv, [their_in, their_out, their_err])
         .map_err(|refusal| refused(refusal, target))?;
+    let over = Cell::new(false);
+    let ended = async {
+        let result = ended.await;
+        over.set(true);
+        result
+    };
+    let relay = zip(pass_out(&out, Kind::Out, &over, io), pass_out(&err, Kind::Err, &over, io));
     let feed = async {
         if let (Some(queue), Some(fd)) = (stdin, our_in) {
             let _ = pass_in(queue, fd).await;
         }
-        std::future::pending::<()>().await;
+        std::future::pending().await
     };
-    let relay = async {
-        zip(pass_out(&out, Kind::Out, io), pass_out(&err, Kind::Err, io)).await;
-        // Both are closed, but the program may go on.
-        std::future::pending::<()>().await;
-    };
-    let result = or(ended, async {
-        or(feed, relay).await;
-        Err(Message::new())
-    })
-    .await;
-    rest(&out, Kind::Out, io).await;
-    rest(&err, Kind::Err, io).await;
+    let (result, _) = or(feed, zip(ended, relay)).await;
     match result {
         Ok(exit) if exit.success() => Ok(0),
         Ok(exit) => {
@@ -126,24 +121,30 @@ fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
     pipe_with(PipeFlags::CLOEXEC)
 }
 
-async fn pass_out(fd: &Async<OwnedFd>, kind: Kind, io: &Io) {
+/// Passes on what the program writes, until nobody writes any more, or it is over and what it wrote has been read: after its
+/// end no more than a pipe holds, since its children may go on writing for ever.
+async fn pass_out(fd: &Async<OwnedFd>, kind: Kind, over: &Cell<bool>, io: &Io) {
     let mut bytes = [0; PIECE];
-    loop {
-        match fd.read_with(|fd| Ok(read(fd, &mut bytes)?)).await {
-            Ok(0) | Err(_) => return,
-            Ok(count) => io.outbox.write(kind, &bytes[..count]).await,
+    let mut left = PIPE / PIECE;
+    while left > 0 {
+        let count = poll_fn(|cx| {
+            loop {
+                match read(fd, &mut bytes) {
+                    Ok(count) => return Poll::Ready(count),
+                    Err(Errno::AGAIN) if !over.get() => match fd.poll_readable(cx) {
+                        Poll::Ready(Ok(())) => {}
+                        Poll::Ready(Err(_)) => return Poll::Ready(0),
+                        Poll::Pending => return Poll::Pending,
+                    },
+                    Err(_) => return Poll::Ready(0),
+                }
+            }
+        });
+        match count.await {
+            0 => return,
+            count => io.outbox.write(kind, &bytes[..count]).await,
         }
-    }
-}
-
-/// What the program wrote before its end: no more than a pipe holds, since its children may go on writing for ever.
-async fn rest(fd: &Async<OwnedFd>, kind: Kind, io: &Io) {
-    let mut bytes = [0; PIECE];
-    for _ in 0..PIPE / PIECE {
-        match read(fd, &mut bytes) {
-            Ok(count @ 1..) => io.outbox.write(kind, &bytes[..count]).await,
-            _ => return,
-        }
+        left -= usize::from(over.get());
     }
 }
 
