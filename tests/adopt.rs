@@ -21,8 +21,10 @@ use std::{fs, thread};
 const KILLS: u32 = 500;
 /// What tells this program that it is to be the agent, and on which node.
 const ROLE: &str = "PODLING_TEST_AGENT";
-/// What tells it to run one pod in which nothing happens.
+/// What tells it to run one pod in which nothing happens: what to do with it.
 const QUIET: &str = "PODLING_TEST_QUIET";
+/// The grace period of that pod, in seconds.
+const GRACE: u64 = 2;
 
 /// The pods: one that nobody touches, one that keeps crashing, one that each agent restarts, one that waits for its init container.
 fn yaml() -> String {
@@ -41,7 +43,7 @@ fn yaml() -> String {
 }
 
 fn quiet_yaml() -> String {
-    pod("steady", "exec sleep 100000", "", "")
+    pod("steady", "exec sleep 100000", &format!("terminationGracePeriodSeconds: {GRACE}"), "")
 }
 
 /// Not a test: the agent that the test below kills.
@@ -51,12 +53,16 @@ fn agent_process() {
     let root = PathBuf::from(root);
     let cgroup = root.file_name().unwrap().to_str().unwrap().to_string();
     let node = std::mem::ManuallyDrop::new(Node { root, cgroup, settings: settings() });
-    let quiet = std::env::var_os(QUIET).is_some();
-    let outcome = agent::run(node.config(&if quiet { quiet_yaml() } else { yaml() }), |agent| {
+    let quiet = std::env::var(QUIET).ok();
+    let outcome = agent::run(node.config(&if quiet.is_some() { quiet_yaml() } else { yaml() }), |agent| {
         say("ready");
         let agent = agent.clone();
         agent.clone().spawn(async move {
-            let _ = agent.restart("default", "cycle", None);
+            let _ = match quiet.as_deref() {
+                Some("delete") => agent.delete("default", "steady", None, false).map(drop),
+                Some(_) => Ok(()),
+                None => agent.restart("default", "cycle", None),
+            };
             loop {
                 let seen = agent.generation();
                 say(&status(&agent));
@@ -351,7 +357,7 @@ fn wakings(pid: i32) -> u64 {
 #[test]
 fn spec_102_an_idle_agent_and_its_pod_inits_never_wake() {
     let node = Node::new();
-    let mut life = Life::with(&node, Some((QUIET, "1".into())));
+    let mut life = Life::with(&node, Some((QUIET, "look".into())));
     assert!(life.hears(|line| line.contains("steady/main:running")));
     let groups = world(&node);
     let uid = directories(&node.run_dir().join("pods")).into_iter().next().unwrap();
@@ -397,4 +403,32 @@ fn failure_f2_a_pod_of_another_version_or_manifest_is_ended_and_made_anew() {
     assert!(life.hears(|line| line == "over"));
     life.child.wait().unwrap();
     node.assert_clean();
+}
+
+#[test]
+fn spec_76_an_ending_begins_again_with_its_full_grace_and_a_deleted_pod_stays_away() {
+    let node = Node::new();
+    let quiet = |verb: &str| Life::with(&node, Some((QUIET, verb.into())));
+    let life = quiet("look");
+    assert!(life.hears(|line| line.contains("steady/main:running")));
+    life.die();
+    let life = quiet("delete");
+    assert!(life.hears(|line| line.contains("steady/main:terminating")));
+    thread::sleep(Duration::from_millis(GRACE * 1000 / 2));
+    life.die();
+
+    let begun = Instant::now();
+    let life = quiet("look");
+    assert!(life.hears(|line| line.contains("steady/main:terminating")), "the new agent knows that it is being ended");
+    assert!(life.hears(|line| line == "status"), "the pod is gone");
+    assert!(begun.elapsed() >= Duration::from_secs(GRACE), "after {:?}", begun.elapsed());
+    life.die();
+    node.assert_clean();
+
+    let mut life = quiet("look");
+    assert!(life.hears(|line| line == "status"));
+    life.signal(Signal::TERM);
+    assert!(life.hears(|line| line == "over"), "it never comes back");
+    assert!(life.child.wait().unwrap().success());
+    assert_eq!(fs::read_dir(node.run_dir().join("pods")).unwrap().count(), 0);
 }
