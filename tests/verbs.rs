@@ -128,9 +128,9 @@ fn logs_of_the_instance_before() {
 #[test]
 fn spec_75_77_delete_waits() {
     let node = Node::new();
-    let script = "trap 'exit 0' TERM; while true; do sleep 0.05; done";
+    let script = "trap 'exit 0' TERM; touch /ready; while true; do sleep 0.05; done";
     node.run(&pod("web", script, "terminationGracePeriodSeconds: 20", ""), async |board| {
-        board.running("web", "main").await;
+        board.ready("web").await;
         let uid = board.0.find("default", "web").unwrap().uid();
         assert_eq!(quietly(&board, "delete pod web").await, "pod \"web\" deleted\n");
         assert!(board.0.pods().iter().all(|entry| entry.uid() != uid));
