@@ -381,8 +381,8 @@ fn failure_f17_a_flood_of_output_stays_in_its_ring() {
 #[test]
 fn failure_f16_orphans_are_reaped_and_hold_up_nothing() {
     let mut pod = Pod::new(&Sandbox { share_processes: true, ..Sandbox::default() });
-    // Each inner shell leaves a child behind, which pod-init inherits.
-    pod.start(0, &Ordered::shell("i=0; while [ $i -lt 5000 ]; do (true & ); i=$((i+1)); done; echo done; exec sleep 1000"));
+    // Each inner shell leaves a child behind, which pod-init inherits: 20,000 here, for the time that a shell takes for more.
+    pod.start(0, &Ordered::shell("i=0; while [ $i -lt 20000 ]; do (true & ); i=$((i+1)); done; echo done; exec sleep 1000"));
     for _ in 0..5 {
         pod.shell(1, "true");
     }

@@ -282,10 +282,9 @@ fn file(placed: &Placed, length: u64, names: u32, body: &mut Bytes) -> u16 {
             9
         }
     };
-    placed
-        .blocks
-        .iter()
-        .for_each(|block| drop(body.u32(*block)));
+    for block in &placed.blocks {
+        body.u32(*block);
+    }
     form
 }
 

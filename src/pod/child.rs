@@ -139,7 +139,7 @@ pub fn confine(start: &Start<'_>, proc: BorrowedFd<'_>, stdio: [BorrowedFd<'_>; 
     dup2_stderr(stdio[2]).on("standard error")?;
     raw::close_on_exec_from(3).on("descriptors")?;
     credentials(start)?;
-    raw::default_signals();
+    raw::default_sigpipe();
     raw::mask_signals(false).on("signals")
 }
 

@@ -42,6 +42,7 @@ const REAP_AT_ONCE: usize = 64;
 const REPORT: usize = 2048;
 
 /// Runs pod-init. It never returns; when it ends, the kernel ends all that is in the pod.
+#[inline(never)]
 pub fn main() -> ! {
     // Whatever cannot be told over the socket is told by the exit code, which the agent shows with the pod.
     let code = match PodInit::new() {

@@ -144,6 +144,9 @@ impl Writer {
         Drained::Some
     }
 
+    /// Out of line, so that its buffer is no part of the stack that every turn touches.
+    #[cold]
+    #[inline(never)]
     fn drop_some(&mut self, pipe: impl AsFd) -> Drained {
         let mut nowhere = [0; 4096];
         match read(pipe, &mut nowhere) {
@@ -229,7 +232,8 @@ impl Reader {
                 if sequences[1 - index] != at.sequence + 1 {
                     return Ok(None);
                 }
-                if self.head(segment, at.offset)?.is_none() {
+                // Unless the end is only that of the segment's emptying, which its sequence tells.
+                if self.head(segment, at.offset)?.is_none() && sequence(segment)? == at.sequence {
                     *at = Position { sequence: at.sequence + 1, offset: HEAD, skip: 0 };
                 }
                 continue;

@@ -325,6 +325,57 @@ mod tests {
     }
 
     #[test]
+    fn failure_f11_mutated_packets_are_refused_or_mean_what_they_say() {
+        let mount = MountPoint { path: "/data", directory: true, read_only: false };
+        let (mut point, mut word, mut group) = ([0; 16], [0; 8], [0; 8]);
+        let start = Start {
+            container: 1,
+            instance: 7,
+            memo: Memo::default(),
+            argv: List::from_bytes(encode(&"sh", &mut word).unwrap()),
+            env: List::EMPTY,
+            cwd: "/",
+            uid: 1000,
+            gid: 70_000,
+            groups: List::from_bytes(encode(&300_u32, &mut group).unwrap()),
+            capabilities: 0xa804_25fb,
+            no_new_privileges: true,
+            read_only_root: false,
+            layer_bytes: 1 << 24,
+            oom_score_adj: -997,
+            cgroups: 1,
+            cgroup_v2: true,
+            mounts: List::from_bytes(encode(&mount, &mut point).unwrap()),
+        };
+        let mut buffer = [0; 256];
+        let packet = encode(&Order::Start(start), &mut buffer).unwrap();
+        assert_eq!(decode_order(packet), Some(Order::Start(start)));
+        let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+        let mut random = |below: usize| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            (seed % below as u64) as usize
+        };
+        let mut understood = 0;
+        for _ in 0..200_000 {
+            let mut mutant = [0; 256];
+            let length = if random(4) == 0 { random(packet.len() + 8) } else { packet.len() };
+            mutant[..packet.len()].copy_from_slice(packet);
+            for _ in 0..=random(3) {
+                mutant[random(length.max(1))] = random(256) as u8;
+            }
+            let mutant = &mutant[..length];
+            if let Some(order) = decode_order(mutant) {
+                understood += 1;
+                assert_eq!(encode(&order, &mut [0; 300]).unwrap(), mutant, "two forms of one order");
+            }
+            let _ = decode_report(mutant);
+        }
+        assert!(understood > 1000, "the mutants were all nonsense");
+    }
+
+    #[test]
     fn failure_f11_lists_are_walked_and_bounded() {
         assert!(is_sound::<&str>(List::from_bytes(b"\x01a\x01b"), 2));
         assert!(!is_sound::<&str>(List::from_bytes(b"\x01a\x01b"), 1), "too many");

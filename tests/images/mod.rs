@@ -1,6 +1,8 @@
 //! Small OCI images made to measure: layers entry by entry, layouts with chosen digests, platforms and names.
 #![allow(dead_code, reason = "each test file uses the part that it needs")]
 
+pub mod bench;
+
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fs;

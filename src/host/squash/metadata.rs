@@ -5,7 +5,6 @@ use anyhow::Result;
 use std::fs::File;
 use std::io::{Seek, Write};
 use std::prelude::v1::*;
-use std::vec;
 
 /// Bytes of one block of a table, unpacked.
 pub(super) const BLOCK: usize = 8192;
@@ -76,7 +75,7 @@ impl Table {
             return Ok(());
         }
         self.starts.push(self.packed.len() as u64);
-        let open = std::mem::replace(&mut self.open, vec![]);
+        let open = std::mem::take(&mut self.open);
         let (length, bytes) = match compress(&open)? {
             Some(packed) => (packed.len() as u16, packed),
             None => (open.len() as u16 | PLAIN, open),
