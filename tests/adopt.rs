@@ -21,6 +21,10 @@ use std::{fs, thread};
 const KILLS: u32 = 500;
 /// What tells this program that it is to be the agent, and on which node.
 const ROLE: &str = "PODLING_TEST_AGENT";
+/// What tells it to run one pod in which nothing happens: what to do with it.
+const QUIET: &str = "PODLING_TEST_QUIET";
+/// The grace period of that pod, in seconds.
+const GRACE: u64 = 2;
 
 /// The pods: one that nobody touches, one that keeps crashing, one that each agent restarts, one that waits for its init container.
 fn yaml() -> String {
@@ -38,6 +42,10 @@ fn yaml() -> String {
         + &pod("inits", polite, &inits, mounts)
 }
 
+fn quiet_yaml() -> String {
+    pod("steady", "exec sleep 100000", &format!("terminationGracePeriodSeconds: {GRACE}"), "")
+}
+
 /// Not a test: the agent that the test below kills.
 #[test]
 fn agent_process() {
@@ -45,11 +53,16 @@ fn agent_process() {
     let root = PathBuf::from(root);
     let cgroup = root.file_name().unwrap().to_str().unwrap().to_string();
     let node = std::mem::ManuallyDrop::new(Node { root, cgroup, settings: settings() });
-    let outcome = agent::run(node.config(&yaml()), |agent| {
+    let quiet = std::env::var(QUIET).ok();
+    let outcome = agent::run(node.config(&if quiet.is_some() { quiet_yaml() } else { yaml() }), |agent| {
         say("ready");
         let agent = agent.clone();
         agent.clone().spawn(async move {
-            let _ = agent.restart("default", "cycle", None);
+            let _ = match quiet.as_deref() {
+                Some("delete") => agent.delete("default", "steady", None, false).map(drop),
+                Some(_) => Ok(()),
+                None => agent.restart("default", "cycle", None),
+            };
             loop {
                 let seen = agent.generation();
                 say(&status(&agent));
@@ -98,14 +111,16 @@ struct Life {
 
 impl Life {
     fn start(node: &Node, fail_at: Option<u32>) -> Life {
+        Life::with(node, fail_at.map(|step| ("PODLING_FAIL_AT", step.to_string())))
+    }
+
+    fn with(node: &Node, variable: Option<(&str, String)>) -> Life {
         // Blocked from the first thread on, as podlingd does by itself: the harness runs tests in threads of their own.
         let mut command = Command::new("env");
         command.arg("--block-signal=TERM").arg(std::env::current_exe().unwrap());
         command.args(["--exact", "agent_process", "--nocapture"]).env(ROLE, &node.root).env("RUST_BACKTRACE", "0");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        if let Some(step) = fail_at {
-            command.env("PODLING_FAIL_AT", step.to_string());
-        }
+        command.envs(variable);
         let mut child = command.spawn().expect("start an agent");
         let output = BufReader::new(child.stderr.take().unwrap());
         let (tell, said) = channel();
@@ -154,9 +169,16 @@ impl Life {
         let _ = kill_process(Pid::from_child(&self.child), signal);
     }
 
-    fn die(mut self) {
-        self.signal(Signal::KILL);
-        self.child.wait().unwrap();
+    /// SIGKILL, and the wait for its end.
+    fn die(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -317,4 +339,96 @@ fn look(node: &Node, after: &str) {
     life.die();
     // With no agent alive nothing moves but the containers themselves.
     assert_nothing_stray(node, after);
+}
+
+/// How often the threads of a process have been woken, by themselves or by force.
+fn wakings(pid: i32) -> u64 {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the process").flatten();
+    let count = |status: String| -> u64 {
+        status
+            .lines()
+            .filter(|line| line.contains("ctxt_switches"))
+            .filter_map(|line| line.rsplit('\t').next()?.parse::<u64>().ok())
+            .sum()
+    };
+    tasks.filter_map(|task| fs::read_to_string(task.path().join("status")).ok()).map(count).sum()
+}
+
+#[test]
+fn spec_102_an_idle_agent_and_its_pod_inits_never_wake() {
+    let node = Node::new();
+    let mut life = Life::with(&node, Some((QUIET, "look".into())));
+    assert!(life.hears(|line| line.contains("steady/main:running")));
+    let groups = world(&node);
+    let uid = directories(&node.run_dir().join("pods")).into_iter().next().unwrap();
+    let processes = [life.child.id() as i32, pod_init(&groups, &uid).unwrap().0];
+    // Whatever follows upon the start is done when a whole second has brought nothing.
+    let count = || processes.map(wakings);
+    let settled = (0..10).any(|_| {
+        let before = count();
+        thread::sleep(Duration::from_secs(1));
+        before == count()
+    });
+    assert!(settled, "it does not come to rest");
+    let before = count();
+    thread::sleep(Duration::from_secs(5));
+    assert_eq!(count(), before, "wakings of the agent and its pod-init within five seconds");
+    life.signal(Signal::TERM);
+    assert!(life.hears(|line| line == "over"));
+    assert!(life.child.wait().unwrap().success());
+    node.assert_clean();
+}
+
+#[test]
+fn failure_f2_a_pod_of_another_version_or_manifest_is_ended_and_made_anew() {
+    let mut node = Node::new();
+    node.settings = settings();
+    let life = Life::start(&node, None);
+    assert!(life.settles());
+    let before = steady(&node);
+    life.die();
+    // As if the manifest had said something else of it when it was made.
+    let uid = before[0].0.split('/').next().unwrap();
+    let meta = node.run_dir().join("pods").join(uid).join("meta");
+    let text = fs::read_to_string(&meta).unwrap();
+    fs::write(&meta, text.trim_end().rsplit_once('\n').unwrap().0.to_string() + "\n0\n").unwrap();
+
+    let mut life = Life::start(&node, None);
+    assert!(life.settles());
+    let after = steady(&node);
+    assert_ne!(after[0].0, before[0].0, "a new identity");
+    assert!(before.iter().all(|(_, process)| !node.processes().contains(&process.0)), "nothing of the old one runs");
+    assert!(!node.run_dir().join("pods").join(uid).exists());
+    life.signal(Signal::TERM);
+    assert!(life.hears(|line| line == "over"));
+    life.child.wait().unwrap();
+    node.assert_clean();
+}
+
+#[test]
+fn spec_76_an_ending_begins_again_with_its_full_grace_and_a_deleted_pod_stays_away() {
+    let node = Node::new();
+    let quiet = |verb: &str| Life::with(&node, Some((QUIET, verb.into())));
+    let life = quiet("look");
+    assert!(life.hears(|line| line.contains("steady/main:running")));
+    life.die();
+    let life = quiet("delete");
+    assert!(life.hears(|line| line.contains("steady/main:terminating")));
+    thread::sleep(Duration::from_millis(GRACE * 1000 / 2));
+    life.die();
+
+    let begun = Instant::now();
+    let life = quiet("look");
+    assert!(life.hears(|line| line.contains("steady/main:terminating")), "the new agent knows that it is being ended");
+    assert!(life.hears(|line| line == "status"), "the pod is gone");
+    assert!(begun.elapsed() >= Duration::from_secs(GRACE), "after {:?}", begun.elapsed());
+    life.die();
+    node.assert_clean();
+
+    let mut life = quiet("look");
+    assert!(life.hears(|line| line == "status"));
+    life.signal(Signal::TERM);
+    assert!(life.hears(|line| line == "over"), "it never comes back");
+    assert!(life.child.wait().unwrap().success());
+    assert_eq!(fs::read_dir(node.run_dir().join("pods")).unwrap().count(), 0);
 }

@@ -393,6 +393,28 @@ fn spec_31_a_wrong_host_path_keeps_the_pod_pending_with_its_reason() {
 }
 
 #[test]
+fn spec_31_what_a_container_mounts_on_a_shared_host_path_stays_inside() {
+    use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
+    let node = Node::new();
+    let shared = node.root.join("shared");
+    fs::create_dir(&shared).unwrap();
+    mount("tmpfs", &shared, "tmpfs", MountFlags::empty(), None).unwrap();
+    mount_change(&shared, MountPropagationFlags::SHARED).unwrap();
+    fs::create_dir(shared.join("sub")).unwrap();
+    let more = format!("volumes: [{{name: v, hostPath: {{path: {}}}}}]", shared.display());
+    let inside = "volumeMounts: [{name: v, mountPath: /v}]\nsecurityContext: {capabilities: {add: [SYS_ADMIN]}}";
+    let seen = shared.clone();
+    let outcome = node.run_config(node.config(&pod("mounter", "exec sleep 1000", &more, inside)), async move |board| {
+        board.running("mounter", "main").await;
+        assert_eq!(board.shell("mounter", "main", "mount -t tmpfs none /v/sub && touch /v/sub/file && ls /v/sub").await, (0, "file\n".into()));
+        assert!(!seen.join("sub/file").exists());
+    });
+    unmount(&shared, UnmountFlags::DETACH).unwrap();
+    assert_eq!(outcome.shutdown, Shutdown::Exit);
+    node.assert_clean();
+}
+
+#[test]
 fn shutting_down_ends_regular_pods_before_critical_ones() {
     let node = Node::new();
     let shared = node.root.join("shared");

@@ -8,12 +8,13 @@ use super::effect::instance_group;
 use super::link::Link;
 use super::paths::PodPaths;
 use super::sandbox::{self, Meta, Remains, Sandbox};
+use super::trouble::Trouble;
 use super::{fail, volumes};
 use crate::machine::effect::Event;
 use crate::manifest::limits;
 use crate::manifest::pod::Pod;
 use crate::manifest::record::{ContainerRecord, Life, PodRecord};
-use crate::manifest::status::{Uid, message};
+use crate::manifest::status::Uid;
 use crate::manifest::time::Instant;
 use crate::pod::wire::{self, Hello, Report};
 use std::format;
@@ -73,17 +74,17 @@ fn is_same(pod: &Pod<'_>, meta: &Meta) -> bool {
 }
 
 /// Connects to the pod-init behind a directory, and makes sure that it is the one.
-async fn meet(agent: &Agent, uid: Uid) -> Result<(Adopted, Meta), String> {
+async fn meet(agent: &Agent, uid: Uid) -> Result<(Adopted, Meta), Trouble> {
     let own = agent.paths().pod(uid);
     let meta = Meta::read(&own).ok_or("nothing says what it is")?;
-    let link = Link::connect(&own.socket()).map_err(|e| format!("{e}"))?;
+    let link = Link::connect(&own.socket())?;
     let hello = hello(agent, &link).await?;
     if hello.version != wire::VERSION {
-        return Err(format!("its pod-init speaks version {}, and this agent {}", hello.version, wire::VERSION));
+        return Err(format!("its pod-init speaks version {}, and this agent {}", hello.version, wire::VERSION).into());
     }
     match hello.uid {
         None => return Err("it was never set up".into()),
-        Some(other) if other != uid => return Err(format!("its pod-init is that of {other}")),
+        Some(other) if other != uid => return Err(format!("its pod-init is that of {other}").into()),
         Some(_) => {}
     }
     let init = sandbox::find_init(agent, uid).ok_or("its pod-init is not in its cgroup")?;
@@ -91,11 +92,11 @@ async fn meet(agent: &Agent, uid: Uid) -> Result<(Adopted, Meta), String> {
     Ok((Adopted { sandbox, created: meta.created, record: hello.pod, containers: hello.containers }, meta))
 }
 
-async fn hello(agent: &Agent, link: &Link) -> Result<Hello, String> {
+async fn hello(agent: &Agent, link: &Link) -> Result<Hello, Trouble> {
     let said = async { link.receive(agent.buffer()).await.map_err(|e| format!("its pod-init cannot be understood: {e}")) };
     let late = async {
         smol::Timer::after(HELLO).await;
-        Err("its pod-init says nothing".into())
+        Err(String::from("its pod-init says nothing"))
     };
     match smol::future::or(said, late).await? {
         Some(Report::Hello(hello)) => Ok(hello),
@@ -180,9 +181,9 @@ pub(super) fn clean(agent: &Agent, uid: Uid) {
 }
 
 /// Puts on record that a pod is to stay away.
-pub(super) fn mark_deleted(agent: &Agent, namespace: &str, name: &str) -> Result<(), String> {
+pub(super) fn mark_deleted(agent: &Agent, namespace: &str, name: &str) -> Result<(), Trouble> {
     let marker = agent.paths().deleted(namespace, name);
-    fs::write(&marker, manifest_mark(agent)).map_err(|e| format!("{}", message(&format!("write {}: {e}", marker.display()))))
+    fs::write(&marker, manifest_mark(agent)).map_err(Trouble::at("write", &marker))
 }
 
 /// The markers of another manifest mean nothing to this one.

@@ -6,12 +6,14 @@ use super::fail;
 use super::images::{Record, Refused};
 use super::sandbox::{self, Remains, Sandbox};
 use super::start;
+use super::trouble::Trouble;
 use crate::machine::effect::{Effect, Event};
 use crate::manifest::pod::{Hook, Pod};
 use crate::manifest::record::Memo;
 use crate::manifest::status::{Exit, Message, Reason, Uid, message};
 use crate::pod::wire::{Exec, Failure, Order, Report, Step};
 use crate::sys::spawn;
+use rustix::io::Errno;
 use rustix::process::Signal;
 use std::format;
 use std::os::fd::OwnedFd;
@@ -39,13 +41,13 @@ pub(super) fn carry(agent: &Agent, entry: &mut Entry, effect: Effect) {
                     if let Err(more) = sandbox::remove(&agent, Remains { uid, sandbox: None, keep: true }).await {
                         log::warn!("pod {uid}: {more}");
                     }
-                    agent.tell(uid, Event::SandboxFailed(why));
+                    agent.tell(uid, Event::SandboxFailed(why.message()));
                 });
             }
         },
         Effect::Start { container, instance, memo } => {
-            if let Err((reason, message)) = start_container(agent, entry, container, instance, memo) {
-                agent.tell(uid, Event::StartFailed { container, instance, reason, message });
+            if let Err(Refused { reason, why }) = start_container(agent, entry, container, instance, memo) {
+                agent.tell(uid, Event::StartFailed { container, instance, reason, message: why.message() });
             }
         }
         Effect::PreStop { container, instance } => pre_stop(agent, entry, container, instance),
@@ -71,7 +73,7 @@ pub(super) fn carry(agent: &Agent, entry: &mut Entry, effect: Effect) {
             let (agent, name) = (agent.clone(), pod);
             agent.clone().spawn(async move {
                 if let Err(why) = sandbox::remove(&agent, remains).await {
-                    agent.report(&name, true, "FailedKillPod", None, why);
+                    agent.report(&name, true, "FailedKillPod", None, why.message());
                 }
                 agent.tell(uid, Event::SandboxRemoved);
             });
@@ -122,18 +124,17 @@ fn stop_signal(agent: &Agent, pod: &Pod<'_>, container: u8) -> u8 {
 
 fn start_container(agent: &Agent, entry: &Entry, index: u8, instance: u32, memo: Memo) -> Result<(), Refused> {
     let (uid, pod) = (entry.uid(), entry.manifest());
-    let refuse = |why: &str| (Reason::CreateContainerError, message(why));
     let (Some(sandbox), Some(container)) = (&entry.sandbox, pod.containers.get(index.into())) else {
-        return Err(refuse("the pod has no sandbox"));
+        return Err(Refused::new("the pod has no sandbox".into()));
     };
     fail::point("start");
     let path = instance_group(uid, container.name, instance);
     let made = agent.cgroups().create(&path, false, &start::limits(&container));
-    let doors = made.and_then(|group| group.doors()).map_err(|e| refuse(&format!("{e}")))?;
+    let doors = made.and_then(|group| group.doors()).map_err(|e| Refused::new(e.into()))?;
     fail::point("instance group made");
     let which = start::Which { uid, pod, index, instance, memo };
     let ordered = start::order(agent.paths(), &mut agent.images(), &agent.node(), which, doors, |order, fds| {
-        agent.order(sandbox, order, fds).map_err(|e| refuse(&format!("the pod-init takes no orders: {e}")))
+        agent.order(sandbox, order, fds).map_err(|e| Refused::new(deaf(e)))
     });
     if ordered.is_err() {
         let _ = agent.cgroups().group(&path).remove();
@@ -153,11 +154,10 @@ fn pre_stop(agent: &Agent, entry: &Entry, container: u8, instance: u32) {
             end(None);
         }),
         Some(Hook::Exec(argv)) => {
-            let null = || spawn::null().map_err(|e| message(&format!("{e}")));
-            let stdio = null().and_then(|a| Ok([a, null()?, null()?]));
-            let started = stdio.and_then(|stdio| exec(agent, entry, container, argv, stdio));
+            let nulls = || Ok([spawn::null()?, spawn::null()?, spawn::null()?]);
+            let started = nulls().and_then(|stdio| exec(agent, entry, container, argv, stdio));
             match started {
-                Err(why) => end(Some(why)),
+                Err(why) => end(Some(why.message())),
                 Ok((_, ended)) => agent.spawn(async move {
                     end(match ended.recv().await {
                         Ok(Ok(exit)) if exit.success() => None,
@@ -173,6 +173,11 @@ fn pre_stop(agent: &Agent, entry: &Entry, container: u8, instance: u32) {
     fail::point("preStop begun");
 }
 
+/// The pod-init takes no orders.
+fn deaf(errno: Errno) -> Trouble {
+    format!("the pod-init takes no orders: {errno}").into()
+}
+
 /// Where the end of an exec is told.
 pub(super) type Ended = smol::channel::Receiver<Result<Exit, Failure>>;
 
@@ -183,34 +188,34 @@ pub(super) fn exec(
     container: u8,
     argv: crate::manifest::List<'_, &str>,
     stdio: [OwnedFd; 3],
-) -> Result<(u32, Ended), Message> {
+) -> Result<(u32, Ended), Trouble> {
     let (Some(sandbox), Some(path)) = (&entry.sandbox, current_group(entry, container)) else {
-        return Err(message("the pod has no sandbox"));
+        return Err("the pod has no sandbox".into());
     };
-    let doors = agent.cgroups().group(&path).doors().map_err(|e| message(&format!("{e}")))?;
+    let doors = agent.cgroups().group(&path).doors()?;
     let id = agent.next_exec();
     let order = Exec { id, container, argv, cgroups: doors.fds.len() as u8, cgroup_v2: doors.v2 };
     let fds = stdio.into_iter().chain(doors.fds).collect();
     let (tell, told) = smol::channel::bounded(1);
-    agent.order(sandbox, &Order::Exec(order), fds).map_err(|e| message(&format!("the pod-init takes no orders: {e}")))?;
+    agent.order(sandbox, &Order::Exec(order), fds).map_err(deaf)?;
     sandbox.execs.borrow_mut().push((id, tell));
     Ok((id, told))
 }
 
 /// What a pod-init reports. `Err`: it is of no use any more, and why.
-pub(super) fn hear(agent: &Agent, sandbox: &Rc<Sandbox>, report: Report) -> Result<(), Message> {
+pub(super) fn hear(agent: &Agent, sandbox: &Rc<Sandbox>, report: Report) -> Result<(), Trouble> {
     let uid = sandbox.uid;
     match report {
         Report::Hello(hello) if hello.uid.is_none() && !sandbox.ready.get() => {
-            let pod = agent.manifest_of(uid).ok_or_else(|| message("the pod is gone"))?;
-            sandbox::setup(agent, sandbox, &pod).map_err(|e| message(&format!("the pod-init takes no orders: {e}")))?;
+            let pod = agent.manifest_of(uid).ok_or("the pod is gone")?;
+            sandbox::setup(agent, sandbox, &pod).map_err(deaf)?;
         }
         Report::Hello(_) => {}
         Report::SetupDone => {
             sandbox.ready.set(true);
             agent.tell(uid, Event::SandboxReady);
         }
-        Report::SetupFailed(failure) => return Err(message(&format!("{failure}"))),
+        Report::SetupFailed(failure) => return Err(format!("{failure}").into()),
         Report::Started { container, instance } => agent.tell(uid, Event::Started { container, instance }),
         Report::StartFailed { container, instance, failure } => {
             let reason = if failure.step == Step::Exec { Reason::RunContainerError } else { Reason::CreateContainerError };

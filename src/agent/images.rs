@@ -2,9 +2,10 @@
 
 use super::mounts;
 use super::paths::Paths;
+use super::trouble::Trouble;
 use crate::manifest::codec::{self, Kind};
 use crate::manifest::image::{Image, record_name, squashfs_name};
-use crate::manifest::status::{Message, Reason, Uid, message};
+use crate::manifest::status::{Reason, Uid};
 use crate::manifest::{check, limits};
 use std::format;
 use std::fs;
@@ -13,8 +14,26 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::prelude::v1::*;
 
-/// Why an image cannot be used: a waiting reason, and what to do.
-pub(super) type Refused = (Reason, Message);
+/// Why a container is not started.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    /// The waiting reason.
+    pub(super) reason: Reason,
+    /// In words, with what to do.
+    pub(super) why: Trouble,
+}
+
+impl Refused {
+    /// The kernel, or what it was asked for, is in the way.
+    pub(super) fn new(why: Trouble) -> Refused {
+        Refused { reason: Reason::CreateContainerError, why }
+    }
+
+    /// What the pod says cannot be done.
+    pub(super) fn config(why: &str) -> Refused {
+        Refused { reason: Reason::CreateContainerConfigError, why: why.into() }
+    }
+}
 
 /// The record of an image, as its file was read.
 pub(super) struct Record {
@@ -26,7 +45,7 @@ pub(super) struct Record {
 impl Record {
     /// Reads the record of `reference` from the first directory that has one.
     pub(super) fn read(paths: &Paths, reference: &str) -> Result<Record, Refused> {
-        let name = record_name(reference).ok_or_else(|| (Reason::ImageInvalid, message("the image's name is too long")))?;
+        let name = record_name(reference).ok_or_else(|| invalid(reference, "its name is too long"))?;
         for directory in paths.images() {
             let file = directory.join(name.as_str());
             let mut bytes = Vec::new();
@@ -38,7 +57,7 @@ impl Record {
             }
         }
         let hint = format!("image {reference} is not on this board: pack it with 'podling pack' and write it with the manifest");
-        Err((Reason::ImageMissing, message(&hint)))
+        Err(Refused { reason: Reason::ImageMissing, why: hint.into() })
     }
 
     /// What it says.
@@ -53,7 +72,7 @@ impl Record {
 }
 
 fn invalid(reference: &str, why: &str) -> Refused {
-    (Reason::ImageInvalid, message(&format!("image {reference} cannot be used: {why}; pack it again")))
+    Refused { reason: Reason::ImageInvalid, why: format!("image {reference} cannot be used: {why}; pack it again").into() }
 }
 
 /// The images that are mounted, and by which pods they are used.

@@ -19,6 +19,7 @@ pub mod paths;
 mod sandbox;
 mod start;
 pub mod store;
+mod trouble;
 pub mod verbs;
 mod volumes;
 

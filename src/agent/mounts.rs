@@ -49,9 +49,13 @@ pub(super) fn attach(made: OwnedFd, at: &Path) -> Result<(), Error> {
     mount::attach_at(made, &path).attempt("mount on", &name)
 }
 
-/// A detached copy of what is mounted, or only lies, at `path`; with the mounts below it where `whole` is set.
+/// A detached copy of what is mounted, or only lies, at `path`; with the mounts below it where `whole` is set. What a container
+/// mounts there later stays in the container (`mountPropagation: None`).
 pub(super) fn copy(path: &Path, whole: bool) -> Result<OwnedFd, Error> {
-    mount::clone_tree(CWD, &path.to_string_lossy(), whole)
+    let name = path.to_string_lossy();
+    let copy = mount::clone_tree(CWD, &name, whole)?;
+    mount::private(&copy, whole).attempt("make private the mount of", &name)?;
+    Ok(copy)
 }
 
 /// Takes away what is mounted at `path`, even while it is in use: it is gone when its last user is.

@@ -4,10 +4,11 @@ use super::drive::Agent;
 use super::fail;
 use super::link::Link;
 use super::paths::PodPaths;
+use super::trouble::Trouble;
 use super::{start, volumes};
 use crate::machine::effect::Event;
 use crate::manifest::pod::Pod;
-use crate::manifest::status::{Exit, Message, Uid, message};
+use crate::manifest::status::{Exit, Uid};
 use crate::manifest::time::Instant;
 use crate::pod::wire::{Failure, Order, Setup};
 use crate::sys::namespace::Namespaces;
@@ -121,56 +122,51 @@ pub(super) fn init_file(own: &PodPaths) -> std::path::PathBuf {
 }
 
 /// Makes everything up to a running pod-init. The rest follows when it has said hello.
-pub(super) fn create(agent: &Agent, uid: Uid, pod: &Pod<'_>, created: Instant) -> Result<Rc<Sandbox>, Message> {
+pub(super) fn create(agent: &Agent, uid: Uid, pod: &Pod<'_>, created: Instant) -> Result<Rc<Sandbox>, Trouble> {
     let own = agent.paths().pod(uid);
-    let failed = |verb: &str, path: &Path| {
-        let what = format!("{verb} {}", path.display());
-        move |error: io::Error| message(&format!("{what}: {error}"))
-    };
-    let directory = |path: &Path| fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed("make", path));
+    let directory =
+        |path: &Path| fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(Trouble::at("make", path));
     fail::point("create");
     directory(&own.run)?;
     directory(&own.run.join("etc"))?;
     let meta = Meta { namespace: pod.namespace.into(), name: pod.name.into(), created, digest: digest(pod) };
-    meta.write(&own).map_err(failed("write", &own.meta()))?;
+    meta.write(&own).map_err(Trouble::at("write", &own.meta()))?;
     fail::point("meta written");
 
     groups(agent, uid, pod)?;
     fail::point("groups made");
     volumes::make(agent.paths(), uid, pod)?;
-    managed_files(agent, &own, pod).map_err(|e| message(&format!("write the pod's files of /etc: {e}")))?;
+    managed_files(agent, &own, pod).map_err(Trouble::at("write", &own.etc("")))?;
 
-    let (link, init) = spawn_init(agent, uid, pod, &own).map_err(|e| message(&format!("{e}")))?;
+    let (link, init) = spawn_init(agent, uid, pod, &own)?;
     fail::point("connected");
     Ok(Sandbox::new(uid, link, init, false))
 }
 
 /// The pod's cgroup with its limits, and the leaf for its pod-init.
-fn groups(agent: &Agent, uid: Uid, pod: &Pod<'_>) -> Result<(), Message> {
+fn groups(agent: &Agent, uid: Uid, pod: &Pod<'_>) -> Result<(), Trouble> {
     let cgroups = agent.cgroups();
     let mut limits = start::pod_limits(pod);
     let refused =
         pod.containers.iter().map(|container| start::limits(&container)).chain([limits]).find_map(|l| cgroups.refuses(&l));
     if let Some(fix) = refused {
-        return Err(message(fix));
+        return Err(fix.into());
     }
     if !cgroups.lacks().any(|fix| fix.contains("pids")) {
         limits.pids = limits.pids.or(Some(agent.settings().pod_pids_limit));
     }
-    let failed = |e| message(&format!("{e}"));
-    cgroups.create(&format!("{uid}"), true, &limits).map_err(failed)?;
-    cgroups.create(&init_group(uid), false, &Default::default()).map_err(failed)?;
+    cgroups.create(&format!("{uid}"), true, &limits)?;
+    cgroups.create(&init_group(uid), false, &Default::default())?;
     Ok(())
 }
 
 /// Starts the pod-init and connects to it. The listener is there before the process is: whoever finds the socket refused knows
 /// that no process holds it.
-fn spawn_init(agent: &Agent, uid: Uid, pod: &Pod<'_>, own: &PodPaths) -> Result<(Link, OwnedFd), crate::sys::Error> {
-    use crate::sys::{Error, socket};
+fn spawn_init(agent: &Agent, uid: Uid, pod: &Pod<'_>, own: &PodPaths) -> Result<(Link, OwnedFd), Trouble> {
+    use crate::sys::socket;
     let _ = fs::remove_file(own.socket());
     let listener = socket::listen(&own.socket())?;
-    let no_way_in = |e: crate::sys::cgroup::Error| Error::new("join the cgroup of", format!("{uid}: {e}"), rustix::io::Errno::IO);
-    let doors = agent.cgroups().group(&init_group(uid)).doors().map_err(no_way_in)?;
+    let doors = agent.cgroups().group(&init_group(uid)).doors()?;
     let cgroup = match doors.v2 {
         true => Cgroup::Into(doors.fds[0].as_fd()),
         false => Cgroup::Join(&doors.fds),
@@ -251,7 +247,7 @@ pub(super) struct Remains {
 }
 
 /// Takes a sandbox away: its processes, cgroups, mounts and files, in this order. What could not be done is told.
-pub(super) async fn remove(agent: &Agent, remains: Remains) -> Result<(), Message> {
+pub(super) async fn remove(agent: &Agent, remains: Remains) -> Result<(), Trouble> {
     let Remains { uid, sandbox, keep } = remains;
     let own = agent.paths().pod(uid);
     fail::point("remove");
@@ -285,20 +281,20 @@ pub(super) async fn remove(agent: &Agent, remains: Remains) -> Result<(), Messag
 }
 
 /// Kills everything in a group and removes it.
-pub(super) async fn empty_group(agent: &Agent, path: &str) -> Result<(), Message> {
+pub(super) async fn empty_group(agent: &Agent, path: &str) -> Result<(), Trouble> {
     let group = agent.cgroups().group(path);
     let started = agent.now();
     loop {
         group.kill();
         match group.remove() {
             Ok(()) => return Ok(()),
-            Err(error) if !error.is_busy() => return Err(message(&format!("{error}"))),
+            Err(error) if !error.is_busy() => return Err(error.into()),
             Err(_) => {}
         }
         let left = group.processes();
         if agent.now().since(started).0 > GONE.as_millis() as u64 {
             let first = left.first().map_or(0, |pid| pid.as_raw_nonzero().get());
-            return Err(message(&format!("{} processes do not die, the first is {first}: the kernel holds them", left.len())));
+            return Err(format!("{} processes do not die, the first is {first}: the kernel holds them", left.len()).into());
         }
         match left.iter().find_map(|pid| rustix::process::pidfd_open(*pid, PidfdFlags::empty()).ok()) {
             Some(process) => drop(ended(process.as_fd(), GONE).await),
@@ -331,15 +327,15 @@ pub(super) fn find_init(agent: &Agent, uid: Uid) -> Option<OwnedFd> {
 /// Watches a pod-init until it is gone, and tells the machine whatever it reports.
 pub(super) async fn attend(agent: Agent, sandbox: Rc<Sandbox>) {
     let uid = sandbox.uid;
-    let why = loop {
+    let why: Trouble = loop {
         match sandbox.link.receive(agent.buffer()).await {
             Ok(Some(report)) => {
                 if let Err(why) = super::effect::hear(&agent, &sandbox, report) {
                     break why;
                 }
             }
-            Ok(None) => break message("the pod-init has died"),
-            Err(errno) => break message(&format!("the pod-init cannot be understood: {errno}")),
+            Ok(None) => break "the pod-init has died".into(),
+            Err(errno) => break format!("the pod-init cannot be understood: {errno}").into(),
         }
     };
     if sandbox.leaving.replace(true) {
@@ -354,6 +350,6 @@ pub(super) async fn attend(agent: Agent, sandbox: Rc<Sandbox>) {
         if let Err(more) = remove(&agent, remains).await {
             log::warn!("pod {uid}: {more}");
         }
-        agent.tell(uid, Event::SandboxFailed(why));
+        agent.tell(uid, Event::SandboxFailed(why.message()));
     }
 }

@@ -5,12 +5,13 @@ use super::images::{Images, Record, Refused};
 use super::logs;
 use super::mounts;
 use super::paths::Paths;
+use super::trouble::Trouble;
 use super::volumes;
 use crate::manifest::List;
 use crate::manifest::image::Image;
 use crate::manifest::pod::{Container, Pod, Qos};
 use crate::manifest::record::Memo;
-use crate::manifest::status::{Message, Reason, Uid, message};
+use crate::manifest::status::Uid;
 use crate::pod::wire::{MountPoint, Order, Start};
 use crate::sys::cgroup::{Doors, Limits};
 use serde::Serialize;
@@ -90,21 +91,21 @@ pub(super) fn order(
     send: impl FnOnce(&Order<'_>, Vec<OwnedFd>) -> Result<(), Refused>,
 ) -> Result<(), Refused> {
     let (pod, Some(container)) = (which.pod, which.pod.containers.get(which.index.into())) else {
-        return Err((Reason::CreateContainerConfigError, message("there is no such container")));
+        return Err(Refused::config("there is no such container"));
     };
     let record = Record::read(paths, container.image)?;
     let image = record.image()?;
-    let user = user(&container, &image).map_err(config)?;
-    let argv: Bytes = argv(&container, &image).map_err(config)?.collect();
+    let user = user(&container, &image).map_err(Refused::config)?;
+    let argv: Bytes = argv(&container, &image).map_err(Refused::config)?.collect();
     let env: Bytes = environment(pod, &container, &image, user.0).iter().collect();
     let groups: Bytes = groups(pod, &image, user.0).into_iter().collect();
 
     let mut fds = Vec::from([images.open(paths, &record, which.uid)?]);
-    fds.extend(logs::create(paths, which.uid, container.name).map_err(|e| refuse(message(&format!("{e}"))))?);
+    fds.extend(logs::create(paths, which.uid, container.name).map_err(|e| Refused::new(e.into()))?);
     let (cgroups, cgroup_v2) = (doors.fds.len() as u8, doors.v2);
     fds.extend(doors.fds);
     let mut points = Bytes::default();
-    for (point, mount) in opened(paths, which, &container).map_err(refuse)? {
+    for (point, mount) in opened(paths, which, &container).map_err(Refused::new)? {
         points.push(&point);
         fds.push(mount);
     }
@@ -130,21 +131,13 @@ pub(super) fn order(
     send(&Order::Start(start), fds)
 }
 
-fn config(why: Message) -> Refused {
-    (Reason::CreateContainerConfigError, why)
-}
-
-fn refuse(why: Message) -> Refused {
-    (Reason::CreateContainerError, why)
-}
-
 /// User and group: the pod's word over the image's. The image's group goes with the image's user only.
-fn user(container: &Container<'_>, image: &Image<'_>) -> Result<(u32, u32), Message> {
+fn user(container: &Container<'_>, image: &Image<'_>) -> Result<(u32, u32), &'static str> {
     let uid = container.security.run_as_user.unwrap_or(image.uid);
     let gid = container.security.run_as_group.unwrap_or(if uid == image.uid { image.gid } else { 0 });
     match (uid, container.security.run_as_non_root, container.security.run_as_user) {
-        (0, true, Some(_)) => Err(message("container's runAsUser breaks non-root policy")),
-        (0, true, None) => Err(message("container has runAsNonRoot and image will run as root")),
+        (0, true, Some(_)) => Err("container's runAsUser breaks non-root policy"),
+        (0, true, None) => Err("container has runAsNonRoot and image will run as root"),
         _ => Ok((uid, gid)),
     }
 }
@@ -159,14 +152,14 @@ fn groups(pod: &Pod<'_>, image: &Image<'_>, uid: u32) -> Vec<u32> {
 }
 
 /// `command` replaces ENTRYPOINT and CMD, `args` replaces CMD.
-fn argv<'a>(container: &Container<'a>, image: &Image<'a>) -> Result<impl Iterator<Item = &'a str> + use<'a>, Message> {
+fn argv<'a>(container: &Container<'a>, image: &Image<'a>) -> Result<impl Iterator<Item = &'a str> + use<'a>, &'static str> {
     let (program, words) = match (container.command, container.args) {
         (Some(command), args) => (command, args.unwrap_or_default()),
         (None, Some(args)) => (image.entrypoint, args),
         (None, None) => (image.entrypoint, image.cmd),
     };
     if program.is_empty() && words.is_empty() {
-        return Err(message("no command specified: neither the image nor the pod names one"));
+        return Err("no command specified: neither the image nor the pod names one");
     }
     Ok(program.iter().chain(words.iter()))
 }
@@ -192,11 +185,11 @@ fn environment<'a>(pod: &Pod<'a>, container: &Container<'a>, image: &Image<'a>, 
 }
 
 /// Volumes and managed files, outer ones first.
-fn opened<'a>(paths: &Paths, which: Which<'_>, container: &Container<'a>) -> Result<Vec<(MountPoint<'a>, OwnedFd)>, Message> {
+fn opened<'a>(paths: &Paths, which: Which<'_>, container: &Container<'a>) -> Result<Vec<(MountPoint<'a>, OwnedFd)>, Trouble> {
     const HOSTS: [&str; 3] = ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
     let mut all = Vec::new();
     for mount in container.mounts {
-        let volume = which.pod.volumes.get(mount.volume.into()).ok_or_else(|| message("a mount names no volume"))?;
+        let volume = which.pod.volumes.get(mount.volume.into()).ok_or("a mount names no volume")?;
         let opened = volumes::open(paths, which.uid, which.pod, &volume)?;
         let point = MountPoint { path: mount.path, directory: opened.directory, read_only: mount.read_only || opened.read_only };
         all.push((point, opened.mount));
@@ -205,7 +198,7 @@ fn opened<'a>(paths: &Paths, which: Which<'_>, container: &Container<'a>) -> Res
         if container.mounts.iter().any(|mount| mount.path == path) {
             continue;
         }
-        let mount = mounts::copy(&paths.pod(which.uid).etc(file), false).map_err(|e| message(&format!("{e}")))?;
+        let mount = mounts::copy(&paths.pod(which.uid).etc(file), false)?;
         all.push((MountPoint { path, directory: false, read_only: true }, mount));
     }
     all.sort_by_key(|(point, _)| point.path.matches('/').count());

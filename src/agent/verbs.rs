@@ -30,7 +30,7 @@ pub enum Refusal {
     /// This agent must not switch its node off.
     NoPower,
     /// The kernel would not.
-    Failed(Message),
+    Failed(Box<str>),
 }
 
 impl fmt::Display for Refusal {
@@ -102,7 +102,7 @@ impl Agent {
     pub fn delete(&self, namespace: &str, name: &str, grace: Option<Duration>, force: bool) -> Result<Uid, Refusal> {
         let uid = self.find(namespace, name).ok_or(Refusal::NoSuchPod)?.uid();
         // First on record, so that an agent that dies here does not bring the pod back.
-        adopt::mark_deleted(self, namespace, name).map_err(|e| Refusal::Failed(message(&e)))?;
+        adopt::mark_deleted(self, namespace, name).map_err(failed)?;
         self.step(uid, Event::Delete { grace, force, replace: false });
         self.look();
         Ok(uid)
@@ -134,9 +134,7 @@ impl Agent {
         match wanted {
             0 if previous => Err(Refusal::NoPrevious(container.into())),
             0 => Err(Refusal::NotRunning(container.into())),
-            wanted => {
-                logs::open(self.paths(), entry.uid(), container, wanted).map_err(|e| Refusal::Failed(message(&format!("{e}"))))
-            }
+            wanted => logs::open(self.paths(), entry.uid(), container, wanted).map_err(failed),
         }
     }
 
@@ -156,7 +154,7 @@ impl Agent {
             return Err(Refusal::NotRunning(container.into()));
         }
         let words: start::Bytes = argv.iter().collect();
-        let (id, told) = effect::exec(self, &entry, index, words.list(), stdio).map_err(Refusal::Failed)?;
+        let (id, told) = effect::exec(self, &entry, index, words.list(), stdio).map_err(failed)?;
         Ok(Exec { agent: self.clone(), uid: entry.uid(), id, told: Some(told) })
     }
 
@@ -183,6 +181,10 @@ impl Agent {
         self.end(how);
         Ok(())
     }
+}
+
+fn failed(why: impl fmt::Display) -> Refusal {
+    Refusal::Failed(format!("{why}").into())
 }
 
 fn index(entry: &Entry, container: &str) -> Result<u8, Refusal> {

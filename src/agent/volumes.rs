@@ -2,8 +2,9 @@
 
 use super::mounts::{self, Tmpfs};
 use super::paths::{Paths, PodPaths};
+use super::trouble::Trouble;
 use crate::manifest::pod::{File, HostPathKind, Pod, Source, Volume};
-use crate::manifest::status::{Message, Uid, message};
+use crate::manifest::status::Uid;
 use std::format;
 use std::fs;
 use std::io::{self, Write};
@@ -12,16 +13,8 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::prelude::v1::*;
 
-/// Why a volume is not to be had, in words.
-type Trouble = String;
-
-fn trouble(verb: &str, path: &Path) -> impl FnOnce(io::Error) -> Trouble {
-    let what = format!("{verb} {}", path.display());
-    move |error| format!("{what}: {error}")
-}
-
 /// Makes all volumes of a pod that are not there yet.
-pub(super) fn make(paths: &Paths, uid: Uid, pod: &Pod<'_>) -> Result<(), Message> {
+pub(super) fn make(paths: &Paths, uid: Uid, pod: &Pod<'_>) -> Result<(), Trouble> {
     let own = paths.pod(uid);
     for volume in pod.volumes {
         let made = match volume.source {
@@ -34,7 +27,7 @@ pub(super) fn make(paths: &Paths, uid: Uid, pod: &Pod<'_>) -> Result<(), Message
             Source::Files { secret, files } => write_files(&own.memory_volume(volume.name), secret, files.iter()),
         };
         super::fail::point("volume made");
-        made.map_err(|why| message(&format!("pod {}: volume {}: {why}", pod.name, volume.name)))?;
+        made.map_err(|why| format!("pod {}: volume {}: {why}", pod.name, volume.name))?;
     }
     Ok(())
 }
@@ -50,7 +43,7 @@ pub(super) struct Opened {
 }
 
 /// Opens a volume for one mount of one container.
-pub(super) fn open(paths: &Paths, uid: Uid, pod: &Pod<'_>, volume: &Volume<'_>) -> Result<Opened, Message> {
+pub(super) fn open(paths: &Paths, uid: Uid, pod: &Pod<'_>, volume: &Volume<'_>) -> Result<Opened, Trouble> {
     let own = paths.pod(uid);
     let (path, read_only, whole) = match volume.source {
         Source::EmptyDir { memory: true, .. } => (own.memory_volume(volume.name), false, false),
@@ -59,9 +52,9 @@ pub(super) fn open(paths: &Paths, uid: Uid, pod: &Pod<'_>, volume: &Volume<'_>) 
         Source::Claim { name, read_only } => (paths.claim(pod.namespace, name), read_only, false),
         Source::Files { .. } => (own.memory_volume(volume.name), true, false),
     };
-    let at = |why: String| message(&format!("pod {}: volume {}: {why}", pod.name, volume.name));
-    let directory = fs::metadata(&path).map_err(|e| at(trouble("look at", &path)(e)))?.is_dir();
-    let mount = mounts::copy(&path, whole).map_err(|e| at(format!("{e}")))?;
+    let at = |why: Trouble| Trouble::from(format!("pod {}: volume {}: {why}", pod.name, volume.name));
+    let directory = fs::metadata(&path).map_err(|e| at(Trouble::at("look at", &path)(e)))?.is_dir();
+    let mount = mounts::copy(&path, whole).map_err(|e| at(e.into()))?;
     Ok(Opened { mount, directory, read_only })
 }
 
@@ -75,22 +68,22 @@ pub(super) fn unmount(own: &PodPaths) {
 }
 
 /// Removes a tree of files, giving way to others as it goes: it may be large. What is not there needs no removal.
-pub(super) async fn wipe(root: PathBuf) -> Result<(), Message> {
+pub(super) async fn wipe(root: PathBuf) -> Result<(), Trouble> {
     let mut directories = Vec::from([root.clone()]);
     let mut steps = 0u32;
     while let Some(directory) = directories.last().cloned() {
         let deeper = directories.len();
         let entries = match fs::read_dir(&directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            entries => entries.map_err(|e| message(&trouble("read", &directory)(e)))?,
+            entries => entries.map_err(Trouble::at("read", &directory))?,
         };
         for entry in entries {
-            let entry = entry.map_err(|e| message(&trouble("read", &directory)(e)))?;
+            let entry = entry.map_err(Trouble::at("read", &directory))?;
             let path = entry.path();
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 directories.push(path);
             } else {
-                fs::remove_file(&path).map_err(|e| message(&trouble("remove", &path)(e)))?;
+                fs::remove_file(&path).map_err(Trouble::at("remove", &path))?;
             }
             steps += 1;
             if steps.is_multiple_of(64) {
@@ -98,7 +91,7 @@ pub(super) async fn wipe(root: PathBuf) -> Result<(), Message> {
             }
         }
         if directories.len() == deeper {
-            fs::remove_dir(&directory).map_err(|e| message(&trouble("remove", &directory)(e)))?;
+            fs::remove_dir(&directory).map_err(Trouble::at("remove", &directory))?;
             directories.pop();
         }
     }
@@ -106,13 +99,13 @@ pub(super) async fn wipe(root: PathBuf) -> Result<(), Message> {
 }
 
 fn directory(path: &Path, mode: u32) -> Result<(), Trouble> {
-    fs::DirBuilder::new().recursive(true).mode(mode).create(path).map_err(trouble("make", path))
+    fs::DirBuilder::new().recursive(true).mode(mode).create(path).map_err(Trouble::at("make", path))
 }
 
 /// A directory that everybody may write, whatever the umask: an emptyDir, as kubelet makes one.
 fn open_directory(path: &Path) -> Result<(), Trouble> {
     directory(path, 0o755)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o777)).map_err(trouble("change the mode of", path))
+    fs::set_permissions(path, fs::Permissions::from_mode(0o777)).map_err(Trouble::at("change the mode of", path))
 }
 
 /// A tmpfs; says whether it is new.
@@ -121,7 +114,7 @@ fn in_memory(path: &Path, what: Tmpfs) -> Result<bool, Trouble> {
     if mounts::is_mounted(path) {
         return Ok(false);
     }
-    mounts::tmpfs(path, what).map_err(|e| format!("{e}"))?;
+    mounts::tmpfs(path, what)?;
     Ok(true)
 }
 
@@ -140,7 +133,7 @@ fn write_files<'a>(root: &Path, secret: bool, files: impl Iterator<Item = File<'
             to.write_all(file.data)?;
             to.set_permissions(fs::Permissions::from_mode(file.mode.into()))
         });
-        written.map_err(trouble("write", &path))?;
+        written.map_err(Trouble::at("write", &path))?;
     }
     Ok(())
 }
@@ -150,15 +143,21 @@ fn host_path(path: &Path, kind: HostPathKind) -> Result<(), Trouble> {
     use HostPathKind::*;
     let found = match fs::metadata(path) {
         Ok(found) => found.file_type(),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(trouble("look at", path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Trouble::at("look at", path)(error)),
         Err(_) => {
             return match kind {
                 Any | DirectoryOrCreate => directory(path, 0o755),
                 FileOrCreate => {
                     let mut open = fs::OpenOptions::new();
-                    open.write(true).create(true).truncate(false).mode(0o644).open(path).map(drop).map_err(trouble("make", path))
+                    open.write(true)
+                        .create(true)
+                        .truncate(false)
+                        .mode(0o644)
+                        .open(path)
+                        .map(drop)
+                        .map_err(Trouble::at("make", path))
                 }
-                _ => Err(format!("hostPath type check failed: {} does not exist", path.display())),
+                _ => Err(format!("hostPath type check failed: {} does not exist", path.display()).into()),
             };
         }
     };
@@ -172,13 +171,14 @@ fn host_path(path: &Path, kind: HostPathKind) -> Result<(), Trouble> {
     };
     match right {
         true => Ok(()),
-        false => Err(format!("hostPath type check failed: {} is not a {word}", path.display())),
+        false => Err(format!("hostPath type check failed: {} is not a {word}", path.display()).into()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::string::ToString;
 
     #[test]
     fn spec_31_host_paths_are_checked_as_kubelet_does() {
@@ -188,8 +188,8 @@ mod tests {
         let check = |path: &Path, kind| host_path(path, kind);
         assert_eq!(check(dir.path(), HostPathKind::Directory), Ok(()));
         assert_eq!(check(&file, HostPathKind::File), Ok(()));
-        assert!(check(&file, HostPathKind::Directory).unwrap_err().ends_with("is not a directory"));
-        assert!(check(&new, HostPathKind::Socket).unwrap_err().ends_with("does not exist"));
+        assert!(check(&file, HostPathKind::Directory).unwrap_err().to_string().ends_with("is not a directory"));
+        assert!(check(&new, HostPathKind::Socket).unwrap_err().to_string().ends_with("does not exist"));
         assert_eq!(check(Path::new("/dev/null"), HostPathKind::CharDevice), Ok(()));
         assert!(check(Path::new("/dev/null"), HostPathKind::BlockDevice).is_err());
         assert_eq!(check(&new, HostPathKind::DirectoryOrCreate), Ok(()));

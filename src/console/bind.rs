@@ -81,7 +81,7 @@ impl Board for Bound {
         let uid = self.agent.find(request.namespace, request.pod).ok_or(Refusal::NoSuchPod)?.uid();
         let reader = self.agent.logs(request.namespace, request.pod, request.container, request.previous)?;
         let tail = Tail::new(self.agent.clone(), uid, request, reader);
-        tail.map(|tail| Box::new(tail) as Box<dyn Log>).map_err(|errno| Refusal::Failed(unreadable(errno)))
+        tail.map(|tail| Box::new(tail) as Box<dyn Log>).map_err(|errno| Refusal::Failed(unreadable(errno).as_str().into()))
     }
 
     fn exec(

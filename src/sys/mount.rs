@@ -60,6 +60,11 @@ pub fn read_only(mount: impl AsFd, recursive: bool) -> Result<()> {
     restrict(mount, RDONLY, recursive)
 }
 
+/// Cuts a detached mount off from the mounts that it was copied from; those below it too where `recursive`.
+pub fn private(mount: impl AsFd, recursive: bool) -> Result<()> {
+    raw::mount_private(mount, recursive)
+}
+
 /// Adds attributes to a mount; to those below it too where `recursive`.
 pub fn restrict(mount: impl AsFd, attributes: MountAttrFlags, recursive: bool) -> Result<()> {
     raw::mount_setattr(mount, u64::from(attributes.bits()), recursive)

@@ -41,10 +41,18 @@ struct MountAttr {
 
 /// mount_setattr(2) on the mount behind `mount`: set these `MOUNT_ATTR_*`; below it too where `recursive`.
 pub fn mount_setattr(mount: impl AsFd, set: u64, recursive: bool) -> Result<()> {
-    let attr = MountAttr { set, ..MountAttr::default() };
+    change_mount(mount, &MountAttr { set, ..MountAttr::default() }, recursive)
+}
+
+/// mount_setattr(2): what is mounted on the mount behind `mount` shows nowhere else, nor the other way round.
+pub fn mount_private(mount: impl AsFd, recursive: bool) -> Result<()> {
+    change_mount(mount, &MountAttr { propagation: libc::MS_PRIVATE as u64, ..MountAttr::default() }, recursive)
+}
+
+fn change_mount(mount: impl AsFd, attr: &MountAttr, recursive: bool) -> Result<()> {
     let flags = libc::AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
     // SAFETY: the path is a C string, and the structure is as long as it is said to be; both outlive the call.
-    let result = unsafe { libc::syscall(SYS_MOUNT_SETATTR, mount.as_fd().as_raw_fd(), c"".as_ptr(), flags, &raw const attr, size_of::<MountAttr>()) };
+    let result = unsafe { libc::syscall(SYS_MOUNT_SETATTR, mount.as_fd().as_raw_fd(), c"".as_ptr(), flags, ptr::from_ref(attr), size_of::<MountAttr>()) };
     checked(result as i64).map(drop)
 }
 

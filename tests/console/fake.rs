@@ -238,7 +238,7 @@ impl Board for Fake {
         let [stdin, stdout, stderr] = stdio;
         let mut command = smol::process::Command::new(argv[0]);
         command.args(&argv[1..]).stdin(stdin).stdout(stdout).stderr(stderr).kill_on_drop(true);
-        let mut child = command.spawn().map_err(|error| Refusal::Failed(message(&error.to_string())))?;
+        let mut child = command.spawn().map_err(|error| Refusal::Failed(error.to_string().into()))?;
         drop(command);
         Ok(Box::pin(async move {
             let status = child.status().await.map_err(|error| message(&error.to_string()))?;

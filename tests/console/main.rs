@@ -5,6 +5,7 @@ mod fake;
 mod grammar;
 mod object;
 mod remote;
+mod serial;
 mod session;
 mod status;
 mod verbs;

@@ -262,7 +262,8 @@ fn busybox() -> (PathBuf, [u8; 32]) {
         }
         fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox: install Debian's package busybox-static");
         for applet in
-            "sh true false cat ls sleep echo env id kill dd head tail mkdir touch stat wc seq test hostname nc printf".split(' ')
+            "sh true false cat ls sleep echo env id kill dd head tail mkdir touch stat wc seq test hostname nc printf mount"
+                .split(' ')
         {
             let _ = std::os::unix::fs::symlink("busybox", root.join("bin").join(applet));
         }

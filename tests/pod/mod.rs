@@ -1,4 +1,5 @@
 //! A stand-in for the agent: starts a real pod-init, gives it orders over its socket, and keeps what it reports.
+#![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::result_large_err, reason = "as in the face that is tested")]
 
 use podling::manifest::List;
@@ -425,4 +426,14 @@ pub fn detached(path: &Path) -> OwnedFd {
 /// A directory as a volume at `path`.
 pub fn volume<'a>(from: &Path, path: &'a str) -> (MountPoint<'a>, OwnedFd) {
     (MountPoint { path, directory: from.is_dir(), read_only: false }, detached(from))
+}
+
+/// The few error numbers that these tests name.
+pub mod errno {
+    pub const EPERM: i32 = 1;
+    pub const ENOENT: i32 = 2;
+    pub const EACCES: i32 = 13;
+    pub const EBUSY: i32 = 16;
+    pub const EINVAL: i32 = 22;
+    pub const ELOOP: i32 = 40;
 }

@@ -51,10 +51,10 @@ pub(super) fn limit(tree: &Tree, dir: &Path, limits: &Limits) -> Result<(), Erro
             memory.set_memswap_limit(if v2 { 0 } else { signed }).map_err(|e| refused("swap", bytes, e))?;
             holds(&swap, &[if v2 { 0 } else { bytes / page * page }])?;
         }
-        let group = dir.join("memory.oom.group");
-        if limits.memory_group && v2 && group.exists() {
-            fs::write(&group, "1").map_err(failed("write", &group))?;
-        }
+    }
+    let group = dir.join("memory.oom.group");
+    if limits.memory_group && tree.v2 && tree.carries("memory") && group.exists() {
+        fs::write(&group, "1").map_err(failed("write", &group))?;
     }
     if tree.carries("cpu") {
         let (point, root, v2) = at();

@@ -1,0 +1,67 @@
+//! The console tty, with a pseudo terminal for the serial line.
+
+use crate::fake::{Fake, web};
+use podling::console::{logger, serial};
+use rustix::fs::OFlags;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, tcgetattr};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+
+/// The far end of the line, and the name of the near one.
+fn line() -> (File, PathBuf) {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap();
+    (master.into(), PathBuf::from(name.into_string().unwrap()))
+}
+
+/// Reads until the terminal has printed this.
+fn until(master: &mut File, wanted: &str) -> String {
+    let mut text = String::new();
+    while !text.contains(wanted) {
+        let mut bytes = [0; 256];
+        let count = master.read(&mut bytes).unwrap_or_else(|error| panic!("{error} after {text:?}"));
+        text.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
+    }
+    text
+}
+
+/// Spec 104: the verbs on the serial line, which the agent's log shares; and its end when the line hangs up.
+#[test]
+fn spec_104_serial_line() {
+    logger::install(log::LevelFilter::Info);
+    let (mut master, near) = line();
+    let person = std::thread::spawn(move || {
+        until(&mut master, "qemu# ");
+        master.write_all(b"get pods\r").unwrap();
+        let answer = until(&mut master, "3m12s\r\nqemu# ");
+        assert!(answer.contains("web    2/2     Running"), "{answer:?}");
+        master.write_all(b"vers").unwrap();
+        until(&mut master, "vers");
+        log::warn!("something else happened");
+        until(&mut master, "warn: something else happened\r\nqemu# vers");
+        master.write_all(b"ion\r").unwrap();
+        until(&mut master, "Kernel:");
+        // The line hangs up when its far end is closed.
+        drop(master);
+    });
+    let fd = serial::prepare(&near).unwrap();
+    let modes = tcgetattr(&fd).unwrap().local_modes;
+    assert!(!modes.intersects(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG), "{modes:?}");
+    assert!(rustix::fs::fcntl_getfl(&fd).unwrap().contains(OFlags::NONBLOCK));
+    let ended = smol::block_on(serial::talk(Fake::new(&[web()]), &fd));
+    if let Err(panic) = person.join() {
+        std::panic::resume_unwind(panic);
+    }
+    drop(ended);
+}
+
+/// A name that is no tty is an error that says so, not a console.
+#[test]
+fn not_a_tty() {
+    assert!(serial::prepare("/dev/null".as_ref()).is_err());
+    assert!(serial::prepare("/dev/no-such-tty".as_ref()).is_err());
+}
