@@ -9,6 +9,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::rc::Rc;
 
 /// Serves a board on a socket while `clients` run on a thread of their own.
@@ -224,4 +225,42 @@ fn a_stale_socket_is_replaced() {
     std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, "precious").unwrap();
     assert!(socket::bind(&path).is_err(), "a file that is no socket stays");
+}
+
+/// `podlingd WORDS`, as it would be run on the board whose run directory holds that socket.
+fn podlingd(path: &Path, words: &[&str], stdin: &[u8]) -> (Vec<u8>, String, Option<i32>) {
+    let there = "mount -t tmpfs none /run && mkdir /run/podling && mount --bind \"$0\" /run/podling && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", there]).arg(path.parent().unwrap()).arg(env!("CARGO_BIN_EXE_podlingd")).args(words);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    let stdin = stdin.to_vec();
+    // A program that ends without reading closes the pipe.
+    let feeder = std::thread::spawn(move || drop(pipe.write_all(&stdin)));
+    let output = child.wait_with_output().unwrap();
+    feeder.join().unwrap();
+    (output.stdout, String::from_utf8(output.stderr).unwrap(), output.status.code())
+}
+
+/// Spec 104: the same verbs as a command line on the board, with its outputs, its input and its exit code.
+#[test]
+fn spec_104_command_line() {
+    assert!(rustix::process::geteuid().is_root(), "this test mounts in a namespace of its own, so it must be run by root");
+    served(Fake::new(&[web()]), |path| {
+        let (out, err, code) = podlingd(path, &["get", "pods", "-o", "name"], b"");
+        assert_eq!((out.as_slice(), err.as_str(), code), (&b"pod/web\n"[..], "", Some(0)));
+        let (_, err, code) = podlingd(path, &["get", "pods", "nope"], b"");
+        assert_eq!((err.as_str(), code), ("Error from server (NotFound): pods \"nope\" not found\n", Some(1)));
+        let (_, err, code) = podlingd(path, &["gett"], b"");
+        assert_eq!((err.as_str(), code), ("error: unknown command \"gett\"; did you mean \"get\"?\n", Some(1)));
+        let input: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
+        let (out, err, code) = podlingd(path, &["exec", "web", "-c", "server", "-i", "--", "cat"], &input);
+        assert!(out == input && code == Some(0), "{} bytes, {err}", out.len());
+        let (_, err, code) = podlingd(path, &["exec", "web", "-c", "server", "--", "sh", "-c", "exit 42"], b"");
+        assert_eq!((err.as_str(), code), ("command terminated with exit code 42\n", Some(42)));
+        std::fs::remove_file(path).unwrap();
+        let (_, err, code) = podlingd(path, &["get", "pods"], b"");
+        assert!(err.starts_with("error: no agent listens at /run/podling/console.sock") && code == Some(1), "{err}");
+        assert_eq!(podlingd(path, &["help"], b"").2, Some(0));
+    });
 }
