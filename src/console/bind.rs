@@ -109,8 +109,8 @@ impl Board for Bound {
     }
 }
 
-fn unreadable(errno: Errno) -> Message {
-    message(&format!("read the output: {errno}"))
+fn unreadable(errno: Errno) -> String {
+    format!("read the output: {errno}")
 }
 
 /// The output of one instance, from some place on.
@@ -185,7 +185,7 @@ impl Tail {
 }
 
 impl Log for Tail {
-    fn next(&mut self) -> Result<Option<LogPiece<'_>>, Message> {
+    fn next(&mut self) -> Result<Option<LogPiece<'_>>, String> {
         loop {
             let record = self.reader.ring.next(&mut self.at, &mut self.buffer).map_err(unreadable)?;
             let Some(record) = record else { return Ok(None) };
