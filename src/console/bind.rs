@@ -5,7 +5,7 @@ use super::clock::Clock;
 use super::view::{Scene, StatusView};
 use crate::agent::events::Event;
 use crate::agent::{Agent, Facts, Refusal, Shutdown, logs};
-use crate::manifest::status::{ContainerState, Exit, Message, Uid, message};
+use crate::manifest::status::{ContainerState, Exit, Message, Uid};
 use crate::manifest::time::{Duration, Instant};
 use crate::pod::output::{Position, RECORD, Stream};
 use rustix::fd::{AsRawFd, OwnedFd};
