@@ -166,6 +166,14 @@ fn a_squashfs_that_cannot_be_written_says_why() {
     };
     let said = pack("/nowhere");
     assert!(said.contains("apt-get install squashfs-tools"), "{said}");
+    // One that goes while it is being fed is heard, and its pipe is not what is wrong.
+    let script = bench.directory.path().join("sqfstar");
+    let text = "#!/bin/sh\ntest \"$1\" = -version || { echo 'no more memory' >&2; exit 3; }\n";
+    fs::write(&script, text).unwrap();
+    tool("chmod", &["0755", script.to_str().unwrap()]);
+    let said = pack(bench.directory.path().to_str().unwrap());
+    let wanted = "sqfstar failed (exit status: 3): no more memory";
+    assert!(said.contains(wanted), "{said}");
     // Room for the files' bytes, but not for the squashfs as well.
     tool(
         "mount",

@@ -261,6 +261,7 @@ pub fn losses(tree: &Tree) -> Option<String> {
     });
     first.map(|first| match others {
         0 => first,
-        _ => format!("{first}, and some of {others} more files"),
+        1 => format!("{first} (and that of 1 more file)"),
+        _ => format!("{first} (and those of {others} more files)"),
     })
 }
