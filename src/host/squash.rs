@@ -56,7 +56,8 @@ fn read(said: &mut File) -> String {
 ///
 /// Version 4.5.1 heeds `-root-mode`, but gives the root its caller for an owner, and the current time. So it is called as
 /// the owner, in a user namespace where one is to be had (later versions heed `-root-uid`), and SOURCE_DATE_EPOCH, to
-/// which it cuts later times, is the time of the newest file: the same image gives the same bytes.
+/// which it cuts later times, is the time of the newest file: the same image gives the same bytes, unless that is in the
+/// future.
 fn sqfstar(tree: &Tree, names: &[Name]) -> Result<Command> {
     if let Err(error) = Command::new("sqfstar").arg("-version").output() {
         bail!(match error.kind() {
@@ -71,17 +72,18 @@ fn sqfstar(tree: &Tree, names: &[Name]) -> Result<Command> {
         rustix::process::geteuid().as_raw(),
         rustix::process::getegid().as_raw(),
     );
-    let mut command = Command::new("sqfstar");
-    if caller != (uid, gid) {
+    let mut command = if caller != (uid, gid) && has_namespaces() {
         let mut mapped = Command::new("unshare");
-        mapped.arg("--user");
-        mapped.arg(format!("--map-user={uid}"));
-        mapped.arg(format!("--map-group={gid}"));
-        mapped.arg("sqfstar");
-        if has_namespaces() {
-            command = mapped;
-        }
-    }
+        mapped.args([
+            "--user",
+            &format!("--map-user={uid}"),
+            &format!("--map-group={gid}"),
+            "sqfstar",
+        ]);
+        mapped
+    } else {
+        Command::new("sqfstar")
+    };
     let times = names.iter().map(|name| tree.node(name.node).0.mtime);
     let newest = times.fold(root.mtime, u32::max);
     command.env("SOURCE_DATE_EPOCH", format!("{newest}"));
@@ -126,11 +128,8 @@ fn names(tree: &Tree) -> Vec<Name> {
 
 /// Writes everything as a tar stream into `pipe`.
 fn feed(rootfs: &Rootfs, names: &[Name], pipe: impl Write) -> io::Result<()> {
-    let contents = names.iter().map(|name| content(rootfs.tree(), name));
-    let step = Step::new(
-        "writing squashfs",
-        contents.flatten().map(|content| content.length).sum(),
-    );
+    let lengths = names.iter().map(|name| content(rootfs.tree(), name).length);
+    let step = Step::new("writing squashfs", lengths.sum());
     let mut archive = tar::Builder::new(BufWriter::new(pipe));
     for name in names {
         let first = name.first.map(|first| &names[first].path[..]);
@@ -140,26 +139,22 @@ fn feed(rootfs: &Rootfs, names: &[Name], pipe: impl Write) -> io::Result<()> {
             archive.append(&long_link(target), &target[..])?;
         }
         archive.append_pax_extensions(pax)?;
-        match content(rootfs.tree(), name) {
-            Some(content) => {
-                header.set_size(content.length);
-                header.set_cksum();
-                archive.append(&header, step.reading(rootfs.open(content)))?;
-            }
-            None => {
-                header.set_cksum();
-                archive.append(&header, io::empty())?;
-            }
-        }
+        let content = content(rootfs.tree(), name);
+        header.set_size(content.length);
+        header.set_cksum();
+        archive.append(&header, step.reading(rootfs.open(content)))?;
     }
     archive.into_inner()?.flush()
 }
 
 /// The bytes that follow a name: a file's, once.
-fn content(tree: &Tree, name: &Name) -> Option<Content> {
+fn content(tree: &Tree, name: &Name) -> Content {
     match tree.node(name.node).1 {
-        Kind::File(content) if name.first.is_none() => Some(*content),
-        _ => None,
+        Kind::File(content) if name.first.is_none() => *content,
+        _ => Content {
+            offset: 0,
+            length: 0,
+        },
     }
 }
 
@@ -212,7 +207,6 @@ fn header(meta: &Meta) -> tar::Header {
     header.set_uid(meta.uid.into());
     header.set_gid(meta.gid.into());
     header.set_mtime(meta.mtime.into());
-    header.set_size(0);
     header
 }
 
