@@ -56,10 +56,7 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Running { pid: Some(pid) } => write!(
-                f,
-                "another agent runs already, as process {pid}: only one may"
-            ),
+            Error::Running { pid: Some(pid) } => write!(f, "another agent runs already, as process {pid}: only one may"),
             Error::Running { pid: None } => f.write_str("another agent runs already: only one may"),
             Error::Failed(why) => f.write_str(why),
         }

@@ -51,20 +51,8 @@ pub struct Events {
 impl Events {
     /// Adds one, and says it to the log as well.
     pub fn add(&mut self, mut event: Event) {
-        let level = if event.warning {
-            log::Level::Warn
-        } else {
-            log::Level::Info
-        };
-        log::log!(
-            level,
-            "{}/{} {} {}: {}",
-            event.namespace,
-            event.object,
-            event.container,
-            event.reason,
-            event.message
-        );
+        let level = if event.warning { log::Level::Warn } else { log::Level::Info };
+        log::log!(level, "{}/{} {} {}: {}", event.namespace, event.object, event.container, event.reason, event.message);
         if let Some(place) = self.ring.iter().position(|old| old.repeats(&event)) {
             let old = self.ring.remove(place);
             event.first = old.as_ref().map_or(event.first, |old| old.first);
@@ -77,14 +65,7 @@ impl Events {
     }
 
     /// Adds one about the node.
-    pub fn add_node(
-        &mut self,
-        now: Instant,
-        node: &str,
-        warning: bool,
-        reason: &'static str,
-        text: &str,
-    ) {
+    pub fn add_node(&mut self, now: Instant, node: &str, warning: bool, reason: &'static str, text: &str) {
         self.add(Event {
             first: now,
             last: now,
@@ -133,10 +114,7 @@ mod tests {
         events.add(event(1, "a"));
         events.add(event(2, "b"));
         events.add(event(3, "a"));
-        let seen: Vec<_> = events
-            .iter()
-            .map(|e| (e.first.0, e.last.0, e.count, e.message.as_str()))
-            .collect();
+        let seen: Vec<_> = events.iter().map(|e| (e.first.0, e.last.0, e.count, e.message.as_str())).collect();
         assert_eq!(seen, [(2, 2, 1, "b"), (1, 3, 2, "a")]);
     }
 

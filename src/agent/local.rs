@@ -6,11 +6,7 @@ use std::prelude::v1::*;
 
 /// Runs the pods of a manifest until Ctrl-C (or until all have ended, which only pods that do not restart for ever do), ends
 /// them gracefully and leaves nothing behind. `watch` is called once, with the agent, before the first pod starts.
-pub fn run(
-    manifest: Vec<u8>,
-    images: Vec<PathBuf>,
-    watch: impl FnOnce(&Agent),
-) -> Result<Outcome, Error> {
+pub fn run(manifest: Vec<u8>, images: Vec<PathBuf>, watch: impl FnOnce(&Agent)) -> Result<Outcome, Error> {
     let _ = (manifest, images, watch);
     unimplemented!()
 }

@@ -83,34 +83,17 @@ impl Agent {
 
     /// Ends a pod; it stays away until the next boot or manifest (spec 66–82). Gives the UID to wait for: it is gone when no
     /// entry has it any more, and the wait goes by [`Agent::changed`].
-    pub fn delete(
-        &self,
-        namespace: &str,
-        name: &str,
-        grace: Option<Duration>,
-        force: bool,
-    ) -> Result<Uid, Refusal> {
+    pub fn delete(&self, namespace: &str, name: &str, grace: Option<Duration>, force: bool) -> Result<Uid, Refusal> {
         unimplemented!()
     }
 
     /// Restarts one container, or ends the whole pod and starts a replacement.
-    pub fn restart(
-        &self,
-        namespace: &str,
-        name: &str,
-        container: Option<&str>,
-    ) -> Result<(), Refusal> {
+    pub fn restart(&self, namespace: &str, name: &str, container: Option<&str>) -> Result<(), Refusal> {
         unimplemented!()
     }
 
     /// The output of a container: of its newest instance, or of the one before.
-    pub fn logs(
-        &self,
-        namespace: &str,
-        name: &str,
-        container: &str,
-        previous: bool,
-    ) -> Result<logs::Reader, Refusal> {
+    pub fn logs(&self, namespace: &str, name: &str, container: &str, previous: bool) -> Result<logs::Reader, Refusal> {
         unimplemented!()
     }
 

@@ -37,11 +37,7 @@ impl Backoff {
 
     /// The count of failures in a row, this end included, once something has run for `ran`: a long run forgets the ones before.
     pub fn counted(&self, failures: u16, ran: Duration) -> u16 {
-        if ran >= self.reset {
-            failures.min(1)
-        } else {
-            failures
-        }
+        if ran >= self.reset { failures.min(1) } else { failures }
     }
 
     /// Saturate, then cap: no number of doublings may wrap round to a short wait.
@@ -84,9 +80,7 @@ mod tests {
 
     #[test]
     fn spec_43_what_could_not_be_made_is_never_retried_at_once() {
-        let seconds: Vec<u64> = (0..=7)
-            .map(|n| backoff().after_refusal(n).as_secs())
-            .collect();
+        let seconds: Vec<u64> = (0..=7).map(|n| backoff().after_refusal(n).as_secs()).collect();
         assert_eq!(seconds, [10, 10, 20, 40, 80, 160, 300, 300]);
     }
 
@@ -101,18 +95,11 @@ mod tests {
     fn spec_43_saturates_then_caps_at_the_extremes() {
         for base in [0, 1, 10_000, u32::MAX] {
             for cap in [0, 1, 300_000, u32::MAX] {
-                let backoff = Backoff::new(&Node {
-                    backoff_base_ms: base,
-                    backoff_cap_ms: cap,
-                    ..Node::default()
-                });
+                let backoff = Backoff::new(&Node { backoff_base_ms: base, backoff_cap_ms: cap, ..Node::default() });
                 let mut before = Duration::ZERO;
                 for failures in (0..200).chain([u16::MAX - 1, u16::MAX]) {
                     let delay = backoff.after_end(failures);
-                    assert!(
-                        delay >= before && delay <= Duration(cap.into()),
-                        "{base} {cap} {failures}"
-                    );
+                    assert!(delay >= before && delay <= Duration(cap.into()), "{base} {cap} {failures}");
                     before = delay;
                 }
                 assert_eq!(before, Duration(if base == 0 { 0 } else { cap.into() }));
@@ -123,13 +110,7 @@ mod tests {
     #[test]
     fn waits_are_shown_as_kubelet_shows_them() {
         let shown = |ms| format!("{}", Shown(Duration(ms)));
-        assert_eq!(
-            [shown(10_000), shown(80_000), shown(300_000)],
-            ["10s", "1m20s", "5m0s"]
-        );
-        assert_eq!(
-            [shown(0), shown(250), shown(1_500)],
-            ["0s", "250ms", "1.500s"]
-        );
+        assert_eq!([shown(10_000), shown(80_000), shown(300_000)], ["10s", "1m20s", "5m0s"]);
+        assert_eq!([shown(0), shown(250), shown(1_500)], ["0s", "250ms", "1.500s"]);
     }
 }

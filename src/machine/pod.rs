@@ -38,7 +38,7 @@ impl Rules {
 
 /// One pod. Dropping it forgets it; it is finished with when [`Pod::is_gone`] says so.
 #[derive(Clone, Debug)]
-pub struct Pod {}
+pub struct Pod { }
 
 impl Pod {
     /// A new pod: asks for its sandbox at once.
@@ -48,14 +48,7 @@ impl Pod {
 
     /// A pod found running by an agent that has just started. `created` is when the pod was accepted. Containers that have
     /// ended meanwhile are restarted by policy; an ending that was under way begins again with its full grace (spec 76).
-    pub fn adopt(
-        now: Instant,
-        created: Instant,
-        rules: Rules,
-        pod: PodRecord,
-        containers: &[ContainerRecord],
-        effects: &mut Effects,
-    ) -> Pod {
+    pub fn adopt(now: Instant, created: Instant, rules: Rules, pod: PodRecord, containers: &[ContainerRecord], effects: &mut Effects) -> Pod {
         unimplemented!()
     }
 
@@ -117,7 +110,7 @@ impl Pod {
 
 /// One container's status, for people.
 #[derive(Clone, Debug)]
-pub struct Container {}
+pub struct Container { }
 
 impl Container {
     /// `state`.

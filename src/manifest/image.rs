@@ -46,10 +46,7 @@ pub struct Image<'a> {
 /// `None` where the result does not fit [`limits::IMAGE`] or holds bytes that no reference may hold.
 pub fn normalise(reference: &str) -> Option<String<{ limits::IMAGE }>> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:@+".contains(&byte);
-    if reference.is_empty()
-        || !reference.bytes().all(legal)
-        || reference.split('/').any(str::is_empty)
-    {
+    if reference.is_empty() || !reference.bytes().all(legal) || reference.split('/').any(str::is_empty) {
         return None;
     }
     let (first, more) = reference.split_once('/').unwrap_or(("", reference));
@@ -108,9 +105,6 @@ mod tests {
         for bad in ["", "a//b", "/a", "a b", "a\0", "ä"] {
             assert_eq!(normalise(bad), None, "{bad:?}");
         }
-        assert_eq!(
-            record_name("docker.io/me/app:1").unwrap(),
-            "docker.io%2Fme%2Fapp:1.image"
-        );
+        assert_eq!(record_name("docker.io/me/app:1").unwrap(), "docker.io%2Fme%2Fapp:1.image");
     }
 }

@@ -17,17 +17,11 @@ pub struct List<'a, T> {
 
 impl<'a, T> List<'a, T> {
     /// The list with no elements.
-    pub const EMPTY: Self = List {
-        bytes: &[],
-        element: PhantomData,
-    };
+    pub const EMPTY: Self = List { bytes: &[], element: PhantomData };
 
     /// A list over the postcard bytes of its elements. Nothing is checked here.
     pub const fn from_bytes(bytes: &'a [u8]) -> Self {
-        List {
-            bytes,
-            element: PhantomData,
-        }
+        List { bytes, element: PhantomData }
     }
 
     /// The bytes of all elements.
@@ -44,10 +38,7 @@ impl<'a, T> List<'a, T> {
 impl<'a, T: Deserialize<'a>> List<'a, T> {
     /// The elements. The walk ends at the first one that does not decode; in a checked manifest there is none.
     pub fn iter(&self) -> Iter<'a, T> {
-        Iter {
-            rest: self.bytes,
-            element: PhantomData,
-        }
+        Iter { rest: self.bytes, element: PhantomData }
     }
 
     /// The number of elements, counted by walking them.

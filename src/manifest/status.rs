@@ -112,25 +112,13 @@ pub struct Exit {
 
 impl Exit {
     /// It ended well.
-    pub const OK: Exit = Exit {
-        code: 0,
-        signal: 0,
-        oom: false,
-    };
+    pub const OK: Exit = Exit { code: 0, signal: 0, oom: false };
     /// Nobody saw how it ended.
-    pub const UNKNOWN: Exit = Exit {
-        code: 137,
-        signal: 9,
-        oom: false,
-    };
+    pub const UNKNOWN: Exit = Exit { code: 137, signal: 9, oom: false };
 
     /// The exit by signal `signal`.
     pub const fn by_signal(signal: u8) -> Exit {
-        Exit {
-            code: 128u8.wrapping_add(signal),
-            signal,
-            oom: false,
-        }
+        Exit { code: 128u8.wrapping_add(signal), signal, oom: false }
     }
 
     /// Whether it ended well.
@@ -237,20 +225,11 @@ impl core::str::FromStr for Uid {
 
     fn from_str(text: &str) -> Result<Uid, ()> {
         let mut bytes = [0; 16];
-        let mut digits = text
-            .bytes()
-            .filter(|b| *b != b'-')
-            .map(|b| char::from(b).to_digit(16));
+        let mut digits = text.bytes().filter(|b| *b != b'-').map(|b| char::from(b).to_digit(16));
         for byte in &mut bytes {
-            let (Some(Some(high)), Some(Some(low))) = (digits.next(), digits.next()) else {
-                return Err(());
-            };
+            let (Some(Some(high)), Some(Some(low))) = (digits.next(), digits.next()) else { return Err(()) };
             *byte = (high << 4 | low) as u8;
         }
-        if digits.next().is_none() {
-            Ok(Uid(bytes))
-        } else {
-            Err(())
-        }
+        if digits.next().is_none() { Ok(Uid(bytes)) } else { Err(()) }
     }
 }

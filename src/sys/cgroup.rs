@@ -109,10 +109,7 @@ struct Tree {
 
 impl Tree {
     fn carries(&self, controller: &str) -> bool {
-        CONTROLLERS
-            .iter()
-            .position(|name| *name == controller)
-            .is_some_and(|bit| self.carries & 1 << bit != 0)
+        CONTROLLERS.iter().position(|name| *name == controller).is_some_and(|bit| self.carries & 1 << bit != 0)
     }
 }
 
@@ -128,15 +125,10 @@ impl Hierarchy {
     pub fn detect(name: &str) -> Result<Hierarchy, Error> {
         let path = Path::new("/proc/self/mountinfo");
         let mounts = fs::read_to_string(path).map_err(failed("read", path))?;
-        let mut trees = find_trees(&mounts, |root| {
-            fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default()
-        });
+        let mut trees = find_trees(&mounts, |root| fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default());
         if trees.is_empty() {
             let source = io::Error::from(Errno::NODEV);
-            return Err(Error {
-                what: "find one: mount -t cgroup2 none /sys/fs/cgroup".to_owned(),
-                source,
-            });
+            return Err(Error { what: "find one: mount -t cgroup2 none /sys/fs/cgroup".to_owned(), source });
         }
         for tree in &mut trees {
             prepare(tree, name)?;
@@ -170,24 +162,13 @@ impl Hierarchy {
 
     /// Why `limits` cannot be enforced here; `None` where they can (spec 98).
     pub fn refuses(&self, limits: &Limits) -> Option<&'static str> {
-        let asked = [
-            ("memory", limits.memory.is_some()),
-            ("cpu", limits.cpu_milli.is_some()),
-            ("pids", limits.pids.is_some()),
-        ];
-        self.lacks().find(|fix| {
-            asked
-                .iter()
-                .any(|(name, asked)| *asked && fix.starts_with(word(name)))
-        })
+        let asked = [("memory", limits.memory.is_some()), ("cpu", limits.cpu_milli.is_some()), ("pids", limits.pids.is_some())];
+        self.lacks().find(|fix| asked.iter().any(|(name, asked)| *asked && fix.starts_with(word(name))))
     }
 
     /// The group at `path` below our directory, whether it exists or not.
     pub fn group(&self, path: &str) -> Group<'_> {
-        Group {
-            hierarchy: self,
-            path: PathBuf::from(path),
-        }
+        Group { hierarchy: self, path: PathBuf::from(path) }
     }
 
     /// Makes a group. Where `parent` is set its children may have limits, and on v2 no process may be in it itself.
@@ -201,9 +182,7 @@ impl Hierarchy {
                 }
                 _ => {}
             }
-            if let Err(error) = limit(tree, &dir, limits)
-                .and_then(|()| if parent { delegate(tree, &dir) } else { Ok(()) })
-            {
+            if let Err(error) = limit(tree, &dir, limits).and_then(|()| if parent { delegate(tree, &dir) } else { Ok(()) }) {
                 group.remove().ok();
                 return Err(error);
             }
@@ -213,11 +192,7 @@ impl Hierarchy {
 
     /// The names of the groups directly below our directory, or below `path` in it.
     pub fn children(&self, path: &str) -> Vec<String> {
-        let mut names: Vec<String> = self
-            .trees
-            .iter()
-            .flat_map(|tree| subdirectories(&tree.home.join(path)))
-            .collect();
+        let mut names: Vec<String> = self.trees.iter().flat_map(|tree| subdirectories(&tree.home.join(path))).collect();
         names.sort_unstable();
         names.dedup();
         names
@@ -232,19 +207,12 @@ impl Hierarchy {
 
     /// The tree that tells whether a group has processes: the v2 one where there is one.
     fn tracker(&self) -> &Tree {
-        self.trees
-            .iter()
-            .find(|tree| tree.v2)
-            .unwrap_or(&self.trees[0])
+        self.trees.iter().find(|tree| tree.v2).unwrap_or(&self.trees[0])
     }
 }
 
 fn word(controller: &str) -> &str {
-    if controller == "pids" {
-        "limits of processes"
-    } else {
-        controller
-    }
+    if controller == "pids" { "limits of processes" } else { controller }
 }
 
 /// One group: a directory in each tree.
@@ -265,10 +233,7 @@ pub struct Doors {
 
 impl Group<'_> {
     fn dirs(&self) -> impl Iterator<Item = (&Tree, PathBuf)> {
-        self.hierarchy
-            .trees
-            .iter()
-            .map(|tree| (tree, tree.home.join(&self.path)))
+        self.hierarchy.trees.iter().map(|tree| (tree, tree.home.join(&self.path)))
     }
 
     fn tracked(&self) -> PathBuf {
@@ -280,13 +245,10 @@ impl Group<'_> {
         let v2 = self.hierarchy.kind == Kind::V2;
         let mut fds = Vec::new();
         for (_, dir) in self.dirs() {
-            let (path, flags) = if v2 {
-                (dir, OFlags::RDONLY | OFlags::DIRECTORY)
-            } else {
-                (dir.join("cgroup.procs"), OFlags::WRONLY)
-            };
-            let fd = rustix::fs::open(&path, flags | OFlags::CLOEXEC, Mode::empty())
-                .map_err(|e| failed("open", &path)(e.into()))?;
+            let (path, flags) =
+                if v2 { (dir, OFlags::RDONLY | OFlags::DIRECTORY) } else { (dir.join("cgroup.procs"), OFlags::WRONLY) };
+            let fd =
+                rustix::fs::open(&path, flags | OFlags::CLOEXEC, Mode::empty()).map_err(|e| failed("open", &path)(e.into()))?;
             fds.push(fd);
         }
         Ok(Doors { fds, v2 })
@@ -307,19 +269,13 @@ impl Group<'_> {
     /// Kills everything in it and below it. What is killed needs a moment to be gone.
     pub fn kill(&self) {
         // On v2 one write does it, forks in flight included; a kernel before 5.14 has no such file.
-        if self.hierarchy.kind == Kind::V2
-            && fs::write(self.tracked().join("cgroup.kill"), "1").is_ok()
-        {
+        if self.hierarchy.kind == Kind::V2 && fs::write(self.tracked().join("cgroup.kill"), "1").is_ok() {
             return;
         }
         // A process with SIGKILL pending forks no more: when a pass finds only known ones, all are dying.
         let mut known: Vec<Pid> = Vec::new();
         loop {
-            let fresh: Vec<Pid> = self
-                .processes()
-                .into_iter()
-                .filter(|pid| !known.contains(pid))
-                .collect();
+            let fresh: Vec<Pid> = self.processes().into_iter().filter(|pid| !known.contains(pid)).collect();
             if fresh.is_empty() {
                 return;
             }
@@ -335,11 +291,7 @@ impl Group<'_> {
         self.dirs()
             .filter(|(tree, _)| tree.carries("memory"))
             .filter_map(|(tree, dir)| {
-                let file = if tree.v2 {
-                    "memory.events"
-                } else {
-                    "memory.oom_control"
-                };
+                let file = if tree.v2 { "memory.events" } else { "memory.oom_control" };
                 keyed(&fs::read_to_string(dir.join(file)).ok()?, "oom_kill")
             })
             .sum()
@@ -349,27 +301,15 @@ impl Group<'_> {
     pub fn usage(&self) -> Usage {
         let mut usage = Usage::default();
         for (tree, dir) in self.dirs() {
-            let number = |file: &str| {
-                fs::read_to_string(dir.join(file))
-                    .ok()?
-                    .trim()
-                    .parse::<u64>()
-                    .ok()
-            };
+            let number = |file: &str| fs::read_to_string(dir.join(file)).ok()?.trim().parse::<u64>().ok();
             if tree.carries("memory") {
-                usage.memory = number(if tree.v2 {
-                    "memory.current"
-                } else {
-                    "memory.usage_in_bytes"
-                });
+                usage.memory = number(if tree.v2 { "memory.current" } else { "memory.usage_in_bytes" });
             }
             if tree.carries("pids") {
                 usage.pids = number("pids.current");
             }
             if tree.v2 {
-                usage.cpu_us = fs::read_to_string(dir.join("cpu.stat"))
-                    .ok()
-                    .and_then(|text| keyed(&text, "usage_usec"));
+                usage.cpu_us = fs::read_to_string(dir.join("cpu.stat")).ok().and_then(|text| keyed(&text, "usage_usec"));
             } else if tree.cpuacct && usage.cpu_us.is_none() {
                 usage.cpu_us = number("cpuacct.usage").map(|ns| ns / 1000);
             }
@@ -412,29 +352,17 @@ fn find_trees(mountinfo: &str, controllers: impl Fn(&Path) -> String) -> Vec<Tre
         let home = PathBuf::from(home);
         let v2 = kind == "cgroup2";
         let offers = match kind {
-            "cgroup2" if !trees.iter().any(|tree| tree.v2) => controllers(&home)
-                .split_whitespace()
-                .collect::<Vec<_>>()
-                .join(","),
+            "cgroup2" if !trees.iter().any(|tree| tree.v2) => controllers(&home).split_whitespace().collect::<Vec<_>>().join(","),
             "cgroup" => right.rsplit(' ').next().unwrap_or_default().to_owned(),
             _ => continue,
         };
         let offers: Vec<&str> = offers.split(',').collect();
-        let bits = CONTROLLERS
-            .iter()
-            .enumerate()
-            .filter(|(_, name)| offers.contains(name))
-            .fold(0, |bits, (n, _)| bits | 1 << n);
+        let bits = CONTROLLERS.iter().enumerate().filter(|(_, name)| offers.contains(name)).fold(0, |bits, (n, _)| bits | 1 << n);
         let carries = bits & !taken;
         let cpuacct = !v2 && offers.contains(&"cpuacct") && !trees.iter().any(|tree| tree.cpuacct);
         taken |= carries;
         if v2 || carries != 0 || cpuacct {
-            trees.push(Tree {
-                home,
-                v2,
-                carries,
-                cpuacct,
-            });
+            trees.push(Tree { home, v2, carries, cpuacct });
         }
     }
     // A v2 tree counts processor time by itself, so that a tree of nothing but cpuacct is one to join for nothing.
@@ -474,12 +402,7 @@ fn enable(dir: &Path, wanted: u8) -> u8 {
     }
     let now = fs::read_to_string(&file).unwrap_or_default();
     let on = |name: &&str| now.split_whitespace().any(|word| word == *name);
-    CONTROLLERS
-        .iter()
-        .enumerate()
-        .filter(|(_, name)| on(name))
-        .fold(0, |bits, (n, _)| bits | 1 << n)
-        & wanted
+    CONTROLLERS.iter().enumerate().filter(|(_, name)| on(name)).fold(0, |bits, (n, _)| bits | 1 << n) & wanted
 }
 
 /// Lets the children of a group have limits.
@@ -487,9 +410,7 @@ fn delegate(tree: &Tree, dir: &Path) -> Result<(), Error> {
     if !tree.v2 || enable(dir, tree.carries) == tree.carries {
         return Ok(());
     }
-    Err(failed("hand on the controllers of", dir)(io::Error::from(
-        Errno::OPNOTSUPP,
-    )))
+    Err(failed("hand on the controllers of", dir)(io::Error::from(Errno::OPNOTSUPP)))
 }
 
 /// Sets the limits of one directory, and reads each back.
@@ -503,28 +424,13 @@ fn limit(tree: &Tree, dir: &Path, limits: &Limits) -> Result<(), Error> {
         let (point, root, v2) = at();
         let memory = MemController::new(point, root, v2);
         let signed = i64::try_from(bytes).unwrap_or(i64::MAX);
-        memory
-            .set_limit(signed)
-            .map_err(|e| refused("memory", bytes, e))?;
+        memory.set_limit(signed).map_err(|e| refused("memory", bytes, e))?;
         let page = rustix::param::page_size() as u64;
-        holds(
-            &dir.join(if v2 {
-                "memory.max"
-            } else {
-                "memory.limit_in_bytes"
-            }),
-            &[bytes / page * page],
-        )?;
+        holds(&dir.join(if v2 { "memory.max" } else { "memory.limit_in_bytes" }), &[bytes / page * page])?;
         // No swap beside it: v1 bounds both together, v2 swap alone. A kernel without swap accounting has neither file.
-        let swap = dir.join(if v2 {
-            "memory.swap.max"
-        } else {
-            "memory.memsw.limit_in_bytes"
-        });
+        let swap = dir.join(if v2 { "memory.swap.max" } else { "memory.memsw.limit_in_bytes" });
         if swap.exists() {
-            memory
-                .set_memswap_limit(if v2 { 0 } else { signed })
-                .map_err(|e| refused("swap", bytes, e))?;
+            memory.set_memswap_limit(if v2 { 0 } else { signed }).map_err(|e| refused("swap", bytes, e))?;
             holds(&swap, &[if v2 { 0 } else { bytes / page * page }])?;
         }
         let group = dir.join("memory.oom.group");
@@ -537,17 +443,12 @@ fn limit(tree: &Tree, dir: &Path, limits: &Limits) -> Result<(), Error> {
         let cpu = CpuController::new(point, root, v2);
         if let Some(milli) = limits.cpu_request_milli {
             let weight = if v2 { weight(milli) } else { shares(milli) };
-            cpu.set_shares(weight)
-                .map_err(|e| refused("cpu weight", weight, e))?;
-            holds(
-                &dir.join(if v2 { "cpu.weight" } else { "cpu.shares" }),
-                &[weight],
-            )?;
+            cpu.set_shares(weight).map_err(|e| refused("cpu weight", weight, e))?;
+            holds(&dir.join(if v2 { "cpu.weight" } else { "cpu.shares" }), &[weight])?;
         }
         if let Some(milli) = limits.cpu_milli {
             let quota = quota_us(milli);
-            cpu.set_cfs_quota_and_period(i64::try_from(quota).ok(), Some(CPU_PERIOD_US))
-                .map_err(|e| refused("cpu", quota, e))?;
+            cpu.set_cfs_quota_and_period(i64::try_from(quota).ok(), Some(CPU_PERIOD_US)).map_err(|e| refused("cpu", quota, e))?;
             match v2 {
                 true => holds(&dir.join("cpu.max"), &[quota, CPU_PERIOD_US])?,
                 false => holds(&dir.join("cpu.cfs_quota_us"), &[quota])?,
@@ -557,8 +458,7 @@ fn limit(tree: &Tree, dir: &Path, limits: &Limits) -> Result<(), Error> {
     if let (Some(count), true) = (limits.pids, tree.carries("pids")) {
         let (point, root, v2) = at();
         let pids = PidController::new(point, root, v2);
-        pids.set_pid_max(MaxValue::Value(count.into()))
-            .map_err(|e| refused("pids", count.into(), e))?;
+        pids.set_pid_max(MaxValue::Value(count.into())).map_err(|e| refused("pids", count.into(), e))?;
         holds(&dir.join("pids.max"), &[count.into()])?;
     }
     Ok(())
@@ -567,18 +467,11 @@ fn limit(tree: &Tree, dir: &Path, limits: &Limits) -> Result<(), Error> {
 /// Whether the file says these numbers now.
 fn holds(file: &Path, numbers: &[u64]) -> Result<(), Error> {
     let text = fs::read_to_string(file).map_err(failed("read", file))?;
-    if text
-        .split_whitespace()
-        .map(str::parse)
-        .eq(numbers.iter().map(|n| Ok(*n)))
-    {
+    if text.split_whitespace().map(str::parse).eq(numbers.iter().map(|n| Ok(*n))) {
         return Ok(());
     }
     let source = io::Error::other(format!("{numbers:?} was set, {} holds", text.trim()));
-    Err(Error {
-        what: format!("limit {}", file.display()),
-        source,
-    })
+    Err(Error { what: format!("limit {}", file.display()), source })
 }
 
 /// v1's shares, as kubelet counts them.
@@ -598,13 +491,7 @@ fn quota_us(milli: u32) -> u64 {
 
 /// The number behind a key of a flat keyed file.
 fn keyed(text: &str, key: &str) -> Option<u64> {
-    text.lines().find_map(|line| {
-        line.strip_prefix(key)?
-            .strip_prefix(' ')?
-            .trim()
-            .parse()
-            .ok()
-    })
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
 fn subdirectories(dir: &Path) -> Vec<String> {
@@ -612,11 +499,7 @@ fn subdirectories(dir: &Path) -> Vec<String> {
         return vec![];
     };
     let is_dir = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
-    entries
-        .flatten()
-        .filter(is_dir)
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect()
+    entries.flatten().filter(is_dir).filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }
 
 fn collect(dir: &Path, pids: &mut Vec<Pid>) {
@@ -624,10 +507,7 @@ fn collect(dir: &Path, pids: &mut Vec<Pid>) {
         collect(&dir.join(name), pids);
     }
     let text = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
-    pids.extend(
-        text.lines()
-            .filter_map(|line| Pid::from_raw(line.trim().parse().ok()?)),
-    );
+    pids.extend(text.lines().filter_map(|line| Pid::from_raw(line.trim().parse().ok()?)));
 }
 
 fn remove_tree(dir: &Path) -> Result<(), Error> {
@@ -653,10 +533,7 @@ mod tests {
 36 30 0:32 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw";
 
     fn summary(trees: &[Tree]) -> Vec<(&str, bool, u8, bool)> {
-        trees
-            .iter()
-            .map(|t| (t.home.to_str().unwrap(), t.v2, t.carries, t.cpuacct))
-            .collect()
+        trees.iter().map(|t| (t.home.to_str().unwrap(), t.v2, t.carries, t.cpuacct)).collect()
     }
 
     #[test]
@@ -675,40 +552,16 @@ mod tests {
         assert_eq!(v1.len(), 4);
         assert!(v1[1].cpuacct);
         let v2 = "30 29 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw";
-        assert_eq!(
-            summary(&find_trees(v2, |_| "cpu memory pids".to_owned())),
-            [("/sys/fs/cgroup", true, 0b111, false)]
-        );
+        assert_eq!(summary(&find_trees(v2, |_| "cpu memory pids".to_owned())), [("/sys/fs/cgroup", true, 0b111, false)]);
     }
 
     #[test]
     fn spec_98_a_missing_controller_is_named_with_its_fix() {
-        let trees = find_trees(
-            "30 29 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw",
-            |_| "cpu pids".to_owned(),
-        );
-        let hierarchy = Hierarchy {
-            kind: Kind::V2,
-            trees,
-        };
-        let limits = Limits {
-            memory: Some(1 << 20),
-            ..Limits::default()
-        };
-        assert!(
-            hierarchy
-                .refuses(&limits)
-                .unwrap()
-                .contains("cgroup_enable=memory")
-        );
-        assert_eq!(
-            hierarchy.refuses(&Limits {
-                cpu_milli: Some(5),
-                pids: Some(1),
-                ..Limits::default()
-            }),
-            None
-        );
+        let trees = find_trees("30 29 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw", |_| "cpu pids".to_owned());
+        let hierarchy = Hierarchy { kind: Kind::V2, trees };
+        let limits = Limits { memory: Some(1 << 20), ..Limits::default() };
+        assert!(hierarchy.refuses(&limits).unwrap().contains("cgroup_enable=memory"));
+        assert_eq!(hierarchy.refuses(&Limits { cpu_milli: Some(5), pids: Some(1), ..Limits::default() }), None);
     }
 
     #[test]
