@@ -3,12 +3,33 @@
 mod images;
 
 use images::bench::{Bench, facts, listing, names};
-use images::{Layer, Packing, Spec, tool};
+use images::{Layer, Packing, Spec, layout, tool};
 use podling::host::layers::Limits;
 use podling::host::pack::pack;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What is mounted, as long as this lives.
+struct Mount(PathBuf);
+
+impl Mount {
+    fn new(bench: &Bench, squashfs: &Path) -> Mount {
+        let place = bench.directory.path().join("mount");
+        fs::create_dir(&place).unwrap();
+        let (from, to) = (squashfs.to_str().unwrap(), place.to_str().unwrap());
+        tool("mount", &["-t", "squashfs", "-o", "loop,ro", from, to]);
+        Mount(place)
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        tool("umount", &[self.0.to_str().unwrap()]);
+    }
+}
 
 #[test]
 fn every_kind_of_file_keeps_its_owner_mode_and_target() {
@@ -16,6 +37,8 @@ fn every_kind_of_file_keeps_its_owner_mode_and_target() {
         .entry(b'5', b"./", b"", 0o1755, (3, 4), b"")
         .entry(b'0', b"setuid", b"", 0o4755, (1000, 1001), b"program")
         .symlink("link", "/etc/../setuid")
+        .symlink("long", &format!("//../.{}", "/name".repeat(50)))
+        .hard_link("again", "link")
         .hard_link("second", "/setuid")
         .device(b'3', "char", 5, 1)
         .device(b'4', "block", 8, 17)
@@ -36,6 +59,9 @@ fn every_kind_of_file_keeps_its_owner_mode_and_target() {
     assert_eq!(list["/setuid"], "-rwsr-xr-x 1000/1001 7");
     assert_eq!(list["/second"], "-rwsr-xr-x 1000/1001 7");
     assert_eq!(list["/link -> /etc/../setuid"], "lrwxrwxrwx 0/0 14");
+    assert_eq!(list["/again -> /etc/../setuid"], "lrwxrwxrwx 0/0 14");
+    let long = format!("/long -> //../.{}", "/name".repeat(50));
+    assert_eq!(list[&long], "lrwxrwxrwx 0/0 256");
     assert_eq!(list["/char"], "crw------- 0/0 5,");
     assert_eq!(list["/block"], "brw------- 0/0 8,");
     assert_eq!(list["/fifo"], "prw------- 0/0 0");
@@ -44,6 +70,119 @@ fn every_kind_of_file_keeps_its_owner_mode_and_target() {
         list["/ünicode\u{1f600} and a space"],
         "-r-------- 70000/4000000000 1"
     );
+}
+
+/// Programs whose rights are in file capabilities keep them; the kernel itself reads them back.
+#[test]
+fn extended_attributes_of_programs_are_kept() {
+    // CAP_NET_RAW, permitted and effective; its bytes hold NULs and a line's end.
+    let capability = b"\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    let layer = Layer::new()
+        .pax(&[
+            ("SCHILY.xattr.security.capability", capability),
+            ("SCHILY.xattr.user.note", b"a\0b\n=c"),
+            ("LIBARCHIVE.xattr.user.note", b"YQBiCj1j"),
+        ])
+        .file("ping", b"program")
+        .hard_link("ping6", "ping")
+        .pax(&[("SCHILY.xattr.user.empty", b"")])
+        .dir("folder");
+    let bench = Bench::new();
+    let done = bench.pack(&[Spec::new(vec![layer])]).unwrap();
+    assert!(done.warnings.is_empty(), "{:?}", done.warnings);
+    let mount = Mount::new(&bench, &done.squashfs);
+    for name in ["ping", "ping6"] {
+        let path = mount.0.join(name);
+        let said = tool("getcap", &[path.to_str().unwrap()]);
+        assert!(said.contains("cap_net_raw=ep"), "{said:?}");
+        assert_eq!(xattr(&path, "user.note"), b"a\0b\n=c");
+    }
+    assert_eq!(xattr(&mount.0.join("folder"), "user.empty"), b"");
+}
+
+fn xattr(path: &Path, name: &str) -> Vec<u8> {
+    let mut value = [0; 100];
+    let length = rustix::fs::lgetxattr(path, name, &mut value[..]).unwrap();
+    value[..length].to_vec()
+}
+
+/// sqfstar's own idea of the root is its caller and the current time.
+#[test]
+fn the_root_is_the_images_whoever_packs() {
+    let bench = Bench::new();
+    let layer = Layer::new().entry(b'5', b"./", b"", 0o750, (0, 0), b"");
+    let ours = bench.pack(&[Spec::new(vec![layer])]).unwrap();
+    assert_eq!(listing(&ours.squashfs)[""], "drwxr-x--- 0/0");
+    let mount = Mount::new(&bench, &ours.squashfs);
+    assert_eq!(fs::metadata(&mount.0).unwrap().mtime(), 1_700_000_000);
+    drop(mount);
+
+    let theirs = bench.directory.path().join("theirs");
+    fs::create_dir(&theirs).unwrap();
+    tool("chown", &["1000:1000", theirs.to_str().unwrap()]);
+    tool("chmod", &["0755", bench.directory.path().to_str().unwrap()]);
+    let podling = bench.directory.path().join("podling");
+    fs::copy(env!("CARGO_BIN_EXE_podling"), &podling).unwrap();
+    tool(
+        "setpriv",
+        &[
+            "--reuid=1000",
+            "--regid=1000",
+            "--clear-groups",
+            podling.to_str().unwrap(),
+            "pack",
+            &bench.source(),
+            "-o",
+            theirs.to_str().unwrap(),
+        ],
+    );
+    let name = ours.squashfs.file_name().unwrap();
+    assert!(
+        fs::read(theirs.join(name)).unwrap() == fs::read(&ours.squashfs).unwrap(),
+        "the same image has the same bytes"
+    );
+}
+
+#[test]
+fn a_squashfs_that_cannot_be_written_says_why() {
+    let bench = Bench::new();
+    let noise: Vec<u8> = (0..1_000_000_u64)
+        .map(|n| (n.wrapping_mul(n).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8)
+        .collect();
+    layout(
+        &bench.layout(),
+        &[Spec::new(vec![Layer::new().file("noise", &noise)])],
+    );
+    let output = bench.output();
+    fs::create_dir(&output).unwrap();
+    let output = output.to_str().unwrap();
+    let pack = |path: &str| {
+        let mut podling = Command::new(env!("CARGO_BIN_EXE_podling"));
+        podling.args(["pack", &bench.source(), "-o", output]);
+        let done = podling.env("PATH", path).output().unwrap();
+        assert!(!done.status.success());
+        bench.is_empty();
+        String::from_utf8_lossy(&done.stderr).into_owned()
+    };
+    let said = pack("/nowhere");
+    assert!(said.contains("apt-get install squashfs-tools"), "{said}");
+    // One that goes while it is being fed is heard, and its pipe is not what is wrong.
+    let script = bench.directory.path().join("sqfstar");
+    let text = "#!/bin/sh\ntest \"$1\" = -version || { echo 'no more memory' >&2; exit 3; }\n";
+    fs::write(&script, text).unwrap();
+    tool("chmod", &["0755", script.to_str().unwrap()]);
+    let said = pack(bench.directory.path().to_str().unwrap());
+    let wanted = "sqfstar failed (exit status: 3): no more memory";
+    assert!(said.contains(wanted), "{said}");
+    // Room for the files' bytes, but not for the squashfs as well.
+    tool(
+        "mount",
+        &["-t", "tmpfs", "-o", "size=1200k", "none", output],
+    );
+    let full = Mount(bench.output());
+    let said = pack(&std::env::var("PATH").unwrap());
+    drop(full);
+    assert!(said.contains("No space left on device"), "{said}");
 }
 
 #[test]
@@ -153,21 +292,9 @@ fn images_of_real_tools_come_out_as_they_went_in() {
         Limits::default(),
     )
     .unwrap();
-    let mount = directory.join("mount");
-    fs::create_dir(&mount).unwrap();
-    tool(
-        "mount",
-        &[
-            "-t",
-            "squashfs",
-            "-o",
-            "loop,ro",
-            done.squashfs.to_str().unwrap(),
-            mount.to_str().unwrap(),
-        ],
-    );
-    let (found, wanted) = (facts(&mount), facts(&root));
-    tool("umount", &[mount.to_str().unwrap()]);
+    let mount = Mount::new(&bench, &done.squashfs);
+    let (found, wanted) = (facts(&mount.0), facts(&root));
+    drop(mount);
     assert!(wanted.len() > 600 && !wanted.contains_key("/usr/file7"));
     assert!(found.keys().eq(wanted.keys()), "the same names");
     for (name, facts) in wanted {
@@ -240,25 +367,13 @@ fn large_trees_read_back_through_the_kernel() {
     spec.layers
         .push((layer.hard_link("last", "sizes/1").end(), Packing::Tar));
     let done = bench.pack(&[spec]).unwrap();
-    let mount = bench.directory.path().join("mount");
-    fs::create_dir(&mount).unwrap();
-    tool(
-        "mount",
-        &[
-            "-t",
-            "squashfs",
-            "-o",
-            "loop,ro",
-            done.squashfs.to_str().unwrap(),
-            mount.to_str().unwrap(),
-        ],
-    );
+    let mount = Mount::new(&bench, &done.squashfs);
     let (found, links) = (
-        facts(&mount),
-        fs::metadata(mount.join("last")).unwrap().nlink(),
+        facts(&mount.0),
+        fs::metadata(mount.0.join("last")).unwrap().nlink(),
     );
-    let folders = fs::metadata(mount.join("many")).unwrap().nlink();
-    tool("umount", &[mount.to_str().unwrap()]);
+    let folders = fs::metadata(mount.0.join("many")).unwrap().nlink();
+    drop(mount);
     assert_eq!((links, folders), (2, 9));
     assert_eq!(found["/last"].5, files["sizes/1"]);
     for (n, (name, bytes)) in files.iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use super::blobs::{Hashing, Window};
 use super::tarstream::{self, Entry, show};
-use super::tree::{Content, Kind, Lost, Meta, Tree};
+use super::tree::{Content, Kind, Meta, Tree};
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::HashMap;
 use std::fs::File;
@@ -29,6 +29,9 @@ impl Default for Limits {
     }
 }
 
+/// Bytes of all extended attributes of an image.
+const ATTRIBUTES: usize = 16 << 20;
+
 /// A root file system under construction.
 pub struct Rootfs {
     tree: Tree,
@@ -39,6 +42,8 @@ pub struct Rootfs {
     limits: Limits,
     bytes: u64,
     entries: u64,
+    /// Bytes of extended attributes so far: they stay in memory.
+    attributes: usize,
 }
 
 impl Rootfs {
@@ -56,6 +61,7 @@ impl Rootfs {
             limits,
             bytes: 0,
             entries: 0,
+            attributes: 0,
         })
     }
 
@@ -82,11 +88,6 @@ impl Rootfs {
     /// Bytes of all layers so far, unpacked.
     pub fn unpacked(&self) -> u64 {
         self.bytes
-    }
-
-    /// Bytes of all different files.
-    pub fn stored(&self) -> u64 {
-        self.spooled
     }
 
     /// A reader of one file.
@@ -130,20 +131,26 @@ impl Rootfs {
     }
 
     fn add_node(&mut self, entry: Entry, bytes: &mut dyn Read) -> Result<()> {
-        let lost = match entry
-            .xattrs
-            .iter()
-            .any(|name| name == "security.capability")
-        {
-            true => Lost::Capability,
-            false if entry.xattrs.is_empty() => Lost::Nothing,
-            false => Lost::Attributes,
-        };
+        let (mut xattrs, mut lost) = (vec![], None);
+        for (name, value) in entry.xattrs {
+            match value.filter(|value| is_portable(&name, value)) {
+                Some(value) => {
+                    self.attributes += name.len() + value.len();
+                    xattrs.push((name, value));
+                }
+                None => lost = Some(name),
+            }
+        }
+        ensure!(
+            self.attributes <= ATTRIBUTES,
+            "the image has more than {ATTRIBUTES} bytes of extended attributes"
+        );
         let meta = Meta {
             mode: entry.mode,
             uid: entry.uid,
             gid: entry.gid,
             mtime: entry.mtime,
+            xattrs,
             lost,
         };
         let kind = match entry.kind {
@@ -226,34 +233,35 @@ impl<R: Read> Read for Metered<R> {
     }
 }
 
-/// The paths of what squashfs will not hold, for people.
-pub fn losses(tree: &Tree) -> Vec<String> {
-    let (mut warnings, mut others, mut first) = (vec![], 0, String::new());
-    let _ = tree.walk(|path, meta, _| {
-        match meta.lost {
-            Lost::Nothing => {}
-            Lost::Capability => warnings.push(format!(
-                "{}: its file capability is lost; add the capability to the container instead",
-                show(path)
-            )),
-            Lost::Attributes => {
-                others += 1;
-                if others == 1 {
-                    first = show(path);
-                }
-            }
+/// Whether an extended attribute goes with the image: what a program brings, but no label or list of the host that built
+/// it, and nothing that overlayfs would take for its own. The bounds are Linux's.
+fn is_portable(name: &str, value: &[u8]) -> bool {
+    let own = name
+        .strip_prefix("user.")
+        .is_some_and(|own| !own.is_empty() && !own.starts_with("overlay."));
+    let fits = name.len() <= 255 && !name.contains('\0') && value.len() <= 64 * 1024;
+    fits && (own || name == "security.capability")
+}
+
+/// What extended attributes the squashfs will not hold, for people.
+pub fn losses(tree: &Tree) -> Option<String> {
+    let (root, _) = tree.node(Tree::ROOT);
+    let of_root = root.xattrs.first().map(|(name, _)| name);
+    let lost = root.lost.as_ref().or(of_root);
+    let mut first = lost.map(|name| format!("\"/\": its extended attribute {name:?} is lost"));
+    let mut others = 0;
+    let _ = tree.walk(|path, node| {
+        if let Some(name) = &tree.node(node).0.lost {
+            others += usize::from(first.is_some());
+            first.get_or_insert_with(|| {
+                format!("{}: its extended attribute {name:?} is lost", show(path))
+            });
         }
         Ok::<(), std::convert::Infallible>(())
     });
-    if others > 0 {
-        warnings.push(format!(
-            "{first}: its extended attributes are lost{}",
-            if others > 1 {
-                format!(", and those of {} more files", others - 1)
-            } else {
-                String::new()
-            }
-        ));
-    }
-    warnings
+    first.map(|first| match others {
+        0 => first,
+        1 => format!("{first} (and that of 1 more file)"),
+        _ => format!("{first} (and those of {others} more files)"),
+    })
 }

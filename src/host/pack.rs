@@ -4,7 +4,6 @@ use super::arena::Arena;
 use super::atomic::{self, Draft};
 use super::blobs::Hashing;
 use super::layers::{self, Limits};
-use super::progress::Step;
 use super::record::{self, Packed};
 use super::{oci, squash, units};
 use crate::manifest::codec::{self, Kind};
@@ -105,15 +104,13 @@ pub fn pack(
         )
     })?;
     let rootfs = image.unpack(output, limits).with_context(doing)?;
-    let mut warnings = layers::losses(rootfs.tree());
+    let mut warnings: Vec<String> = layers::losses(rootfs.tree()).into_iter().collect();
     if name.is_none() && !reference.contains(['/', ':']) {
         warnings.push(std::format!("the image is called {normal}, after its tag {reference:?}: to call it something else, use --name"));
     }
 
     let draft = Draft::new(output)?;
-    let step = Step::new("writing squashfs", rootfs.stored());
-    squash::write(&rootfs, draft.file(), &step).with_context(doing)?;
-    drop(step);
+    squash::write(&rootfs, draft.path()).with_context(doing)?;
     let packed = measure(draft.file()).with_context(doing)?;
 
     let arena = Arena::default();

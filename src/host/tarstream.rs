@@ -4,6 +4,7 @@
 //! capped, and because a PAX value may hold any byte.
 
 use anyhow::{Context, Result, bail, ensure};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::prelude::v1::*;
 use std::{format, vec};
@@ -26,8 +27,8 @@ pub struct Entry {
     pub gid: u32,
     /// Seconds since 1970, cut to what squashfs can say.
     pub mtime: u32,
-    /// The names of its extended attributes.
-    pub xattrs: Vec<String>,
+    /// Its extended attributes; `None` for a value in the form that only libarchive writes.
+    pub xattrs: BTreeMap<String, Option<Vec<u8>>>,
     /// Where its bytes begin in the stream.
     pub position: u64,
 }
@@ -69,7 +70,7 @@ struct Extension {
     uid: Option<u32>,
     gid: Option<u32>,
     mtime: Option<u32>,
-    xattrs: Vec<String>,
+    xattrs: BTreeMap<String, Option<Vec<u8>>>,
 }
 
 /// Calls `each` for every entry of `stream`, with a reader of its bytes.
@@ -133,10 +134,11 @@ impl Extension {
                     bail!("sparse files are not supported: build the image without them")
                 }
                 _ => {
-                    let attribute = key
-                        .strip_prefix("SCHILY.xattr.")
-                        .or_else(|| key.strip_prefix("LIBARCHIVE.xattr."));
-                    self.xattrs.extend(attribute.map(String::from));
+                    if let Some(name) = key.strip_prefix("SCHILY.xattr.") {
+                        self.xattrs.insert(name.into(), Some(value.to_vec()));
+                    } else if let Some(name) = key.strip_prefix("LIBARCHIVE.xattr.") {
+                        self.xattrs.entry(name.into()).or_default();
+                    }
                 }
             }
         }

@@ -22,7 +22,7 @@ const HOPS: usize = 40;
 pub struct NodeId(usize);
 
 /// Who owns a node, and how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Meta {
     /// Permission bits, with set-user-ID, set-group-ID and sticky.
     pub mode: u16,
@@ -32,19 +32,10 @@ pub struct Meta {
     pub gid: u32,
     /// Seconds since 1970.
     pub mtime: u32,
-    /// What of it squashfs will not hold.
-    pub lost: Lost,
-}
-
-/// The extended attributes that a node loses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lost {
-    /// None.
-    Nothing,
-    /// Some, but no file capability.
-    Attributes,
-    /// `security.capability`: a program that had it will lack rights.
-    Capability,
+    /// Extended attributes, by name.
+    pub xattrs: Vec<(String, Vec<u8>)>,
+    /// The name of an extended attribute that is not among them, if there was one.
+    pub lost: Option<String>,
 }
 
 impl Meta {
@@ -54,7 +45,8 @@ impl Meta {
         uid: 0,
         gid: 0,
         mtime: 0,
-        lost: Lost::Nothing,
+        xattrs: vec![],
+        lost: None,
     };
 }
 
@@ -261,11 +253,8 @@ impl Tree {
             .map(|(name, child)| (&name[..], NodeId(child.node)))
     }
 
-    /// Calls `each` with every node but the root: parents first, siblings by the bytes of their names.
-    pub fn walk<E>(
-        &self,
-        mut each: impl FnMut(&[u8], &Meta, &Kind) -> Result<(), E>,
-    ) -> Result<(), E> {
+    /// Calls `each` with every name but the root's: parents first, siblings by the bytes of their names.
+    pub fn walk<E>(&self, mut each: impl FnMut(&[u8], NodeId) -> Result<(), E>) -> Result<(), E> {
         self.walk_below(ROOT, &mut vec![], &mut each)
     }
 
@@ -273,14 +262,13 @@ impl Tree {
         &self,
         node: usize,
         path: &mut Vec<u8>,
-        each: &mut impl FnMut(&[u8], &Meta, &Kind) -> Result<(), E>,
+        each: &mut impl FnMut(&[u8], NodeId) -> Result<(), E>,
     ) -> Result<(), E> {
         for (name, child) in &self.nodes[node].children {
             let length = path.len();
             path.push(b'/');
             path.extend_from_slice(name);
-            let node = &self.nodes[child.node];
-            each(path, &node.meta, &node.kind)?;
+            each(path, NodeId(child.node))?;
             self.walk_below(child.node, path, each)?;
             path.truncate(length);
         }
