@@ -5,7 +5,7 @@ use super::clock::Clock;
 use super::view::{Scene, StatusView};
 use crate::agent::events::Event;
 use crate::agent::{Agent, Facts, Refusal, Shutdown, logs};
-use crate::manifest::status::{ContainerState, Exit, Message, Uid, message};
+use crate::manifest::status::{ContainerState, Exit, Message, Uid};
 use crate::manifest::time::{Duration, Instant};
 use crate::pod::output::{Position, RECORD, Stream};
 use rustix::fd::{AsRawFd, OwnedFd};
@@ -109,8 +109,8 @@ impl Board for Bound {
     }
 }
 
-fn unreadable(errno: Errno) -> Message {
-    message(&format!("read the output: {errno}"))
+fn unreadable(errno: Errno) -> String {
+    format!("read the output: {errno}")
 }
 
 /// The output of one instance, from some place on.
@@ -185,7 +185,7 @@ impl Tail {
 }
 
 impl Log for Tail {
-    fn next(&mut self) -> Result<Option<LogPiece<'_>>, Message> {
+    fn next(&mut self) -> Result<Option<LogPiece<'_>>, String> {
         loop {
             let record = self.reader.ring.next(&mut self.at, &mut self.buffer).map_err(unreadable)?;
             let Some(record) = record else { return Ok(None) };

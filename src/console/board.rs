@@ -7,10 +7,10 @@ use crate::agent::{Facts, Refusal, Shutdown, Usage};
 use crate::manifest::pod::Pod;
 use crate::manifest::status::{Exit, Message, Uid};
 use crate::manifest::time::{Duration, Instant};
-use std::boxed::Box;
 use std::future::Future;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
+use std::prelude::v1::*;
 
 /// Something that is awaited on the agent's one thread.
 pub type Waiting<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -80,7 +80,7 @@ pub struct LogRequest<'a> {
 /// The output of one instance, read once from front to end.
 pub trait Log {
     /// The next piece; `None` where there is none now.
-    fn next(&mut self) -> Result<Option<LogPiece<'_>>, Message>;
+    fn next(&mut self) -> Result<Option<LogPiece<'_>>, String>;
     /// Waits until there may be more; `false` where the instance is over and there will be none.
     fn more(&mut self) -> Waiting<'_, bool>;
 }

@@ -127,6 +127,9 @@ pub fn event(reason: &'static str, message_text: &str) -> Event {
     }
 }
 
+/// Pieces of output, each with whether it was written to standard error.
+pub type Output = Rc<RefCell<VecDeque<(bool, Vec<u8>)>>>;
+
 #[derive(Default)]
 pub struct Fake {
     pub pods: RefCell<Vec<(Pod<'static>, StatusView<'static>)>>,
@@ -135,10 +138,9 @@ pub struct Fake {
     pub asked: RefCell<Vec<String>>,
     /// What of deleted pods is still there.
     pub remains: RefCell<Vec<Uid>>,
-    pub output: Rc<RefCell<VecDeque<(bool, Vec<u8>)>>>,
+    pub output: Output,
     /// The container goes on running, and may write more.
     pub running: Rc<Cell<bool>>,
-    pub exit: Cell<u8>,
     generation: Rc<Cell<u64>>,
     wakers: Rc<RefCell<Vec<Waker>>>,
 }
@@ -271,7 +273,7 @@ fn wait(generation: Rc<Cell<u64>>, wakers: Rc<RefCell<Vec<Waker>>>, seen: u64) -
 }
 
 struct FakeLog {
-    output: Rc<RefCell<VecDeque<(bool, Vec<u8>)>>>,
+    output: Output,
     piece: Vec<u8>,
     running: Rc<Cell<bool>>,
     generation: Rc<Cell<u64>>,
@@ -279,7 +281,7 @@ struct FakeLog {
 }
 
 impl Log for FakeLog {
-    fn next(&mut self) -> Result<Option<LogPiece<'_>>, Message> {
+    fn next(&mut self) -> Result<Option<LogPiece<'_>>, String> {
         let Some((error, bytes)) = self.output.borrow_mut().pop_front() else { return Ok(None) };
         self.piece = bytes;
         Ok(Some(LogPiece { time: 1_795_179_600_000_000_042, error, lost: false, bytes: &self.piece }))

@@ -237,6 +237,17 @@ fn spec_41_exec() {
     assert_eq!(told(&board, "exec web -c nope -- cat").err, "error: container nope is not valid for pod web\n");
 }
 
+/// What a program leaves running in the background does not hold its exec up, though it holds its outputs open.
+#[test]
+fn exec_ends_with_its_program() {
+    let mark = tempfile::NamedTempFile::new().unwrap();
+    let waits =
+        format!("n=0; while test -e {} && test $n -lt 100; do sleep 0.1; n=$((n+1)); done; echo late", mark.path().display());
+    let board = Fake::new(&[web()]);
+    let printed = told(&board, &format!("exec web -c server -- sh -c '({waits}) & echo early'"));
+    assert_eq!((printed.out.as_str(), printed.code), ("early\n", 0));
+}
+
 #[test]
 fn restart_and_power() {
     let board = Fake::new(&[web()]);
