@@ -103,6 +103,10 @@ publish() {
 
 # ---- Debian ----------------------------------------------------------------------------------------------------------
 
+# The apt source that scripts/setup may add.
+# shellcheck disable=SC2034  # for those who source this
+BACKPORTS=/etc/apt/sources.list.d/podling-backports.sources
+
 suite() { (. /etc/os-release && echo "${VERSION_CODENAME:-}"); }
 
 # mirror SUITE: the address this machine's own apt sources name for SUITE (both forms: one-line .list and deb822 .sources).
