@@ -17,6 +17,7 @@ use crate::manifest::record::{ContainerRecord, Life, PodRecord};
 use crate::manifest::status::Uid;
 use crate::manifest::time::Instant;
 use crate::pod::wire::{self, Hello, Report};
+use crate::sys::reactor::Timer;
 use std::format;
 use std::fs;
 use std::path::Path;
@@ -95,7 +96,7 @@ async fn meet(agent: &Agent, uid: Uid) -> Result<(Adopted, Meta), Trouble> {
 async fn hello(agent: &Agent, link: &Link) -> Result<Hello, Trouble> {
     let said = async { link.receive(agent.buffer()).await.map_err(|e| format!("its pod-init cannot be understood: {e}")) };
     let late = async {
-        smol::Timer::after(HELLO).await;
+        Timer::after(HELLO).await;
         Err(String::from("its pod-init says nothing"))
     };
     match smol::future::or(said, late).await? {

@@ -15,8 +15,9 @@ use crate::manifest::status::Uid;
 use crate::manifest::time::{Duration, Instant};
 use crate::pod::wire::Order;
 use crate::sys::cgroup::Hierarchy;
+use crate::sys::reactor::{Timer, block_on};
 use smol::channel::{Receiver, Sender};
-use smol::{LocalExecutor, Timer};
+use smol::LocalExecutor;
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::fmt;
 use std::future::Future;
@@ -335,7 +336,7 @@ impl Agent {
         let mut entries = self.0.entries.borrow_mut();
         let Some(entry) = entries.iter_mut().find(|entry| entry.uid == uid) else { return };
         entry.machine.step(self.now(), event, &mut effects);
-        effects.into_iter().for_each(|effect| effect::carry(self, entry, effect));
+        effects.drain(..).for_each(|effect| effect::carry(self, entry, effect));
         drop(entries);
         self.has_changed();
     }
@@ -344,7 +345,7 @@ impl Agent {
     fn accept(&self, index: usize, pod: Pod<'static>) {
         let mut effects = Effects::new();
         let machine = machine::pod::Pod::new(self.now(), Rules::new(&pod, self.settings()), &mut effects);
-        self.add(Entry { index, pod, uid: begin::new_uid(), machine, sandbox: None }, effects);
+        self.add(Entry { index, pod, uid: begin::new_uid(), machine, sandbox: None }, &mut effects);
     }
 
     /// Takes in a pod that an agent before this one has made.
@@ -352,14 +353,14 @@ impl Agent {
         let mut effects = Effects::new();
         let rules = Rules::new(&pod, self.settings());
         let machine = machine::pod::Pod::adopt(self.now(), found.created, rules, found.record, &found.containers, &mut effects);
-        self.add(Entry { index, pod, uid: found.sandbox.uid, machine, sandbox: Some(found.sandbox) }, effects);
+        self.add(Entry { index, pod, uid: found.sandbox.uid, machine, sandbox: Some(found.sandbox) }, &mut effects);
     }
 
-    fn add(&self, entry: Entry, effects: Effects) {
+    fn add(&self, entry: Entry, effects: &mut Effects) {
         let mut entries = self.0.entries.borrow_mut();
         let at = entries.partition_point(|other| other.index <= entry.index);
         entries.insert(at, entry);
-        effects.into_iter().for_each(|effect| effect::carry(self, &mut entries[at], effect));
+        effects.drain(..).for_each(|effect| effect::carry(self, &mut entries[at], effect));
         drop(entries);
         self.has_changed();
     }
@@ -469,7 +470,7 @@ pub fn run(config: Config, attach: impl FnOnce(&Agent)) -> Result<Outcome, Error
     let parts = begin::prepare(config)?;
     let executor = Rc::new(LocalExecutor::new());
     let agent = Agent::new(parts, executor.clone());
-    smol::block_on(executor.run(async {
+    block_on(executor.run(async {
         begin::tell_troubles(&agent);
         adopt::forget_deleted(&agent);
         adopt::adopt(&agent).await;
