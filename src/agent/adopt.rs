@@ -17,7 +17,6 @@ use crate::manifest::record::{ContainerRecord, Life, PodRecord};
 use crate::manifest::status::Uid;
 use crate::manifest::time::Instant;
 use crate::pod::wire::{self, Hello, Report};
-use crate::sys::reactor::Timer;
 use std::format;
 use std::fs;
 use std::path::Path;
@@ -96,7 +95,7 @@ async fn meet(agent: &Agent, uid: Uid) -> Result<(Adopted, Meta), Trouble> {
 async fn hello(agent: &Agent, link: &Link) -> Result<Hello, Trouble> {
     let said = async { link.receive(agent.buffer()).await.map_err(|e| format!("its pod-init cannot be understood: {e}")) };
     let late = async {
-        Timer::after(HELLO).await;
+        smol::Timer::after(HELLO).await;
         Err(String::from("its pod-init says nothing"))
     };
     match smol::future::or(said, late).await? {

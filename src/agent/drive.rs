@@ -15,9 +15,8 @@ use crate::manifest::status::Uid;
 use crate::manifest::time::{Duration, Instant};
 use crate::pod::wire::Order;
 use crate::sys::cgroup::Hierarchy;
-use crate::sys::reactor::{Timer, block_on};
 use smol::channel::{Receiver, Sender};
-use smol::LocalExecutor;
+use smol::{LocalExecutor, Timer};
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::fmt;
 use std::future::Future;
@@ -470,7 +469,7 @@ pub fn run(config: Config, attach: impl FnOnce(&Agent)) -> Result<Outcome, Error
     let parts = begin::prepare(config)?;
     let executor = Rc::new(LocalExecutor::new());
     let agent = Agent::new(parts, executor.clone());
-    block_on(executor.run(async {
+    smol::block_on(executor.run(async {
         begin::tell_troubles(&agent);
         adopt::forget_deleted(&agent);
         adopt::adopt(&agent).await;

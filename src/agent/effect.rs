@@ -12,7 +12,6 @@ use crate::manifest::pod::{Hook, Pod};
 use crate::manifest::record::Memo;
 use crate::manifest::status::{Exit, Message, Reason, Uid, message};
 use crate::pod::wire::{Exec, Failure, Order, Report, Step};
-use crate::sys::reactor::Timer;
 use crate::sys::spawn;
 use rustix::io::Errno;
 use rustix::process::Signal;
@@ -151,7 +150,7 @@ fn pre_stop(agent: &Agent, entry: &Entry, container: u8, instance: u32) {
     match entry.manifest().containers.get(container.into()).and_then(|container| container.pre_stop) {
         None => end(None),
         Some(Hook::Sleep(seconds)) => agent.spawn(async move {
-            Timer::after(Duration::from_secs(seconds.into())).await;
+            smol::Timer::after(Duration::from_secs(seconds.into())).await;
             end(None);
         }),
         Some(Hook::Exec(argv)) => {

@@ -2,10 +2,10 @@
 
 use crate::manifest::limits;
 use crate::pod::wire::{self, Order, Report};
-use crate::sys::reactor::Async;
 use crate::sys::socket::{self, Descriptors, Received};
 use crate::sys::{self, error::Attempt};
 use rustix::io::Errno;
+use smol::Async;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};

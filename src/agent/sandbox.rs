@@ -12,9 +12,9 @@ use crate::manifest::status::{Exit, Uid};
 use crate::manifest::time::Instant;
 use crate::pod::wire::{Failure, Order, Setup};
 use crate::sys::namespace::Namespaces;
-use crate::sys::reactor::{Async, Timer};
 use crate::sys::spawn::{self, Cgroup, Program};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+use smol::Async;
 use std::cell::{Cell, RefCell};
 use std::ffi::CString;
 use std::format;
@@ -299,7 +299,7 @@ pub(super) async fn empty_group(agent: &Agent, path: &str) -> Result<(), Trouble
         match left.iter().find_map(|pid| rustix::process::pidfd_open(*pid, PidfdFlags::empty()).ok()) {
             Some(process) => drop(ended(process.as_fd(), GONE).await),
             // Between its last breath and the end of its membership a process is not listed.
-            None => drop(Timer::after(Duration::from_millis(1)).await),
+            None => drop(smol::Timer::after(Duration::from_millis(1)).await),
         }
     }
 }
@@ -309,7 +309,7 @@ pub(super) async fn ended(process: std::os::fd::BorrowedFd<'_>, at_most: Duratio
     let Ok(process) = Async::new_nonblocking(process) else { return false };
     let over = async { process.readable().await.is_ok() };
     let late = async {
-        Timer::after(at_most).await;
+        smol::Timer::after(at_most).await;
         false
     };
     smol::future::or(over, late).await

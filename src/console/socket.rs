@@ -7,11 +7,11 @@ use super::stream::{Party, Turn, converse};
 use super::verbs::{self, INTERRUPTED, Io, StdinQueue};
 use super::wire::{self, Kind};
 use crate::manifest::limits;
-use crate::sys::reactor::{Async, Timer};
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 use rustix::fd::OwnedFd;
 use rustix::fs::Mode;
 use rustix::net::sockopt::socket_peercred;
+use smol::Async;
 use std::cell::Cell;
 use std::format;
 use std::future::Future;
@@ -43,16 +43,16 @@ pub fn bind(path: &Path) -> io::Result<Async<UnixListener>> {
 pub async fn serve(board: Rc<dyn Board>, listener: Async<UnixListener>, spawn: impl Fn(Pin<Box<dyn Future<Output = ()>>>)) {
     let sessions = Rc::new(Cell::new(0));
     loop {
-        let stream = match listener.read_with(UnixListener::accept).await {
+        let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
                 log::warn!("console socket: accept: {error}");
                 // Out of descriptors (failure F15): the caller is still in the queue, and asking again at once would spin.
-                Timer::after(std::time::Duration::from_secs(1)).await;
+                smol::Timer::after(std::time::Duration::from_secs(1)).await;
                 continue;
             }
         };
-        let stream = OwnedFd::from(stream);
+        let Ok(stream) = stream.into_inner().map(OwnedFd::from) else { continue };
         let refusal = refuse(&stream, sessions.get());
         let place = Place::take(&sessions);
         let board = board.clone();

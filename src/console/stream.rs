@@ -1,10 +1,10 @@
 //! Between the console's parties, which do no I/O, and descriptors that must never block.
 
-use crate::sys::reactor::Async;
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
+use smol::Async;
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};

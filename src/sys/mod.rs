@@ -9,7 +9,6 @@ pub mod mount;
 pub mod namespace;
 pub mod netlink;
 pub mod raw;
-pub mod reactor;
 pub mod reap;
 pub mod socket;
 pub mod spawn;

@@ -27,7 +27,7 @@ fn served<T: Send + 'static>(board: Rc<Fake>, clients: impl FnOnce(&Path) -> T +
         done.send_blocking(()).unwrap();
         result
     });
-    podling::sys::reactor::block_on(executor.run(async {
+    smol::block_on(executor.run(async {
         let serving = socket::serve(board, listener, |task| spawner.spawn(task).detach());
         smol::future::or(serving, async { finished.recv().await.unwrap() }).await;
     }));

@@ -52,7 +52,7 @@ fn spec_104_serial_line() {
     let modes = tcgetattr(&fd).unwrap().local_modes;
     assert!(!modes.intersects(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG), "{modes:?}");
     assert!(rustix::fs::fcntl_getfl(&fd).unwrap().contains(OFlags::NONBLOCK));
-    let ended = podling::sys::reactor::block_on(serial::talk(Fake::new(&[web()]), &fd));
+    let ended = smol::block_on(serial::talk(Fake::new(&[web()]), &fd));
     if let Err(panic) = person.join() {
         std::panic::resume_unwind(panic);
     }

@@ -60,7 +60,7 @@ pub fn told_meanwhile(board: &Rc<Fake>, line: &str, mut meanwhile: impl FnMut(&F
     let command = grammar::line(line.as_bytes()).unwrap().unwrap();
     let mut printed = Printed { out: String::new(), err: String::new(), code: 255 };
     let mut sink = Sink(Vec::new());
-    podling::sys::reactor::block_on(async {
+    smol::block_on(async {
         let mut work = Box::pin(run(&**board, command, &io));
         let code = std::future::poll_fn(|cx| {
             let polled = work.as_mut().poll(cx);
@@ -128,7 +128,7 @@ fn get_pods_watches() {
     let io = Io { outbox: outbox.clone(), width: None, stdin: None };
     let mut sink = Sink(Vec::new());
     let mut work = Box::pin(run(&*board, grammar::line(b"get pods -w").unwrap().unwrap(), &io));
-    podling::sys::reactor::block_on(std::future::poll_fn(|cx| {
+    smol::block_on(std::future::poll_fn(|cx| {
         assert!(work.as_mut().poll(cx).is_pending());
         outbox.drain(&mut sink).unwrap();
         step += 1;

@@ -133,7 +133,7 @@ impl Node {
                     let task = script(board.clone());
                     agent.spawn(async move {
                         let late = async {
-                            podling::sys::reactor::Timer::after(PATIENCE).await;
+                            smol::Timer::after(PATIENCE).await;
                             panic!("the test takes too long; {}", board.describe());
                         };
                         // A panic must not leave the agent running for ever.

@@ -11,7 +11,6 @@ use crate::console::object::{self, Listing, Options};
 use crate::console::table::Table;
 use crate::manifest::status::Uid;
 use crate::manifest::time::{Duration, Instant};
-use crate::sys::reactor::Timer;
 use std::format;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::Ipv4Addr;
@@ -238,7 +237,7 @@ pub(super) async fn top(board: &dyn Board, scope: &Scope, names: &[String], io: 
         return Ok(0);
     }
     let start = board.now();
-    Timer::after(std::time::Duration::from_millis(LOOK.0)).await;
+    smol::Timer::after(std::time::Duration::from_millis(LOOK.0)).await;
     let elapsed = board.now().since(start).0.max(1);
     let mut headings = if all { Vec::from(["NAMESPACE"]) } else { Vec::new() };
     headings.extend(["NAME", "CPU(cores)", "MEMORY(bytes)"]);
