@@ -9,13 +9,12 @@ TOOLCHAIN=$(sed -n 's/^channel *= *"\(.*\)"$/\1/p' "$ROOT/rust-toolchain.toml")
 # mke2fs, depmod and ip live in sbin, which an ordinary user's PATH lacks on Debian; rustup's own default is ~/.cargo/bin.
 export PATH=$PATH:/usr/sbin:/sbin:${CARGO_HOME:-$HOME/.cargo}/bin
 umask 022
-mkdir -p "$CACHE/logs"
 
 # One folder of logs for a run, shared with the scripts that it starts; the last twenty runs are kept.
 if [ -z "${PODLING_LOGS:-}" ]; then
     PODLING_LOGS=$CACHE/logs/$(date +%Y%m%d-%H%M%S)-$(basename "$0")-$$
     export PODLING_LOGS
-    mkdir "$PODLING_LOGS"
+    mkdir -p "$PODLING_LOGS"
     find "$CACHE/logs" -mindepth 1 -maxdepth 1 | sort -r | tail -n +21 | xargs -r rm -rf
 fi
 

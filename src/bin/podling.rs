@@ -46,7 +46,12 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("podling: {error:#}");
+            let error = format!("{error:#}");
+            eprintln!("podling: {error}");
+            // The programs that are called, mke2fs for one, have only words to say so.
+            if error.contains("No space left on device") {
+                eprintln!("make room on that file system, or write to another one");
+            }
             ExitCode::FAILURE
         }
     }

@@ -19,6 +19,16 @@ impl Draft {
             .with_context(|| format!("cannot create a file in {}", directory.display()))
     }
 
+    /// A file of `bytes`, on the disk already, that will stand at `place`.
+    pub fn of(place: &Path, bytes: &[u8]) -> Result<Draft> {
+        let draft = Draft::new(&directory_of(place))?;
+        let mut file = draft.file();
+        file.write_all(bytes)
+            .and_then(|()| file.sync_all())
+            .with_context(|| format!("cannot write {}", place.display()))?;
+        Ok(draft)
+    }
+
     /// The open file.
     pub fn file(&self) -> &File {
         self.0.as_file()
@@ -45,12 +55,7 @@ impl Draft {
 
 /// Writes `bytes` to `place`.
 pub fn write(place: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
-    let draft = Draft::new(&directory_of(place))?;
-    draft
-        .file()
-        .write_all(bytes)
-        .with_context(|| format!("cannot write {}", place.display()))?;
-    draft.publish(place, mode)
+    Draft::of(place, bytes)?.publish(place, mode)
 }
 
 /// Creates `directory` and its parents where they are missing.

@@ -234,7 +234,7 @@ fn unknown(board: &str, folders: &[PathBuf]) -> anyhow::Error {
     known.dedup();
     if known.is_empty() {
         return anyhow!(
-            "unknown board `{board}`, and no folder of boards was found: run in the repository, or set PODLING_BOARDS"
+            "unknown board `{board}`, and no folder of boards was found: run in the repository, set PODLING_BOARDS, or give the path of a board.toml"
         );
     }
     let hint = crate::host::suggest::nearest(board, known.iter().map(String::as_str));

@@ -57,11 +57,19 @@ impl Args {
         let images = find_images(&references, &self.images)?;
         let kernel = Kernel::open(&self.kernel)?;
         let initramfs = make_initramfs(&board, &kernel, &self.podlingd)?;
+        let image = fs::read(&kernel.image)
+            .with_context(|| format!("cannot read {}", kernel.image.display()))?;
 
         let directory = atomic::directory_of(&self.output);
         atomic::ensure_directory(&directory)?;
         let boot = self.boot.unwrap_or(directory.clone());
         atomic::ensure_directory(&boot)?;
+        // All that is written is on the disk before the first of it takes its place.
+        let places = [boot.join("initramfs.zst"), boot.join("kernel")];
+        let drafts = [
+            Draft::of(&places[0], &initramfs)?,
+            Draft::of(&places[1], &image)?,
+        ];
         let draft = Draft::new(&directory)?;
         let step = Step::new("laying out the flash", images.bytes);
         flash::write(
@@ -70,14 +78,15 @@ impl Args {
             draft.path(),
             &manifest,
             &images.sources(),
-        )?;
+        )
+        .and_then(|()| Ok(draft.file().sync_all()?))
+        .with_context(|| format!("cannot write {}", self.output.display()))?;
         drop(step);
         // The manifest in it may hold secrets.
         draft.publish(&self.output, 0o600)?;
-        atomic::write(&boot.join("initramfs.zst"), 0o644, &initramfs)?;
-        let image = fs::read(&kernel.image)
-            .with_context(|| format!("cannot read {}", kernel.image.display()))?;
-        atomic::write(&boot.join("kernel"), 0o644, &image)?;
+        for (draft, place) in drafts.into_iter().zip(&places) {
+            draft.publish(place, 0o644)?;
+        }
         println!(
             "{}: {} for {}, with {} image(s) of {}",
             self.output.display(),
@@ -88,12 +97,12 @@ impl Args {
         );
         println!(
             "  {} ({})",
-            boot.join("kernel").display(),
+            places[1].display(),
             units::from_bytes(image.len() as u64)
         );
         println!(
             "  {} ({})",
-            boot.join("initramfs.zst").display(),
+            places[0].display(),
             units::from_bytes(initramfs.len() as u64)
         );
         Ok(())

@@ -51,7 +51,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
         .with_context(|| format!("cannot read {name}"))?;
     ensure!(
         bytes.len() <= most,
-        "{name} is larger than any file of podling's"
+        "{name} is larger than a manifest or record can be; is this the right file?"
     );
     Ok(bytes)
 }

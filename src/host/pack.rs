@@ -5,7 +5,7 @@ use super::atomic::{self, Draft};
 use super::blobs::Hashing;
 use super::layers::{self, Limits};
 use super::record::{self, Packed};
-use super::{oci, squash, units};
+use super::{oci, select, squash, units};
 use crate::manifest::codec::{self, Kind};
 use crate::manifest::{check, image, limits};
 use anyhow::{Context, Result, ensure};
@@ -46,6 +46,8 @@ pub struct Outcome {
     pub squashfs: PathBuf,
     /// Its record.
     pub record: PathBuf,
+    /// What it runs on.
+    pub platform: String,
     /// What was lost on the way.
     pub warnings: Vec<String>,
     /// Bytes of its layers, unpacked.
@@ -72,9 +74,10 @@ impl Args {
             eprintln!("warning: {warning}");
         }
         println!(
-            "{}: {} of files in {} of squashfs",
+            "{}: {} of files for {} in {} of squashfs",
             done.reference,
             units::from_bytes(done.unpacked),
+            done.platform,
             units::from_bytes(done.packed.size)
         );
         println!("  {}\n  {}", done.record.display(), done.squashfs.display());
@@ -133,6 +136,7 @@ pub fn pack(
     atomic::write(&record, 0o644, &bytes)?;
     Ok(Outcome {
         reference: normal.as_str().into(),
+        platform: select::platform_of(&image.config),
         squashfs,
         record,
         warnings,

@@ -202,10 +202,15 @@ fn platform(store: &Store, descriptor: &Descriptor) -> Result<String> {
     }
     let manifest: ImageManifest = json_blob(store, descriptor)?;
     let config: ImageConfiguration = json_blob(store, manifest.config())?;
-    Ok(platform_name(
+    Ok(platform_of(&config))
+}
+
+/// What an image with this configuration is for.
+pub fn platform_of(config: &ImageConfiguration) -> String {
+    platform_name(
         &config.architecture().to_string(),
         config.variant().as_deref(),
-    ))
+    )
 }
 
 /// `arm/v7`; 64-bit ARM has one variant only.
