@@ -35,10 +35,10 @@ pub(super) fn carry(agent: &Agent, entry: &mut Entry, effect: Effect) {
                 entry.sandbox = Some(made.clone());
                 agent.spawn(sandbox::attend(agent.clone(), made));
             }
-            Err(why) => {
+            Err((why, sandbox)) => {
                 let agent = agent.clone();
                 agent.clone().spawn(async move {
-                    if let Err(more) = sandbox::remove(&agent, Remains { uid, sandbox: None, keep: true }).await {
+                    if let Err(more) = sandbox::remove(&agent, Remains { uid, sandbox, keep: true }).await {
                         log::warn!("pod {uid}: {more}");
                     }
                     agent.tell(uid, Event::SandboxFailed(why.message()));
@@ -206,10 +206,6 @@ pub(super) fn exec(
 pub(super) fn hear(agent: &Agent, sandbox: &Rc<Sandbox>, report: Report) -> Result<(), Trouble> {
     let uid = sandbox.uid;
     match report {
-        Report::Hello(hello) if hello.uid.is_none() && !sandbox.ready.get() => {
-            let pod = agent.manifest_of(uid).ok_or("the pod is gone")?;
-            sandbox::setup(agent, sandbox, &pod).map_err(deaf)?;
-        }
         Report::Hello(_) => {}
         Report::SetupDone => {
             sandbox.ready.set(true);

@@ -85,11 +85,25 @@ impl Images {
     /// The detached mount of an image for one container of the pod `user`; mounts the image where no pod has done so.
     pub(super) fn open(&mut self, paths: &Paths, record: &Record, user: Uid) -> Result<OwnedFd, Refused> {
         let image = record.image()?;
+        self.mount(paths, record, &image, user)?;
+        mounts::copy(&place(paths, &image.sha256), false).map_err(|e| invalid(&record.reference, &format!("{e}")))
+    }
+
+    /// Mounts an image that a container of the pod `user` is about to need. What is in the way of that is told when it does.
+    pub(super) fn prepare(&mut self, paths: &Paths, reference: &str, user: Uid) {
+        if let Ok(record) = Record::read(paths, reference)
+            && let Ok(image) = record.image()
+        {
+            let _ = self.mount(paths, &record, &image, user);
+        }
+    }
+
+    fn mount(&mut self, paths: &Paths, record: &Record, image: &Image<'_>, user: Uid) -> Result<(), Refused> {
         if !self.use_mounted(&image.sha256, user) {
-            mount(paths, record, &image)?;
+            mount(paths, record, image)?;
             self.mounted.push((image.sha256, Vec::from([user])));
         }
-        mounts::copy(&place(paths, &image.sha256), false).map_err(|e| invalid(&record.reference, &format!("{e}")))
+        Ok(())
     }
 
     /// Counts a user of an image that is mounted already.

@@ -121,26 +121,48 @@ pub(super) fn init_file(own: &PodPaths) -> std::path::PathBuf {
     own.run.join("init")
 }
 
-/// Makes everything up to a running pod-init. The rest follows when it has said hello.
-pub(super) fn create(agent: &Agent, uid: Uid, pod: &Pod<'_>, created: Instant) -> Result<Rc<Sandbox>, Trouble> {
+/// Makes everything up to a running pod-init with its first order. While it secludes itself, the rest of what the pod needs is made.
+///
+/// # Errors
+/// What was in the way, and the pod-init that is to be removed with the rest where there is one already.
+pub(super) fn create(agent: &Agent, uid: Uid, pod: &Pod<'_>, created: Instant) -> Result<Rc<Sandbox>, (Trouble, Option<Rc<Sandbox>>)> {
     let own = agent.paths().pod(uid);
+    let (link, init) = begin(agent, uid, pod, created, &own).map_err(|why| (why, None))?;
+    let sandbox = Sandbox::new(uid, link, init, false);
+    match furnish(agent, &sandbox, pod, &own) {
+        Ok(()) => Ok(sandbox),
+        Err(why) => Err((why, Some(sandbox))),
+    }
+}
+
+/// Makes the pod's directories and groups, and its pod-init.
+fn begin(agent: &Agent, uid: Uid, pod: &Pod<'_>, created: Instant, own: &PodPaths) -> Result<(Link, OwnedFd), Trouble> {
     let directory =
         |path: &Path| fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(Trouble::at("make", path));
     fail::point("create");
     directory(&own.run)?;
     directory(&own.run.join("etc"))?;
     let meta = Meta { namespace: pod.namespace.into(), name: pod.name.into(), created, digest: digest(pod) };
-    meta.write(&own).map_err(Trouble::at("write", &own.meta()))?;
+    meta.write(own).map_err(Trouble::at("write", &own.meta()))?;
     fail::point("meta written");
 
     groups(agent, uid, pod)?;
     fail::point("groups made");
-    volumes::make(agent.paths(), uid, pod)?;
-    managed_files(agent, &own, pod).map_err(Trouble::at("write", &own.etc("")))?;
-
-    let (link, init) = spawn_init(agent, uid, pod, &own)?;
+    let made = spawn_init(agent, uid, pod, own)?;
     fail::point("connected");
-    Ok(Sandbox::new(uid, link, init, false))
+    Ok(made)
+}
+
+/// What a pod needs beside its pod-init.
+fn furnish(agent: &Agent, sandbox: &Rc<Sandbox>, pod: &Pod<'_>, own: &PodPaths) -> Result<(), Trouble> {
+    volumes::make(agent.paths(), sandbox.uid, pod)?;
+    managed_files(agent, own, pod).map_err(Trouble::at("write", &own.etc("")))?;
+    // Only now: an agent that adopts a pod which stands counts on all of that.
+    setup(agent, sandbox, pod).map_err(|errno| format!("the pod-init takes no orders: {errno}"))?;
+    if let Some(first) = pod.containers.get(0) {
+        agent.images().prepare(agent.paths(), first.image, sandbox.uid);
+    }
+    Ok(())
 }
 
 /// The pod's cgroup with its limits, and the leaf for its pod-init.
@@ -222,8 +244,8 @@ fn managed_files(agent: &Agent, own: &PodPaths, pod: &Pod<'_>) -> io::Result<()>
     Ok(())
 }
 
-/// The order that follows on the first hello of a new pod-init.
-pub(super) fn setup(agent: &Agent, sandbox: &Rc<Sandbox>, pod: &Pod<'_>) -> rustix::io::Result<()> {
+/// The first order to a new pod-init. It waits in the socket until the pod-init has come so far.
+fn setup(agent: &Agent, sandbox: &Rc<Sandbox>, pod: &Pod<'_>) -> rustix::io::Result<()> {
     let setup = Setup {
         uid: sandbox.uid,
         hostname: pod.hostname,
