@@ -30,8 +30,7 @@ const GRACE: u64 = 2;
 fn yaml() -> String {
     let polite = "trap 'exit 0' TERM; while true; do sleep 0.02; done";
     let volumes = "volumes:\n- {name: disk, emptyDir: {}}\n- {name: memory, emptyDir: {medium: Memory}}\n- {name: files, configMap: {name: files}}";
-    let mounts =
-        "volumeMounts: [{name: disk, mountPath: /disk}, {name: memory, mountPath: /memory}, {name: files, mountPath: /files}]";
+    let mounts = "volumeMounts: [{name: disk, mountPath: /disk}, {name: memory, mountPath: /memory}, {name: files, mountPath: /files}]";
     let mut steady = pod("steady", "exec sleep 100000", volumes, mounts);
     steady.push_str("  - {name: second, image: busybox, command: [sleep, '100000']}\n");
     let inits = format!("{volumes}\ninitContainers:\n- {{name: first, image: busybox, command: ['true']}}");
@@ -212,7 +211,8 @@ fn world(node: &Node) -> BTreeMap<String, Vec<Process>> {
 /// The one pod-init of a pod. On v1 a container is born in its group, and leaves it as its first act.
 fn pod_init(groups: &BTreeMap<String, Vec<Process>>, uid: &str) -> Option<Process> {
     let inside = groups.get(&format!("{uid}/init"))?;
-    let is_child = |process: &&Process| parent(process.0).is_some_and(|parent| inside.iter().any(|(pid, _)| *pid == parent));
+    let is_child =
+        |process: &&Process| parent(process.0).is_some_and(|parent| inside.iter().any(|(pid, _)| *pid == parent));
     let mut inits = inside.iter().filter(|process| !is_child(process));
     let init = inits.next().copied();
     inits.next().is_none().then_some(init).flatten()
@@ -252,7 +252,10 @@ fn assert_nothing_stray(node: &Node, after: &str) {
 /// The main processes of the pod that nobody touches.
 fn steady(node: &Node) -> Vec<(String, Process)> {
     let groups = world(node);
-    let uid = directories(&node.run_dir().join("pods")).into_iter().find(|uid| pod_name(node, uid) == "steady").expect("the pod");
+    let uid = directories(&node.run_dir().join("pods"))
+        .into_iter()
+        .find(|uid| pod_name(node, uid) == "steady")
+        .expect("the pod");
     ["init", "main.1", "second.1"]
         .map(|name| {
             let path = format!("{uid}/{name}");
@@ -267,12 +270,13 @@ fn steady(node: &Node) -> Vec<(String, Process)> {
 /// When everything has settled: one pod-init for each pod, one process for each container that is to run.
 fn assert_settled(node: &Node, after: &str) {
     let groups = world(node);
-    let mut names: Vec<String> = directories(&node.run_dir().join("pods")).iter().map(|uid| pod_name(node, uid)).collect();
+    let mut names: Vec<String> =
+        directories(&node.run_dir().join("pods")).iter().map(|uid| pod_name(node, uid)).collect();
     names.sort_unstable();
     assert_eq!(names, ["crash", "cycle", "inits", "steady"], "{after}");
     for uid in directories(&node.run_dir().join("pods")) {
-        let init =
-            pod_init(&groups, &uid).unwrap_or_else(|| panic!("{after}: pod-inits of {}: {groups:#?}", pod_name(node, &uid)));
+        let init = pod_init(&groups, &uid)
+            .unwrap_or_else(|| panic!("{after}: pod-inits of {}: {groups:#?}", pod_name(node, &uid)));
         let of_pod = groups.iter().filter(|(path, _)| path.starts_with(&format!("{uid}/main.")));
         let mains = of_pod.flat_map(|(_, inside)| inside).filter(|(pid, _)| parent(*pid) == Some(init.0)).count();
         assert!(mains <= 1, "{after}: {} runs {mains} times: {groups:#?}", pod_name(node, &uid));

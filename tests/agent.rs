@@ -50,15 +50,18 @@ fn spec_43_restart_policies() {
 #[test]
 fn spec_74_failure_f20_term_ignored_is_killed_at_the_end_of_the_grace() {
     let node = Node::new();
-    node.run(&pod("deaf", "trap '' TERM; while true; do sleep 1; done", "terminationGracePeriodSeconds: 2", ""), async |board| {
-        board.running("deaf", "main").await;
-        let (uid, begun) = (board.uid("deaf"), Instant::now());
-        board.0.delete("default", "deaf", None, false).unwrap();
-        assert!(board.0.find("default", "deaf").unwrap().machine().is_terminating(), "spec 68");
-        board.gone(&uid).await;
-        let took = begun.elapsed().as_millis();
-        assert!((1900..4000).contains(&took), "{took} ms");
-    });
+    node.run(
+        &pod("deaf", "trap '' TERM; while true; do sleep 1; done", "terminationGracePeriodSeconds: 2", ""),
+        async |board| {
+            board.running("deaf", "main").await;
+            let (uid, begun) = (board.uid("deaf"), Instant::now());
+            board.0.delete("default", "deaf", None, false).unwrap();
+            assert!(board.0.find("default", "deaf").unwrap().machine().is_terminating(), "spec 68");
+            board.gone(&uid).await;
+            let took = begun.elapsed().as_millis();
+            assert!((1900..4000).contains(&took), "{took} ms");
+        },
+    );
 }
 
 #[test]
@@ -83,7 +86,8 @@ fn spec_69_prestop_runs_inside_before_term() {
                 volumeMounts: [{name: v, mountPath: /shared}]";
     let volume = node.root.join("shared");
     fs::create_dir(&volume).unwrap();
-    let more = format!("terminationGracePeriodSeconds: 20\nvolumes: [{{name: v, hostPath: {{path: {}}}}}]", volume.display());
+    let more =
+        format!("terminationGracePeriodSeconds: 20\nvolumes: [{{name: v, hostPath: {{path: {}}}}}]", volume.display());
     node.run(&pod("hooked", script, &more, hook), async |board| {
         board.ready("hooked").await;
         let uid = board.uid("hooked");
@@ -161,7 +165,11 @@ spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}
         board.gone(&uid).await;
         board.running("vol", "b").await;
         assert_ne!(board.uid("vol"), uid, "spec 5");
-        assert_eq!(board.shell("vol", "b", "ls /d /m; cat /c/file").await, (0, "/d:\n\n/m:\nclaim\n".into()), "spec 34, 35");
+        assert_eq!(
+            board.shell("vol", "b", "ls /d /m; cat /c/file").await,
+            (0, "/d:\n\n/m:\nclaim\n".into()),
+            "spec 34, 35"
+        );
     });
     assert_eq!(fs::read_to_string(node.data_dir().join("volumes/default/kept/file")).unwrap(), "claim\n");
 }
@@ -223,7 +231,10 @@ fn spec_19_93_limits_are_what_the_kernel_says() {
         }
         assert_eq!(group_file(&whole, "pids", "pids.max", "pids.max"), "64", "the node's");
         let usage = board.0.usage(&board.0.find("default", "bound").unwrap(), 0);
-        assert!(usage.memory.is_some_and(|bytes| bytes > 0) && usage.pids == Some(1) && usage.cpu_us.is_some(), "{usage:?}");
+        assert!(
+            usage.memory.is_some_and(|bytes| bytes > 0) && usage.pids == Some(1) && usage.cpu_us.is_some(),
+            "{usage:?}"
+        );
         let usage = board.0.pod_usage(&board.0.find("default", "bound").unwrap());
         assert_eq!(usage.pids, Some(2), "the container and its pod-init");
     });
@@ -233,11 +244,14 @@ fn spec_19_93_limits_are_what_the_kernel_says() {
 fn failure_f14_a_fork_bomb_stays_within_its_pod() {
     let node = Node::new();
     let bomb = "n=0; while [ $n -lt 200 ]; do sleep 1000 & n=$((n+1)); done; wait";
-    node.run(&(pod("bomb", bomb, "restartPolicy: Never", "") + &pod("calm", "exec sleep 1000", "", "")), async |board| {
-        board.running("calm", "main").await;
-        board.phase("bomb", Phase::Failed).await;
-        assert_eq!(board.shell("calm", "main", "echo well").await, (0, "well\n".into()));
-    });
+    node.run(
+        &(pod("bomb", bomb, "restartPolicy: Never", "") + &pod("calm", "exec sleep 1000", "", "")),
+        async |board| {
+            board.running("calm", "main").await;
+            board.phase("bomb", Phase::Failed).await;
+            assert_eq!(board.shell("calm", "main", "echo well").await, (0, "well\n".into()));
+        },
+    );
 }
 
 #[test]
@@ -265,17 +279,21 @@ fn spec_36_init_containers_run_one_after_another() {
         init("first", "sleep 0.2; echo first >> /v/log"),
         init("second", "echo second >> /v/log")
     );
-    node.run(&pod("inits", "cat /v/log; exec sleep 1000", &more, "volumeMounts: [{name: v, mountPath: /v}]"), async |board| {
-        board.running("inits", "main").await;
-        assert_eq!(board.shell("inits", "main", "cat /v/log").await, (0, "first\nsecond\n".into()));
-        assert_eq!(board.ended("inits", "first").await.reason, Reason::Completed);
-    });
+    node.run(
+        &pod("inits", "cat /v/log; exec sleep 1000", &more, "volumeMounts: [{name: v, mountPath: /v}]"),
+        async |board| {
+            board.running("inits", "main").await;
+            assert_eq!(board.shell("inits", "main", "cat /v/log").await, (0, "first\nsecond\n".into()));
+            assert_eq!(board.ended("inits", "first").await.reason, Reason::Completed);
+        },
+    );
 }
 
 #[test]
 fn a_missing_image_is_named_and_hurts_nobody_else() {
     let node = Node::new();
-    let yaml = pod("lost", "true", "", "").replace("image: busybox", "image: nowhere") + &pod("well", "exec sleep 1000", "", "");
+    let yaml = pod("lost", "true", "", "").replace("image: busybox", "image: nowhere")
+        + &pod("well", "exec sleep 1000", "", "");
     node.run(&yaml, async |board| {
         board.running("well", "main").await;
         let (reason, message) = board
@@ -292,7 +310,8 @@ fn a_missing_image_is_named_and_hurts_nobody_else() {
             .await;
         assert_eq!(reason, Reason::ImageMissing);
         assert!(
-            message.contains("image docker.io/library/nowhere:latest is not on this board: pack it with 'podling pack'"),
+            message
+                .contains("image docker.io/library/nowhere:latest is not on this board: pack it with 'podling pack'"),
             "{message}"
         );
     });
@@ -310,7 +329,8 @@ fn an_image_that_was_cut_off_is_refused() {
         let why = board.until("refused", |agent| {
             let entry = agent.find("default", "cut")?;
             let container = &entry.machine().containers()[0];
-            (container.state() == ContainerState::Waiting(Reason::ImageInvalid)).then(|| container.message().to_string())
+            (container.state() == ContainerState::Waiting(Reason::ImageInvalid))
+                .then(|| container.message().to_string())
         });
         assert!(why.await.contains("has 4096 bytes where its record speaks of"));
     });
@@ -354,7 +374,8 @@ fn failure_f3_a_killed_pod_init_ends_the_pod_once_and_it_comes_back() {
         board.shell("hit", "main", "echo kept > /v/file").await;
         let uid = board.uid("hit");
         let init = group_file(&format!("{home}/{uid}/init"), "pids", "cgroup.procs", "cgroup.procs").parse().unwrap();
-        rustix::process::kill_process(rustix::process::Pid::from_raw(init).unwrap(), rustix::process::Signal::KILL).unwrap();
+        rustix::process::kill_process(rustix::process::Pid::from_raw(init).unwrap(), rustix::process::Signal::KILL)
+            .unwrap();
         board.event("SandboxChanged").await;
         board.until("restarted", |_| (board.restarts("hit", "main") == 1).then_some(())).await;
         board.running("hit", "main").await;
@@ -406,7 +427,10 @@ fn spec_31_what_a_container_mounts_on_a_shared_host_path_stays_inside() {
     let seen = shared.clone();
     let outcome = node.run_config(node.config(&pod("mounter", "exec sleep 1000", &more, inside)), async move |board| {
         board.running("mounter", "main").await;
-        assert_eq!(board.shell("mounter", "main", "mount -t tmpfs none /v/sub && touch /v/sub/file && ls /v/sub").await, (0, "file\n".into()));
+        assert_eq!(
+            board.shell("mounter", "main", "mount -t tmpfs none /v/sub && touch /v/sub/file && ls /v/sub").await,
+            (0, "file\n".into())
+        );
         assert!(!seen.join("sub/file").exists());
     });
     unmount(&shared, UnmountFlags::DETACH).unwrap();
@@ -419,8 +443,11 @@ fn shutting_down_ends_regular_pods_before_critical_ones() {
     let node = Node::new();
     let shared = node.root.join("shared");
     fs::create_dir(&shared).unwrap();
-    let script = |name: &str| format!("trap 'echo {name} >> /v/log; exit 0' TERM; touch /ready; while true; do sleep 0.05; done");
-    let more = format!("terminationGracePeriodSeconds: 10\nvolumes: [{{name: v, hostPath: {{path: {}}}}}]", shared.display());
+    let script = |name: &str| {
+        format!("trap 'echo {name} >> /v/log; exit 0' TERM; touch /ready; while true; do sleep 0.05; done")
+    };
+    let more =
+        format!("terminationGracePeriodSeconds: 10\nvolumes: [{{name: v, hostPath: {{path: {}}}}}]", shared.display());
     let inside = "volumeMounts: [{name: v, mountPath: /v}]";
     let critical = format!("{more}\npriorityClassName: system-node-critical");
     let yaml = pod("late", &script("critical"), &critical, inside) + &pod("early", &script("regular"), &more, inside);
@@ -441,7 +468,8 @@ fn output_is_kept_in_a_ring() {
         board.running("talk", "main").await;
         board.ready("talk").await;
         let log = board.0.logs("default", "talk", "main", false).unwrap();
-        let (mut at, mut buffer, mut text) = (log.ring.oldest().unwrap(), [0; podling::pod::output::RECORD], String::new());
+        let (mut at, mut buffer, mut text) =
+            (log.ring.oldest().unwrap(), [0; podling::pod::output::RECORD], String::new());
         while let Some(record) = log.ring.next(&mut at, &mut buffer).unwrap() {
             assert_eq!(record.instance, log.instance);
             text.push_str(std::str::from_utf8(record.bytes).unwrap());

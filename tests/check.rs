@@ -19,7 +19,8 @@ fn pod_error(pod: Pod<'_>) -> String {
 /// The message about a pod of this one container, which has one volume.
 fn container_error(container: Container<'_>) -> String {
     let source = Source::EmptyDir { memory: false, size_limit: None };
-    let message = pod_error(Pod { volumes: list([Volume { name: "v", source }]), containers: list([container]), ..small() });
+    let message =
+        pod_error(Pod { volumes: list([Volume { name: "v", source }]), containers: list([container]), ..small() });
     let message = message.strip_prefix("pod default/small: containers[0]").expect("it names pod and container");
     message.trim_start_matches('.').to_string()
 }
@@ -63,11 +64,17 @@ fn nothing_is_there_twice() {
     );
     let other = Pod { namespace: "other", ..small() };
     check::manifest(&body(&Manifest { node: Node::default(), pods: list([small(), other]) })).unwrap();
-    says(pod_error(Pod { containers: list([app("a"), app("a")]), ..small() }), &["containers[1].name: \"a\" is there twice"]);
+    says(
+        pod_error(Pod { containers: list([app("a"), app("a")]), ..small() }),
+        &["containers[1].name: \"a\" is there twice"],
+    );
     let volume = Volume { name: "v", source: Source::EmptyDir { memory: true, size_limit: None } };
     says(pod_error(Pod { volumes: list([volume, volume]), ..small() }), &["volumes[1].name: \"v\" is there twice"]);
     let mount = Mount { volume: 0, path: "/a", read_only: false };
-    says(container_error(Container { mounts: list([mount, mount]), ..app("a") }), &["volumeMounts[1].mountPath: \"/a\" is there twice"]);
+    says(
+        container_error(Container { mounts: list([mount, mount]), ..app("a") }),
+        &["volumeMounts[1].mountPath: \"/a\" is there twice"],
+    );
     for (one, two) in [("a", "a"), ("a", "a/b"), ("a/b", "a")] {
         let files = list([one, two].map(|path| File { path, mode: 0o644, data: b"" }));
         says(volume_error(Source::Files { secret: false, files }), &["volumes[0].files[1].path", "is there twice"]);
@@ -84,12 +91,17 @@ fn a_pod_has_its_containers_in_start_order() {
     let init = Container { kind: ContainerKind::Init, ..app("i") };
     says(pod_error(Pod { containers: list([init]), ..small() }), &["at least one app container"]);
     let sidecar = Container { kind: ContainerKind::Sidecar, ..app("s") };
-    says(pod_error(Pod { containers: list([app("a"), sidecar]), ..small() }), &["containers[1]: ", "comes after an app container"]);
+    says(
+        pod_error(Pod { containers: list([app("a"), sidecar]), ..small() }),
+        &["containers[1]: ", "comes after an app container"],
+    );
 }
 
 #[test]
 fn volumes_and_mounts_fit_each_other() {
-    let mount = |volume, path| container_error(Container { mounts: list([Mount { volume, path, read_only: false }]), ..app("a") });
+    let mount = |volume, path| {
+        container_error(Container { mounts: list([Mount { volume, path, read_only: false }]), ..app("a") })
+    };
     says(mount(1, "/a"), &["volumeMounts[0].name: 1 is not the index"]);
     for path in ["/", "a", "/a/../b", "/a//b", "/a/", "/a\0"] {
         says(mount(0, path), &["volumeMounts[0].mountPath: "]);
@@ -103,18 +115,39 @@ fn volumes_and_mounts_fit_each_other() {
 
 #[test]
 fn what_a_container_runs_can_be_run() {
-    says(container_error(Container { image: "nginx", ..app("a") }), &["image: \"nginx\" is not an image reference in full"]);
+    says(
+        container_error(Container { image: "nginx", ..app("a") }),
+        &["image: \"nginx\" is not an image reference in full"],
+    );
     says(container_error(Container { command: Some(List::EMPTY), ..app("a") }), &["command: names no program"]);
     says(container_error(Container { command: Some(list([""])), ..app("a") }), &["command: names no program"]);
-    says(container_error(Container { args: Some(list(["a", "b\0"])), ..app("a") }), &["args[1]: \"b\u{fffd}\" holds a NUL byte"]);
+    says(
+        container_error(Container { args: Some(list(["a", "b\0"])), ..app("a") }),
+        &["args[1]: \"b\u{fffd}\" holds a NUL byte"],
+    );
     says(container_error(Container { working_dir: Some("srv"), ..app("a") }), &["workingDir: \"srv\""]);
-    says(container_error(Container { pre_stop: Some(Hook::Exec(List::EMPTY)), ..app("a") }), &["lifecycle.preStop.exec.command: "]);
-    says(container_error(Container { pre_stop: Some(Hook::Sleep(86_401)), ..app("a") }), &["lifecycle.preStop.sleep.seconds: 86401"]);
+    says(
+        container_error(Container { pre_stop: Some(Hook::Exec(List::EMPTY)), ..app("a") }),
+        &["lifecycle.preStop.exec.command: "],
+    );
+    says(
+        container_error(Container { pre_stop: Some(Hook::Sleep(86_401)), ..app("a") }),
+        &["lifecycle.preStop.sleep.seconds: 86401"],
+    );
     for key in ["", "A=B", "A\0"] {
-        says(container_error(Container { env: list([EnvVar { key, value: "", secret: false }]), ..app("a") }), &["env[0].name: "]);
+        says(
+            container_error(Container { env: list([EnvVar { key, value: "", secret: false }]), ..app("a") }),
+            &["env[0].name: "],
+        );
     }
-    says(container_error(Container { env: list([EnvVar { key: "A", value: "\0", secret: false }]), ..app("a") }), &["env[0].value: "]);
-    says(container_error(Container { ports: list([Port { container: 0, udp: false }]), ..app("a") }), &["ports[0].containerPort: 0"]);
+    says(
+        container_error(Container { env: list([EnvVar { key: "A", value: "\0", secret: false }]), ..app("a") }),
+        &["env[0].value: "],
+    );
+    says(
+        container_error(Container { ports: list([Port { container: 0, udp: false }]), ..app("a") }),
+        &["ports[0].containerPort: 0"],
+    );
     let security = Security { capabilities: 1 << 41, ..Security::default() };
     says(container_error(Container { security, ..app("a") }), &["securityContext.capabilities: "]);
     let security = Security { run_as_user: Some(u32::MAX), ..Security::default() };
@@ -126,13 +159,19 @@ fn what_a_container_runs_can_be_run() {
 fn limits_are_at_least_the_requests() {
     let none = Resources::default();
     let error = |resources| container_error(Container { resources, ..app("a") });
-    says(error(Resources { cpu_request_milli: 2, cpu_limit_milli: Some(1), ..none }), &["resources.limits.cpu: 1 is zero, less than"]);
+    says(
+        error(Resources { cpu_request_milli: 2, cpu_limit_milli: Some(1), ..none }),
+        &["resources.limits.cpu: 1 is zero, less than"],
+    );
     says(error(Resources { memory_request: 2, memory_limit: Some(1), ..none }), &["resources.limits.memory: 1"]);
     says(error(Resources { memory_limit: Some(0), ..none }), &["resources.limits.memory: 0"]);
     says(error(Resources { cpu_limit_milli: Some(0), ..none }), &["resources.limits.cpu: 0"]);
     says(error(Resources { cpu_request_milli: u32::MAX, ..none }), &["resources.requests.cpu: "]);
     says(error(Resources { memory_request: u64::MAX, ..none }), &["resources.requests.memory: "]);
-    says(pod_error(Pod { resources: Resources { memory_limit: Some(0), ..none }, ..small() }), &["small: resources.limits.memory"]);
+    says(
+        pod_error(Pod { resources: Resources { memory_limit: Some(0), ..none }, ..small() }),
+        &["small: resources.limits.memory"],
+    );
 }
 
 #[test]
@@ -140,7 +179,10 @@ fn what_a_pod_asks_of_the_node_makes_sense() {
     says(pod_error(Pod { grace_seconds: 86_401, ..small() }), &["terminationGracePeriodSeconds: 86401"]);
     says(pod_error(Pod { pids_limit: Some(0), ..small() }), &["pids_limit: 0"]);
     says(pod_error(Pod { supplemental_groups: list([u32::MAX]), ..small() }), &["supplementalGroups[0]: "]);
-    says(pod_error(Pod { labels: list([Pair { key: "", value: "" }]), ..small() }), &["metadata.labels[0]: has an empty key"]);
+    says(
+        pod_error(Pod { labels: list([Pair { key: "", value: "" }]), ..small() }),
+        &["metadata.labels[0]: has an empty key"],
+    );
     let sharing = Sharing { host_pid: true, process_namespace: true, ..Sharing::default() };
     says(pod_error(Pod { sharing, ..small() }), &["shareProcessNamespace: "]);
     for (key, value) in [("x", "a"), ("10.0.0.1", ""), ("10.0.0.1", "a\n10.0.0.2 bank")] {
@@ -166,9 +208,14 @@ fn every_list_is_bounded_and_strict() {
     let words = list((0..=limits::ARGS).map(|_| "a"));
     says(container_error(Container { args: Some(words), ..app("a") }), &["args: more than 128 elements"]);
     let long = "a".repeat(limits::STRING + 1).leak();
-    says(container_error(Container { args: Some(list([&*long])), ..app("a") }), &["args[0]: 131073 bytes, and there is room for 131072"]);
-    let broken: &[(&[u8], &str)] =
-        &[(&[1, b'a', 0x80], "args[1]: the encoding is broken"), (&[0x81, 0x00, b'a'], "args[0]: the encoding is not the shortest")];
+    says(
+        container_error(Container { args: Some(list([&*long])), ..app("a") }),
+        &["args[0]: 131073 bytes, and there is room for 131072"],
+    );
+    let broken: &[(&[u8], &str)] = &[
+        (&[1, b'a', 0x80], "args[1]: the encoding is broken"),
+        (&[0x81, 0x00, b'a'], "args[0]: the encoding is not the shortest"),
+    ];
     for (bytes, message) in broken {
         says(container_error(Container { args: Some(List::from_bytes(bytes)), ..app("a") }), &[message]);
     }

@@ -127,7 +127,10 @@ fn take_apart<'a>(prefix: &str, code: &'a str, paths: &mut Vec<String>) -> &'a s
 fn pure_rooms() -> BTreeSet<String> {
     let text = fs::read_to_string(root().join("src/console/mod.rs")).unwrap();
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
-    let free = lines.windows(2).filter(|pair| !pair[0].starts_with("#[cfg(")).filter_map(|pair| pair[1].strip_prefix("pub mod "));
+    let free = lines
+        .windows(2)
+        .filter(|pair| !pair[0].starts_with("#[cfg("))
+        .filter_map(|pair| pair[1].strip_prefix("pub mod "));
     free.map(|name| name.trim_end_matches(';').to_string()).collect()
 }
 
@@ -136,7 +139,8 @@ fn upward(source: &Source, pure_rooms: &BTreeSet<String>) -> Vec<String> {
     let Some(floor) = source.floor() else {
         return Vec::new();
     };
-    let room_of = |path: &mut dyn Iterator<Item = &str>| path.nth(1).unwrap_or_default().trim_end_matches(".rs").to_string();
+    let room_of =
+        |path: &mut dyn Iterator<Item = &str>| path.nth(1).unwrap_or_default().trim_end_matches(".rs").to_string();
     let is_pure = |room: String| pure_rooms.contains(&room);
     let pure = floor == "console" && is_pure(room_of(&mut source.path.iter().filter_map(|part| part.to_str())));
     let below = if pure { "host" } else { floor };

@@ -40,7 +40,10 @@ fn unchanged(name: &str, now: &[u8]) -> Vec<u8> {
 
 #[test]
 fn the_manifest_is_written_and_read_as_ever() {
-    let bytes = unchanged("manifest.bin", &sample::file(Kind::Manifest, 0x0102_0304_0506_0708, &sample::body(&sample::manifest())));
+    let bytes = unchanged(
+        "manifest.bin",
+        &sample::file(Kind::Manifest, 0x0102_0304_0506_0708, &sample::body(&sample::manifest())),
+    );
     let (header, body) = codec::open(&bytes, Kind::Manifest).unwrap();
     assert_eq!((header.sequence, header.class), (0x0102_0304_0506_0708, sample::CLASS));
     let manifest: Manifest<'_> = check::manifest(body).unwrap();
@@ -48,7 +51,12 @@ fn the_manifest_is_written_and_read_as_ever() {
     // Lists compare by their bytes: what they say when they are walked is pinned as text, which a person can read, too.
     let text = format!("{manifest:#?}\n");
     let golden = String::from_utf8(golden("manifest.txt", text.as_bytes())).unwrap();
-    assert_eq!(text, golden, "the manifest of version {} now reads differently: see the head of tests/golden.rs", codec::VERSION);
+    assert_eq!(
+        text,
+        golden,
+        "the manifest of version {} now reads differently: see the head of tests/golden.rs",
+        codec::VERSION
+    );
 }
 
 #[test]

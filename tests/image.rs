@@ -32,9 +32,7 @@ struct Bench {
 impl Bench {
     /// With the images `references` packed, and named by the manifest.
     fn new(references: &[&str]) -> Bench {
-        let bench = Bench {
-            directory: tempfile::tempdir().unwrap(),
-        };
+        let bench = Bench { directory: tempfile::tempdir().unwrap() };
         for reference in references {
             bench.pack(reference, reference.as_bytes());
         }
@@ -52,18 +50,10 @@ impl Bench {
         let folder = self.path("layout");
         let _ = fs::remove_dir_all(&folder);
         let mut spec = Spec::new(vec![]);
-        spec.layers
-            .push((Layer::new().file("content", content).end(), Packing::Tar));
+        spec.layers.push((Layer::new().file("content", content).end(), Packing::Tar));
         layout(&folder, &[spec]);
         let source = format!("oci:{}", folder.display());
-        pack(
-            &source,
-            Some(reference),
-            None,
-            &self.path("images"),
-            Limits::default(),
-        )
-        .unwrap();
+        pack(&source, Some(reference), None, &self.path("images"), Limits::default()).unwrap();
     }
 
     fn write_manifest(&self, class: &str, references: &[&str]) {
@@ -73,13 +63,7 @@ impl Bench {
     /// Runs the program; its output, or what it complains of.
     fn run(&self, changes: &[(&str, &Path)]) -> Result<String, String> {
         let mut options = BTreeMap::from([
-            (
-                "--board",
-                PathBuf::from(concat!(
-                    env!("CARGO_MANIFEST_DIR"),
-                    "/boards/qemu-virt-aarch64"
-                )),
-            ),
+            ("--board", PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/boards/qemu-virt-aarch64"))),
             ("--manifest", self.path("manifest")),
             ("--images", self.path("images")),
             ("--kernel", self.path("kernel")),
@@ -113,23 +97,20 @@ impl Bench {
 /// A sealed manifest of one pod whose containers use `references`.
 fn manifest(class: &str, references: &[&str]) -> Vec<u8> {
     let arena = Arena::default();
-    let containers = references
-        .iter()
-        .enumerate()
-        .map(|(n, reference)| Container {
-            name: arena.str(&format!("c{n}")),
-            kind: ContainerKind::App,
-            image: arena.str(&image::normalise(reference).unwrap()),
-            command: None,
-            args: None,
-            working_dir: None,
-            env: List::EMPTY,
-            ports: List::EMPTY,
-            mounts: List::EMPTY,
-            resources: Resources::default(),
-            security: Security::default(),
-            pre_stop: None,
-        });
+    let containers = references.iter().enumerate().map(|(n, reference)| Container {
+        name: arena.str(&format!("c{n}")),
+        kind: ContainerKind::App,
+        image: arena.str(&image::normalise(reference).unwrap()),
+        command: None,
+        args: None,
+        working_dir: None,
+        env: List::EMPTY,
+        ports: List::EMPTY,
+        mounts: List::EMPTY,
+        resources: Resources::default(),
+        security: Security::default(),
+        pre_stop: None,
+    });
     let pod = Pod {
         namespace: "default",
         name: "web",
@@ -147,10 +128,7 @@ fn manifest(class: &str, references: &[&str]) -> Vec<u8> {
         volumes: List::EMPTY,
         containers: arena.list(containers),
     };
-    let manifest = Manifest {
-        node: Node::default(),
-        pods: arena.list([pod]),
-    };
+    let manifest = Manifest { node: Node::default(), pods: arena.list([pod]) };
     let body = postcard::to_stdvec(&manifest).unwrap();
     let header = codec::seal(Kind::Manifest, class, 1, &body).unwrap();
     [&header[..], &body].concat()
@@ -173,27 +151,12 @@ fn kernel(directory: &Path) {
         "softdep ext4 pre: crypto-crc32c post: unused\nsoftdep loop pre: nowhere\n",
     )
     .unwrap();
-    fs::write(
-        modules.join("modules.alias"),
-        "alias crypto-crc32c crc32c_generic\nalias pci:v* unused\n",
-    )
-    .unwrap();
-    fs::write(
-        modules.join("modules.builtin"),
-        "kernel/drivers/virtio/virtio_mmio.ko\nkernel/virtio-pci.ko\n",
-    )
-    .unwrap();
+    fs::write(modules.join("modules.alias"), "alias crypto-crc32c crc32c_generic\nalias pci:v* unused\n").unwrap();
+    fs::write(modules.join("modules.builtin"), "kernel/drivers/virtio/virtio_mmio.ko\nkernel/virtio-pci.ko\n").unwrap();
     for line in dep.lines() {
         let path = modules.join(line.split(':').next().unwrap());
         let plain = path.to_str().unwrap().trim_end_matches(".xz").to_string();
-        fs::write(
-            &plain,
-            format!(
-                "module {}",
-                Path::new(&plain).file_name().unwrap().to_str().unwrap()
-            ),
-        )
-        .unwrap();
+        fs::write(&plain, format!("module {}", Path::new(&plain).file_name().unwrap().to_str().unwrap())).unwrap();
         if path.extension().is_some_and(|extension| extension == "xz") {
             tool("xz", &[&plain]);
         }
@@ -224,8 +187,7 @@ fn the_flash_holds_slots_and_images_as_the_board_file_says() {
     assert_eq!(mbr[510..], [0x55, 0xaa]);
     let entry = |n: usize| {
         let entry = &mbr[446 + 16 * n..][..16];
-        let number =
-            |at: usize| u32::from_le_bytes(entry[at..at + 4].try_into().unwrap()) as u64 * 512;
+        let number = |at: usize| u32::from_le_bytes(entry[at..at + 4].try_into().unwrap()) as u64 * 512;
         (entry[4], number(8), number(12))
     };
     assert_eq!(entry(0), (0xda, MIB, 2 * MIB));
@@ -237,10 +199,7 @@ fn the_flash_holds_slots_and_images_as_the_board_file_says() {
     let (header, body) = codec::open(&wanted, Kind::Manifest).unwrap();
     assert_eq!(header.class, CLASS);
     check::manifest(body).unwrap();
-    assert!(
-        read(2 * MIB, MIB as usize).iter().all(|&byte| byte == 0),
-        "slot B is empty"
-    );
+    assert!(read(2 * MIB, MIB as usize).iter().all(|&byte| byte == 0), "slot B is empty");
 
     let data = format!("{}?offset={}", path.display(), 3 * MIB);
     tool("e2fsck", &["-fn", &data]);
@@ -255,47 +214,21 @@ fn the_flash_holds_slots_and_images_as_the_board_file_says() {
             (fields[4], fields[1])
         })
         .collect();
-    let names: Vec<&str> = files
-        .keys()
-        .copied()
-        .filter(|name| !name.starts_with('.'))
-        .collect();
+    let names: Vec<&str> = files.keys().copied().filter(|name| !name.starts_with('.')).collect();
     let records = [
         "docker.io%2Flibrary%2Ftwin:latest.image",
         "docker.io%2Flibrary%2Fweb:1.image",
         "localhost%2Fpuller:latest.image",
     ];
-    assert_eq!(
-        names
-            .iter()
-            .filter(|name| name.ends_with(".image"))
-            .copied()
-            .collect::<Vec<_>>(),
-        records
-    );
-    let squashes: Vec<&str> = names
-        .iter()
-        .filter(|name| name.ends_with(".squashfs"))
-        .copied()
-        .collect();
+    assert_eq!(names.iter().filter(|name| name.ends_with(".image")).copied().collect::<Vec<_>>(), records);
+    let squashes: Vec<&str> = names.iter().filter(|name| name.ends_with(".squashfs")).copied().collect();
     assert_eq!(squashes.len(), 2, "equal images are one: {names:?}");
     assert_eq!(names.len(), 5);
     assert!(names.iter().all(|name| files[name] == "100644"));
     for name in names {
         let copy = bench.path("copy");
-        tool(
-            "debugfs",
-            &[
-                "-R",
-                &format!("dump /images/{name} {}", copy.display()),
-                &data,
-            ],
-        );
-        assert_eq!(
-            fs::read(copy).unwrap(),
-            fs::read(bench.path("images").join(name)).unwrap(),
-            "{name}"
-        );
+        tool("debugfs", &["-R", &format!("dump /images/{name} {}", copy.display()), &data]);
+        assert_eq!(fs::read(copy).unwrap(), fs::read(bench.path("images").join(name)).unwrap(), "{name}");
     }
 }
 
@@ -313,10 +246,8 @@ fn the_boot_files_are_a_kernel_and_an_initramfs_with_modules_in_order() {
     );
     let list = tool("sh", &["-c", &script]);
     let mode_of = |name: &str| {
-        let line = list
-            .lines()
-            .find(|line| line.ends_with(&format!(" {name}")))
-            .unwrap_or_else(|| panic!("{name} in {list}"));
+        let line =
+            list.lines().find(|line| line.ends_with(&format!(" {name}"))).unwrap_or_else(|| panic!("{name} in {list}"));
         line.split_whitespace().next().unwrap().to_string()
     };
     assert_eq!(mode_of("init"), "-rwxr-xr-x");
@@ -333,13 +264,7 @@ fn the_boot_files_are_a_kernel_and_an_initramfs_with_modules_in_order() {
     assert_eq!(header.class, CLASS);
     let board: Board<'_> = check::board(body).unwrap();
     assert_eq!(
-        (
-            board.console,
-            board.slots,
-            board.slot_bytes,
-            board.data,
-            board.data_fs
-        ),
+        (board.console, board.slots, board.slot_bytes, board.data, board.data_fs),
         ("ttyAMA0", "/dev/vda1", MIB as u32, "/dev/vda2", "ext4")
     );
     assert_eq!(board.network.unwrap().address, [10, 0, 2, 15]);
@@ -359,20 +284,14 @@ fn the_boot_files_are_a_kernel_and_an_initramfs_with_modules_in_order() {
         "11-overlay.ko",
     ];
     assert_eq!(modules, expected);
-    assert_eq!(
-        fs::read(root.join("modules/03-virtio_net.ko")).unwrap(),
-        b"module virtio-net.ko",
-        "unpacked"
-    );
+    assert_eq!(fs::read(root.join("modules/03-virtio_net.ko")).unwrap(), b"module virtio-net.ko", "unpacked");
 }
 
 #[test]
 fn the_same_input_gives_the_same_flash() {
     let bench = Bench::new(&["web", "db"]);
     bench.run(&[]).unwrap();
-    bench
-        .run(&[("-o", &bench.path("second/disk.img"))])
-        .unwrap();
+    bench.run(&[("-o", &bench.path("second/disk.img"))]).unwrap();
     for name in ["disk.img", "initramfs.zst", "kernel"] {
         let read = |folder: &str| sha256(&fs::read(bench.path(folder).join(name)).unwrap());
         assert_eq!(read("out"), read("second"), "{name}");
@@ -384,11 +303,7 @@ fn f29_a_manifest_for_another_board_is_refused() {
     let bench = Bench::new(&["web"]);
     bench.write_manifest("raspi-3", &["web"]);
     let said = bench.refusal();
-    assert!(
-        said.contains("for boards of the class raspi-3")
-            && said.contains("--board qemu-virt-aarch64"),
-        "{said}"
-    );
+    assert!(said.contains("for boards of the class raspi-3") && said.contains("--board qemu-virt-aarch64"), "{said}");
 
     let mut damaged = manifest(CLASS, &["web"]);
     *damaged.last_mut().unwrap() ^= 1;
@@ -400,16 +315,10 @@ fn f29_a_manifest_for_another_board_is_refused() {
 fn every_image_that_cannot_be_used_is_named_with_what_to_do() {
     let bench = Bench::new(&["good", "damaged", "renamed"]);
     bench.write_manifest(CLASS, &["good", "damaged", "renamed", "missing:2"]);
-    let record = |name: &str| {
-        bench
-            .path("images")
-            .join(format!("docker.io%2Flibrary%2F{name}:latest.image"))
-    };
+    let record = |name: &str| bench.path("images").join(format!("docker.io%2Flibrary%2F{name}:latest.image"));
     let bytes = fs::read(record("damaged")).unwrap();
     let (_, body) = codec::open(&bytes, Kind::Image).unwrap();
-    let squashfs = bench
-        .path("images")
-        .join(&*image::squashfs_name(&check::image(body).unwrap().sha256));
+    let squashfs = bench.path("images").join(&*image::squashfs_name(&check::image(body).unwrap().sha256));
     let mut bytes = fs::read(&squashfs).unwrap();
     bytes[100] ^= 1;
     fs::write(squashfs, bytes).unwrap();
@@ -434,31 +343,19 @@ fn images_that_do_not_fit_are_refused() {
     // Noise, so that squashfs cannot make it smaller.
     let mut random = 1_u64;
     let mut noise = || {
-        random = random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         (random >> 56) as u8
     };
     let large: Vec<u8> = (0..7 * MIB).map(|_| noise()).collect();
     bench.pack("large", &large);
     bench.write_manifest(CLASS, &["large"]);
-    let board = fs::read_to_string(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/boards/qemu-virt-aarch64/board.toml"
-    ))
-    .unwrap();
+    let board =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/boards/qemu-virt-aarch64/board.toml")).unwrap();
     fs::write(bench.path("board.toml"), board.replace("256Mi", "8Mi")).unwrap();
-    let said = bench
-        .run(&[("--board", &bench.path("board.toml"))])
-        .unwrap_err();
-    assert!(
-        said.contains("do not fit") && said.contains("data"),
-        "{said}"
-    );
+    let said = bench.run(&[("--board", &bench.path("board.toml"))]).unwrap_err();
+    assert!(said.contains("do not fit") && said.contains("data"), "{said}");
     fs::write(bench.path("board.toml"), board.replace("256Mi", "24Mi")).unwrap();
-    let said = bench
-        .run(&[("--board", &bench.path("board.toml"))])
-        .unwrap_err();
+    let said = bench.run(&[("--board", &bench.path("board.toml"))]).unwrap_err();
     assert!(said.contains("no power of two"), "{said}");
 }
 

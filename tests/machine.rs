@@ -192,7 +192,11 @@ impl World {
                     self.sandbox_busy = true;
                     self.records.fill(ContainerRecord::NEW);
                     self.record = PodRecord::default();
-                    self.due.push(if self.sandbox_fails { Event::SandboxFailed(message("no")) } else { Event::SandboxReady });
+                    self.due.push(if self.sandbox_fails {
+                        Event::SandboxFailed(message("no"))
+                    } else {
+                        Event::SandboxReady
+                    });
                 }
                 Effect::RemoveSandbox => {
                     assert!(!self.sandbox_busy, "removed twice");
@@ -230,7 +234,10 @@ impl World {
                 let exit = Exit { code: 128, signal: 0, oom: false };
                 (Life::Ended { started: None, finished: self.now, exit }, Some(Reason::RunContainerError))
             }
-            2 => (Life::Ended { started: None, finished: self.now, exit: Exit::UNKNOWN }, Some(Reason::CreateContainerError)),
+            2 => (
+                Life::Ended { started: None, finished: self.now, exit: Exit::UNKNOWN },
+                Some(Reason::CreateContainerError),
+            ),
             _ => (Life::Running { started: self.now }, None),
         };
         *record = ContainerRecord { instance, memo, life };
@@ -259,7 +266,8 @@ impl World {
             *live = Some(record.instance).filter(|_| matches!(record.life, Life::Running { .. }));
         }
         let mut effects = Effects::new();
-        self.pod = Pod::adopt(self.now, self.pod.created(), self.rules.clone(), self.record, &self.records, &mut effects);
+        self.pod =
+            Pod::adopt(self.now, self.pod.created(), self.rules.clone(), self.record, &self.records, &mut effects);
         assert!(self.pod.poll_at().is_none_or(|at| at > self.now), "{:?}", self.pod);
         self.carry_out(effects);
     }
@@ -274,7 +282,10 @@ impl World {
             Deed::Echo(which) if !self.told.is_empty() => {
                 let echo = self.told[which % self.told.len()].clone();
                 // Answers about the sandbox have no number: one order at a time, and each is answered once.
-                if !matches!(echo, Event::SandboxReady | Event::SandboxFailed(_) | Event::SandboxRemoved | Event::SandboxLost) {
+                if !matches!(
+                    echo,
+                    Event::SandboxReady | Event::SandboxFailed(_) | Event::SandboxRemoved | Event::SandboxLost
+                ) {
                     self.tell(echo);
                 }
             }
@@ -308,7 +319,9 @@ impl World {
             }
             Deed::Shutdown { at_most } => self.tell(Event::Shutdown { at_most: Duration(at_most) }),
             Deed::Restart { container } => self.tell(Event::Restart { container }),
-            Deed::Mood { start, willing, sandbox } => (self.start, self.willing, self.sandbox_fails) = (start, willing, sandbox),
+            Deed::Mood { start, willing, sandbox } => {
+                (self.start, self.willing, self.sandbox_fails) = (start, willing, sandbox)
+            }
             Deed::ClockBack(by) => self.now = Instant(self.now.0.saturating_sub(by.into())),
         }
     }

@@ -185,7 +185,11 @@ fn run(seeds: std::ops::Range<u64>, files: &[(Kind, Vec<u8>)]) -> Tally {
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| read(&file, *kind, &mut tally)));
         let peak = PEAK.get() - before;
         let said = outcome.unwrap_or_else(|_| panic!("input of seed {seed} ({kind:?}) panics: {file:02x?}"));
-        assert!(peak <= 2 * file.len() as isize + 64 * 1024, "seed {seed}: {} bytes in, {peak} bytes of heap", file.len());
+        assert!(
+            peak <= 2 * file.len() as isize + 64 * 1024,
+            "seed {seed}: {} bytes in, {peak} bytes of heap",
+            file.len()
+        );
         assert!(said.0 < 100_000, "seed {seed}: a message of {} bytes", said.0);
     }
     tally

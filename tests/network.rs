@@ -57,7 +57,10 @@ fn what_is_missing_is_named() {
     alone(|| {
         let network = Network::open().unwrap();
         assert_eq!(network.up("eth0").unwrap_err().to_string(), "bring up eth0: No such device");
-        assert_eq!(network.address("eth0", [10, 0, 0, 1], 8).unwrap_err().to_string(), "set the address of eth0: No such device");
+        assert_eq!(
+            network.address("eth0", [10, 0, 0, 1], 8).unwrap_err().to_string(),
+            "set the address of eth0: No such device"
+        );
         let message = network.default_route("lo", [10, 0, 0, 2]).unwrap_err().to_string();
         assert_eq!(message, "set the default route by lo: Network is unreachable");
     });

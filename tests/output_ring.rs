@@ -23,7 +23,8 @@ fn pair(segments: &[OwnedFd; 2]) -> [OwnedFd; 2] {
 
 impl Ring {
     fn new() -> Ring {
-        let segments = [(); 2].map(|()| memfd_create("segment", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).expect("memfd"));
+        let segments =
+            [(); 2].map(|()| memfd_create("segment", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).expect("memfd"));
         let writer = Writer::open(pair(&segments), HALF).expect("open the ring");
         let out = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).expect("pipe");
         fcntl_setpipe_size(&out.0, 256 * 1024).expect("a larger pipe");
@@ -117,7 +118,10 @@ fn a_writer_goes_on_where_another_has_stopped() {
         ring.say(2, "after\n");
     }
     let reader = ring.reader();
-    assert_eq!(text_from(&reader, reader.oldest().expect("read"), |_| true), format!("before\n{}", "after\n".repeat(5)));
+    assert_eq!(
+        text_from(&reader, reader.oldest().expect("read"), |_| true),
+        format!("before\n{}", "after\n".repeat(5))
+    );
 }
 
 #[test]
@@ -166,7 +170,11 @@ fn a_reader_beside_a_running_writer_never_sees_a_torn_record() {
         let Some(record) = reader.next(&mut at, &mut buffer).expect("read") else { continue };
         let wanted = format!("{:08}", record.instance);
         assert!(record.bytes.chunks(8).all(|part| part == wanted.as_bytes()), "torn: {}", record.instance);
-        assert!(last.is_none_or(|last| record.instance == last + 1 || record.lost && record.instance > last), "{last:?}, then {}", record.instance);
+        assert!(
+            last.is_none_or(|last| record.instance == last + 1 || record.lost && record.instance > last),
+            "{last:?}, then {}",
+            record.instance
+        );
         last = Some(record.instance);
     }
     stop.store(true, Ordering::Relaxed);

@@ -15,109 +15,39 @@ fn f11_hostile_archives_are_refused() {
     let deep = "d/".repeat(300);
     let cases: Vec<(&str, Layer)> = vec![
         ("`..` is in its name", Layer::new().file("../escape", b"")),
-        (
-            "`..` is in its name",
-            Layer::new().file("a/../../escape", b""),
-        ),
-        (
-            "its name is absolute",
-            Layer::new().file("/etc/passwd", b""),
-        ),
-        (
-            "a NUL is in its name",
-            Layer::new().pax(&[("path", b"a\0b")]).file("a", b""),
-        ),
-        (
-            "a part of its name is longer",
-            Layer::new().file(&long(256), b""),
-        ),
-        (
-            "its name is longer",
-            Layer::new().file(&format!("{}/x", "y/".repeat(2100)), b""),
-        ),
+        ("`..` is in its name", Layer::new().file("a/../../escape", b"")),
+        ("its name is absolute", Layer::new().file("/etc/passwd", b"")),
+        ("a NUL is in its name", Layer::new().pax(&[("path", b"a\0b")]).file("a", b"")),
+        ("a part of its name is longer", Layer::new().file(&long(256), b"")),
+        ("its name is longer", Layer::new().file(&format!("{}/x", "y/".repeat(2100)), b"")),
         ("directories deep", Layer::new().file(&deep, b"")),
-        (
-            "hard link's target \"../x\"",
-            Layer::new().hard_link("a", "../x"),
-        ),
-        (
-            "`..` is in its name",
-            Layer::new().hard_link("a", "/../etc/passwd"),
-        ),
+        ("hard link's target \"../x\"", Layer::new().hard_link("a", "../x")),
+        ("`..` is in its name", Layer::new().hard_link("a", "/../etc/passwd")),
         ("does not exist", Layer::new().hard_link("a", "etc/passwd")),
         ("is a directory", Layer::new().dir("d").hard_link("a", "d")),
-        (
-            "is no directory",
-            Layer::new().file("f", b"").file("f/below", b""),
-        ),
-        (
-            "leads nowhere",
-            Layer::new().symlink("l", "/nowhere").file("l/x", b""),
-        ),
-        (
-            "symlinks are on its path",
-            Layer::new()
-                .symlink("l", "m")
-                .symlink("m", "l")
-                .file("l/x", b""),
-        ),
+        ("is no directory", Layer::new().file("f", b"").file("f/below", b"")),
+        ("leads nowhere", Layer::new().symlink("l", "/nowhere").file("l/x", b"")),
+        ("symlinks are on its path", Layer::new().symlink("l", "m").symlink("m", "l").file("l/x", b"")),
         ("target of the symlink", Layer::new().symlink("l", "")),
         ("the root of an image", Layer::new().symlink(".", "/etc")),
-        (
-            "the root of an image",
-            Layer::new().file("f", b"").hard_link("./", "f"),
-        ),
+        ("the root of an image", Layer::new().file("f", b"").hard_link("./", "f")),
         ("a whiteout of nothing", Layer::new().file(".wh...", b"")),
         ("a whiteout of nothing", Layer::new().file("a/.wh.", b"")),
-        (
-            "its name is absolute",
-            Layer::new().file("/.wh..wh..opq", b""),
-        ),
-        (
-            "of a kind that no image holds",
-            Layer::new().entry(b'Z', b"z", b"", 0, (0, 0), b""),
-        ),
-        (
-            "sparse files",
-            Layer::new().entry(b'S', b"s", b"", 0, (0, 0), b""),
-        ),
-        (
-            "sparse files",
-            Layer::new()
-                .pax(&[("GNU.sparse.major", b"1")])
-                .file("s", b""),
-        ),
-        (
-            "no user or group number",
-            Layer::new().entry(b'0', b"f", b"", 0, (1 << 33, 0), b""),
-        ),
-        (
-            "PAX record uid",
-            Layer::new().pax(&[("uid", b"-1")]).file("f", b""),
-        ),
-        (
-            "two sizes",
-            Layer::new().pax(&[("size", b"7")]).file("f", b"12"),
-        ),
-        (
-            "a PAX record is malformed",
-            Layer::new()
-                .entry(b'x', b"p", b"", 0, (0, 0), b"99 path=x\n")
-                .file("f", b""),
-        ),
-        (
-            "follow an entry that is no file",
-            Layer::new().entry(b'5', b"d", b"", 0, (0, 0), b"data"),
-        ),
+        ("its name is absolute", Layer::new().file("/.wh..wh..opq", b"")),
+        ("of a kind that no image holds", Layer::new().entry(b'Z', b"z", b"", 0, (0, 0), b"")),
+        ("sparse files", Layer::new().entry(b'S', b"s", b"", 0, (0, 0), b"")),
+        ("sparse files", Layer::new().pax(&[("GNU.sparse.major", b"1")]).file("s", b"")),
+        ("no user or group number", Layer::new().entry(b'0', b"f", b"", 0, (1 << 33, 0), b"")),
+        ("PAX record uid", Layer::new().pax(&[("uid", b"-1")]).file("f", b"")),
+        ("two sizes", Layer::new().pax(&[("size", b"7")]).file("f", b"12")),
+        ("a PAX record is malformed", Layer::new().entry(b'x', b"p", b"", 0, (0, 0), b"99 path=x\n").file("f", b"")),
+        ("follow an entry that is no file", Layer::new().entry(b'5', b"d", b"", 0, (0, 0), b"data")),
         ("ends after a header", Layer::new().pax(&[("path", b"x")])),
         ("device number", Layer::new().device(b'3', "dev", 5000, 0)),
     ];
     for (n, (wanted, layer)) in cases.into_iter().enumerate() {
         let said = Bench::new().refusal(vec![layer]);
-        assert!(
-            said.contains(wanted),
-            "case {n}: {wanted:?} is not in {said:?}"
-        );
+        assert!(said.contains(wanted), "case {n}: {wanted:?} is not in {said:?}");
     }
 }
 
@@ -145,27 +75,14 @@ fn f11_archives_that_lie_about_sizes_are_refused() {
 fn f11_bombs_stop_at_the_limits() {
     let limits = |bytes, entries| Limits { bytes, entries };
     let bench = Bench::new();
-    layout(
-        &bench.layout(),
-        &[Spec::new(vec![
-            Layer::new().file("zeros", &vec![0; 8 << 20]),
-        ])],
-    );
+    layout(&bench.layout(), &[Spec::new(vec![Layer::new().file("zeros", &vec![0; 8 << 20])])]);
     let stored = fs::read_dir(bench.layout().join("blobs/sha256"))
         .unwrap()
         .flatten()
         .map(|blob| blob.metadata().unwrap().len())
         .max();
-    assert!(
-        stored.unwrap() < 64 << 10,
-        "the layer is small as it is stored"
-    );
-    let said = format!(
-        "{:#}",
-        bench
-            .pack_again(None, None, limits(1 << 20, 10))
-            .unwrap_err()
-    );
+    assert!(stored.unwrap() < 64 << 10, "the layer is small as it is stored");
+    let said = format!("{:#}", bench.pack_again(None, None, limits(1 << 20, 10)).unwrap_err());
     assert!(said.contains("larger than was allowed"), "{said}");
     bench.is_empty();
     bench.pack_again(None, None, limits(9 << 20, 10)).unwrap();
@@ -173,12 +90,7 @@ fn f11_bombs_stop_at_the_limits() {
     let many = (0..20).fold(Layer::new(), |layer, n| layer.file(&format!("{n}"), b""));
     let bench = Bench::new();
     layout(&bench.layout(), &[Spec::new(vec![many])]);
-    let said = format!(
-        "{:#}",
-        bench
-            .pack_again(None, None, limits(1 << 20, 19))
-            .unwrap_err()
-    );
+    let said = format!("{:#}", bench.pack_again(None, None, limits(1 << 20, 19)).unwrap_err());
     assert!(said.contains("more than 19 entries"), "{said}");
 }
 
@@ -187,38 +99,22 @@ fn f11_every_blob_is_checked_by_size_and_digest() {
     let spec = || Spec::new(vec![Layer::new().file("f", &[1; 2000])]);
     let scratch = Bench::new();
     layout(&scratch.layout(), &[spec()]);
-    let mut blobs: Vec<PathBuf> = fs::read_dir(scratch.layout().join("blobs/sha256"))
-        .unwrap()
-        .flatten()
-        .map(|entry| entry.path())
-        .collect();
+    let mut blobs: Vec<PathBuf> =
+        fs::read_dir(scratch.layout().join("blobs/sha256")).unwrap().flatten().map(|entry| entry.path()).collect();
     blobs.sort();
     assert_eq!(blobs.len(), 3, "manifest, configuration, layer");
     for path in blobs {
         let good = fs::read(&path).unwrap();
         let mut flipped = good.clone();
         *flipped.last_mut().unwrap() ^= 1;
-        for (bad, wanted) in [
-            (flipped, "is damaged"),
-            ([&good[..], b" "].concat(), "bytes, not the"),
-        ] {
+        for (bad, wanted) in [(flipped, "is damaged"), ([&good[..], b" "].concat(), "bytes, not the")] {
             fs::write(&path, bad).unwrap();
-            let said = format!(
-                "{:#}",
-                scratch
-                    .pack_again(None, None, Limits::default())
-                    .unwrap_err()
-            );
+            let said = format!("{:#}", scratch.pack_again(None, None, Limits::default()).unwrap_err());
             assert!(said.contains(wanted), "{wanted:?} is not in {said:?}");
             scratch.is_empty();
         }
         fs::remove_file(&path).unwrap();
-        let said = format!(
-            "{:#}",
-            scratch
-                .pack_again(None, None, Limits::default())
-                .unwrap_err()
-        );
+        let said = format!("{:#}", scratch.pack_again(None, None, Limits::default()).unwrap_err());
         assert!(said.contains("cannot read"), "{said}");
         fs::write(&path, good).unwrap();
     }
@@ -229,41 +125,23 @@ fn f11_every_blob_is_checked_by_size_and_digest() {
 fn the_uncompressed_digest_is_checked_too() {
     let bench = Bench::new();
     let other = sha256(b"something else");
-    layout(
-        &bench.layout(),
-        &[Spec::new(vec![Layer::new().file("f", b"1")])],
-    );
+    layout(&bench.layout(), &[Spec::new(vec![Layer::new().file("f", b"1")])]);
     let index: serde_json::Value =
         serde_json::from_slice(&fs::read(bench.layout().join("index.json")).unwrap()).unwrap();
     let read = |digest: &serde_json::Value| -> serde_json::Value {
         let name = digest.as_str().unwrap().strip_prefix("sha256:").unwrap();
-        serde_json::from_slice(&fs::read(bench.layout().join("blobs/sha256").join(name)).unwrap())
-            .unwrap()
+        serde_json::from_slice(&fs::read(bench.layout().join("blobs/sha256").join(name)).unwrap()).unwrap()
     };
     let mut manifest = read(&index["manifests"][0]["digest"]);
     let mut config = read(&manifest["config"]["digest"]);
     config["rootfs"]["diff_ids"][0] = json!(format!("sha256:{other}"));
-    manifest["config"] = images::blob(
-        &bench.layout(),
-        "application/vnd.oci.image.config.v1+json",
-        config.to_string().as_bytes(),
-    );
-    let descriptor = images::blob(
-        &bench.layout(),
-        "application/vnd.oci.image.manifest.v1+json",
-        manifest.to_string().as_bytes(),
-    );
+    manifest["config"] =
+        images::blob(&bench.layout(), "application/vnd.oci.image.config.v1+json", config.to_string().as_bytes());
+    let descriptor =
+        images::blob(&bench.layout(), "application/vnd.oci.image.manifest.v1+json", manifest.to_string().as_bytes());
     images::write_index(&bench.layout(), &[descriptor]);
-    let said = format!(
-        "{:#}",
-        bench
-            .pack_again(Some("x"), None, Limits::default())
-            .unwrap_err()
-    );
-    assert!(
-        said.contains("the image says") && said.contains(&other),
-        "{said}"
-    );
+    let said = format!("{:#}", bench.pack_again(Some("x"), None, Limits::default()).unwrap_err());
+    assert!(said.contains("the image says") && said.contains(&other), "{said}");
 }
 
 /// F11: no mutation of a tar stream makes the reader panic, loop, or take more than its limits.
@@ -274,22 +152,12 @@ fn f11_mutated_layers_never_panic() {
         .file("a/b", &[1; 700])
         .symlink("l", "a")
         .hard_link("h", "a/b")
-        .pax(&[
-            ("path", b"long/name"),
-            ("SCHILY.xattr.security.capability", b"\n\n"),
-        ])
+        .pax(&[("path", b"long/name"), ("SCHILY.xattr.security.capability", b"\n\n")])
         .file("x", b"12345")
         .file("a/.wh.b", b"")
         .file("l/.wh..wh..opq", b"")
         .device(b'3', "dev", 1, 3)
-        .entry(
-            b'L',
-            b"././@LongLink",
-            b"",
-            0,
-            (0, 0),
-            b"a/very/long/name\0",
-        )
+        .entry(b'L', b"././@LongLink", b"", 0, (0, 0), b"a/very/long/name\0")
         .file("short", b"z")
         .end();
     let scratch = tempfile::tempdir().unwrap();
@@ -311,11 +179,7 @@ fn f11_mutated_layers_never_panic() {
                 2 => bytes.truncate(at.max(1)),
                 3 => bytes.swap(at, other),
                 _ => {
-                    let block = bytes[at / 512 * 512..]
-                        .iter()
-                        .take(512)
-                        .copied()
-                        .collect::<Vec<_>>();
+                    let block = bytes[at / 512 * 512..].iter().take(512).copied().collect::<Vec<_>>();
                     let other = other / 512 * 512;
                     bytes.splice(other..other, block);
                 }
@@ -325,14 +189,7 @@ fn f11_mutated_layers_never_panic() {
         if next(4) > 0 {
             fix_checksums(&mut bytes);
         }
-        let mut rootfs = Rootfs::new(
-            scratch.path(),
-            Limits {
-                bytes: 1 << 20,
-                entries: 100,
-            },
-        )
-        .unwrap();
+        let mut rootfs = Rootfs::new(scratch.path(), Limits { bytes: 1 << 20, entries: 100 }).unwrap();
         good += usize::from(rootfs.apply(&bytes[..]).is_ok());
         assert!(rootfs.unpacked() <= 1 << 20);
     }
@@ -343,10 +200,7 @@ fn f11_mutated_layers_never_panic() {
 }
 
 fn fix_checksums(bytes: &mut [u8]) {
-    for block in bytes
-        .chunks_exact_mut(512)
-        .filter(|block| &block[257..262] == b"ustar")
-    {
+    for block in bytes.chunks_exact_mut(512).filter(|block| &block[257..262] == b"ustar") {
         let mut header = tar::Header::new_old();
         header.as_mut_bytes().copy_from_slice(block);
         header.set_cksum();

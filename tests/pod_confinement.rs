@@ -38,7 +38,10 @@ fn cve_2021_30465_mounts_through_hostile_links_land_inside() {
     symlink("../../../../../../..", image.join("up")).expect("link");
     symlink(&outside, image.join("away")).expect("link");
     symlink("loop", image.join("loop")).expect("link");
-    let at = |path| Ordered { mounts: vec![volume(&data, path)], ..Ordered::shell("cat /tmp/v/mark /away/mark 2>/dev/null; exit 0") };
+    let at = |path| Ordered {
+        mounts: vec![volume(&data, path)],
+        ..Ordered::shell("cat /tmp/v/mark /away/mark 2>/dev/null; exit 0")
+    };
     assert_eq!(pod.run(0, &at("/up/up/tmp/v")).1, "volume\n");
     assert_eq!(pod.run(0, &at("/away")).1, "volume\n");
     assert_eq!(fs::read_dir(&outside).expect("list").count(), 0, "something was made outside");
@@ -51,7 +54,6 @@ fn cve_2021_30465_mounts_through_hostile_links_land_inside() {
         assert_eq!((failure.step, failure.errno), (Step::Mount, errno), "{path}");
     }
 }
-
 
 #[test]
 fn an_image_that_ships_dev_or_proc_as_a_link_is_refused() {
@@ -112,19 +114,25 @@ fn user_groups_and_capabilities_are_as_ordered() {
     let mut pod = Pod::new(&Sandbox::default());
     let script = "id -u; id -g; id -G; grep -E 'Cap|NoNewPrivs' /proc/self/status; echo out > /dev/stdout";
     let status = |inheritable: &str, held: &str, bounding: &str| {
-        format!("CapInh:\t{inheritable}\nCapPrm:\t{held}\nCapEff:\t{held}\nCapBnd:\t{bounding}\nCapAmb:\t{inheritable}\nNoNewPrivs:\t1\nout\n")
+        format!(
+            "CapInh:\t{inheritable}\nCapPrm:\t{held}\nCapEff:\t{held}\nCapBnd:\t{bounding}\nCapAmb:\t{inheritable}\nNoNewPrivs:\t1\nout\n"
+        )
     };
     let (none, default) = ("0000000000000000", "00000000a80425fb");
     let (_, root) = pod.run(0, &Ordered::shell(script));
     assert_eq!(root, format!("0\n0\n0\n{}", status(none, default, default)));
     let (_, user) = pod.run(0, &Ordered { uid: 1000, gid: 1001, groups: vec![7, 8], ..Ordered::shell(script) });
     assert_eq!(user, format!("1000\n1001\n1001 7 8\n{}", status(none, none, default)));
-    let (_, bare) = pod.run(0, &Ordered { capabilities: 0, ..Ordered::shell("grep CapEff /proc/self/status; hostname x 2>&1") });
+    let (_, bare) =
+        pod.run(0, &Ordered { capabilities: 0, ..Ordered::shell("grep CapEff /proc/self/status; hostname x 2>&1") });
     assert!(bare.starts_with(&format!("CapEff:\t{none}\n")) && bare.contains("not permitted"), "{bare}");
     // The same of what is executed inside (CVE-2022-27650).
     pod.start(1, &Ordered { uid: 1000, gid: 1001, groups: vec![7], ..Ordered::new(&["sleep", "1000"]) });
     let (_, executed) = pod.exec(1, &["sh", "-c", script.trim_end_matches("; echo out > /dev/stdout")]);
-    assert!(executed.starts_with(&format!("1000\n1001\n1001 7\n{}", status(none, none, default).trim_end_matches("out\n"))), "{executed}");
+    assert!(
+        executed.starts_with(&format!("1000\n1001\n1001 7\n{}", status(none, none, default).trim_end_matches("out\n"))),
+        "{executed}"
+    );
     assert_eq!(DEFAULT_CAPABILITIES, 0xa804_25fb);
 }
 
@@ -134,11 +142,15 @@ fn kernel_files_are_masked_or_read_only() {
     let script = "for f in kcore keys timer_list interrupts; do test -e /proc/$f && cat /proc/$f; done; ls -A /sys/firmware;
         for f in /proc/sys/kernel/hostname /proc/sysrq-trigger /sys/kernel/uevent_seqnum; do echo x 2>/dev/null > $f; done; echo end";
     let output = pod.shell(0, script);
-    let lines: Vec<&str> = output.lines().filter(|line| !line.contains("Read-only file system") && !line.contains("Permission")).collect();
+    let lines: Vec<&str> =
+        output.lines().filter(|line| !line.contains("Read-only file system") && !line.contains("Permission")).collect();
     assert_eq!(lines, ["end"], "{output}");
     let devices = "ls /dev; echo a > /dev/null; head -c 2 /dev/zero | wc -c; test -c /dev/tty; cat < /dev/full | head -c 1 | wc -c; readlink /dev/ptmx";
     let output = pod.shell(0, devices);
-    assert_eq!(output.split_whitespace().collect::<Vec<_>>().join(" "), "fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero 2 1 pts/ptmx");
+    assert_eq!(
+        output.split_whitespace().collect::<Vec<_>>().join(" "),
+        "fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero 2 1 pts/ptmx"
+    );
 }
 
 #[test]
@@ -158,7 +170,8 @@ fn a_device_node_that_a_container_makes_opens_nothing() {
 #[test]
 fn cve_2021_30465_a_sibling_that_swaps_directories_for_links_gains_nothing() {
     let mut pod = Pod::new(&Sandbox::default());
-    let (data, outside, other) = (pod.scratch.0.join("data"), pod.scratch.0.join("outside"), pod.scratch.0.join("other"));
+    let (data, outside, other) =
+        (pod.scratch.0.join("data"), pod.scratch.0.join("outside"), pod.scratch.0.join("other"));
     for directory in [&data, &outside, &other, &data.join("a")] {
         fs::create_dir(directory).expect("make a directory");
     }
@@ -171,7 +184,8 @@ fn cve_2021_30465_a_sibling_that_swaps_directories_for_links_gains_nothing() {
             let mut swaps = 0_u32;
             while !stop.load(Ordering::Relaxed) {
                 let exchange = rustix::fs::RenameFlags::EXCHANGE;
-                rustix::fs::renameat_with(rustix::fs::CWD, data.join("a"), rustix::fs::CWD, data.join("b"), exchange).expect("swap");
+                rustix::fs::renameat_with(rustix::fs::CWD, data.join("a"), rustix::fs::CWD, data.join("b"), exchange)
+                    .expect("swap");
                 swaps += 1;
             }
             swaps

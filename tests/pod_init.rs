@@ -83,7 +83,8 @@ fn spec_23_24_shared_memory_is_the_pods_and_only_the_pods() {
 #[test]
 fn spec_9_a_restarted_container_finds_its_pod_unchanged() {
     let mut pod = Pod::new(&Sandbox::default());
-    let namespaces = "readlink /proc/self/ns/ipc /proc/self/ns/net /proc/self/ns/uts; touch /dev/shm/kept /own; ls /dev/shm /own";
+    let namespaces =
+        "readlink /proc/self/ns/ipc /proc/self/ns/net /proc/self/ns/uts; touch /dev/shm/kept /own; ls /dev/shm /own";
     let before = pod.shell(0, namespaces);
     assert_eq!(pod.shell(0, namespaces), before);
     // Its own layer is gone with the instance.
@@ -98,12 +99,16 @@ fn spec_31_33_volumes_are_mounted_shared_and_read_only_where_asked() {
     let file = pod.scratch.0.join("hosts");
     fs::write(&file, "127.0.0.1 localhost\n").expect("write");
     let mounts = || vec![volume(&data, "/deep/er/data"), volume(&file, "/etc/hosts")];
-    let (exit, output) = pod.run(0, &Ordered { mounts: mounts(), ..Ordered::shell("echo a > /deep/er/data/f && cat /etc/hosts") });
+    let (exit, output) =
+        pod.run(0, &Ordered { mounts: mounts(), ..Ordered::shell("echo a > /deep/er/data/f && cat /etc/hosts") });
     assert!(exit.success(), "{output}");
     assert_eq!(output, "127.0.0.1 localhost\n");
     let mut mounts = mounts();
     mounts.iter_mut().for_each(|(point, _)| point.read_only = true);
-    let (_, output) = pod.run(1, &Ordered { mounts, ..Ordered::shell("cat /deep/er/data/f; echo b > /deep/er/data/f; echo c > /etc/hosts") });
+    let (_, output) = pod.run(
+        1,
+        &Ordered { mounts, ..Ordered::shell("cat /deep/er/data/f; echo b > /deep/er/data/f; echo c > /etc/hosts") },
+    );
     assert!(output.starts_with("a\n") && output.matches("Read-only file system").count() == 2, "{output}");
 }
 
@@ -127,7 +132,10 @@ fn programs_are_found_in_path_and_refusals_are_named() {
     assert_eq!(failed(&mut pod, &["nonsense"]), (Step::Exec, errno::ENOENT, "nonsense".into()));
     assert_eq!(failed(&mut pod, &["/etc"]), (Step::Exec, errno::EACCES, "/etc".into()));
     assert_eq!(failed(&mut pod, &[""]), (Step::Exec, errno::ENOENT, "".into()));
-    assert_eq!(pod.run(0, &Ordered { env: vec!["PATH=/nowhere::/bin"], cwd: "/tmp", ..Ordered::new(&["true"]) }).0, Exit::OK);
+    assert_eq!(
+        pod.run(0, &Ordered { env: vec!["PATH=/nowhere::/bin"], cwd: "/tmp", ..Ordered::new(&["true"]) }).0,
+        Exit::OK
+    );
     // What an adopting agent is told of them: 128 where there was no such program, as Kubernetes says it.
     pod.start_failing(1, &Ordered::new(&["nonsense"]));
     pod.start_failing(2, &Ordered { cwd: "/bin/busybox", ..Ordered::new(&["true"]) });
@@ -148,12 +156,18 @@ fn exec_runs_inside_and_is_killed_on_order() {
     let mut pod = Pod::new(&Sandbox::default());
     pod.start(0, &Ordered { cwd: "/tmp", ..Ordered::shell("echo mine > /tmp/f; echo up; exec sleep 1000") });
     pod.wait_for_output(0, "up");
-    let (result, output) = pod.exec(0, &["sh", "-c", "cat f; pwd; echo $HELLO; ps; readlink /proc/self/ns/pid; readlink /proc/1/ns/pid; exit 5"]);
+    let (result, output) = pod.exec(
+        0,
+        &["sh", "-c", "cat f; pwd; echo $HELLO; ps; readlink /proc/self/ns/pid; readlink /proc/1/ns/pid; exit 5"],
+    );
     assert_eq!(result, Ok(Exit { code: 5, signal: 0, oom: false }));
     assert!(output.starts_with("mine\n/tmp\nworld\n") && output.contains("sleep 1000"), "{output}");
     let namespaces: Vec<&str> = output.lines().rev().take(2).collect();
     assert_eq!(namespaces[0], namespaces[1], "not in the container's PID namespace");
-    assert_eq!(pod.exec(0, &["nonsense"]).0.map_err(|failure| (failure.step, failure.errno)), Err((Step::Exec, errno::ENOENT)));
+    assert_eq!(
+        pod.exec(0, &["nonsense"]).0.map_err(|failure| (failure.step, failure.errno)),
+        Err((Step::Exec, errno::ENOENT))
+    );
 
     let null = spawn::null().expect("open /dev/null");
     pod.order_exec(9, 0, &["sh", "-c", "sleep 1001 & sleep 1002"], &null, &[], false);
@@ -184,7 +198,10 @@ fn failure_f17_a_flood_of_output_stays_in_its_ring() {
     pod::until("the oldest output is overwritten", || reader.oldest().expect("read") != first);
     let mut at = first;
     let record = reader.next(&mut at, &mut buffer).expect("read").expect("a record");
-    assert!(record.lost && record.bytes.ends_with(b"\n") == record.bytes.ends_with(b"f\n"), "the reader was overtaken and is told");
+    assert!(
+        record.lost && record.bytes.ends_with(b"\n") == record.bytes.ends_with(b"f\n"),
+        "the reader was overtaken and is told"
+    );
     pod.signal(0, 9);
     assert_eq!(pod.exited(0).code, 137);
     assert!(resident(&pod) <= before + 64, "{before} KiB have grown to {} KiB", resident(&pod));
@@ -196,7 +213,10 @@ fn failure_f17_a_flood_of_output_stays_in_its_ring() {
 fn failure_f16_orphans_are_reaped_and_hold_up_nothing() {
     let mut pod = Pod::new(&Sandbox { share_processes: true, ..Sandbox::default() });
     // Each inner shell leaves a child behind, which pod-init inherits: 20,000 here, for the time that a shell takes for more.
-    pod.start(0, &Ordered::shell("i=0; while [ $i -lt 20000 ]; do (true & ); i=$((i+1)); done; echo done; exec sleep 1000"));
+    pod.start(
+        0,
+        &Ordered::shell("i=0; while [ $i -lt 20000 ]; do (true & ); i=$((i+1)); done; echo done; exec sleep 1000"),
+    );
     for _ in 0..5 {
         pod.shell(1, "true");
     }
@@ -206,8 +226,10 @@ fn failure_f16_orphans_are_reaped_and_hold_up_nothing() {
 
 /// Ended processes that pod-init has not collected, as the host sees them.
 fn pod_zombies(pod: &Pod) -> usize {
-    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", pod.init.pid.as_raw_nonzero())).expect("children");
-    let is_zombie = |pid: &&str| fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "));
+    let children =
+        fs::read_to_string(format!("/proc/{0}/task/{0}/children", pod.init.pid.as_raw_nonzero())).expect("children");
+    let is_zombie =
+        |pid: &&str| fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "));
     children.split_whitespace().filter(is_zombie).count()
 }
 
@@ -220,14 +242,18 @@ fn failure_f1_an_agent_that_comes_anew_is_told_the_same() {
     pod.order(&Order::MarkEnding(Ending { grace_ms: 1234, force: false, replace: true }), &[]);
     pod.reconnect();
     let hello = pod.hello.clone();
-    assert_eq!((hello.uid, hello.pod.ending), (Some(UID), Some(Ending { grace_ms: 1234, force: false, replace: true })));
+    assert_eq!(
+        (hello.uid, hello.pod.ending),
+        (Some(UID), Some(Ending { grace_ms: 1234, force: false, replace: true }))
+    );
     assert!(matches!(hello.containers[0].life, Life::Running { .. }) && hello.containers[0].instance == 1);
     assert!(matches!(hello.containers[1].life, Life::Ended { started: Some(_), exit: e, .. } if e == exit));
     assert!(matches!(hello.containers[2].life, Life::None));
     pod.reconnect();
     assert_eq!(pod.hello, hello);
     // A second set-up is refused and changes nothing.
-    let setup = Setup { uid: UID, hostname: "other", containers: 1, share_processes: true, host_network: false, shm_bytes: 1 };
+    let setup =
+        Setup { uid: UID, hostname: "other", containers: 1, share_processes: true, host_network: false, shm_bytes: 1 };
     pod.order(&Order::Setup(setup), &[]);
     assert!(matches!(pod.report(), Report::SetupFailed(failure) if failure.step == Step::Order));
     assert_eq!(pod.shell(2, "hostname"), "web\n");
@@ -279,7 +305,8 @@ fn members(pod: &Pod) -> Vec<String> {
 fn quit_leaves_no_process_and_no_mount() {
     let mut pod = Pod::new(&Sandbox::default());
     let own = pod.scratch.0.to_string_lossy().into_owned();
-    let mounts = || fs::read_to_string("/proc/self/mountinfo").expect("read").lines().filter(|line| line.contains(&own)).count();
+    let mounts =
+        || fs::read_to_string("/proc/self/mountinfo").expect("read").lines().filter(|line| line.contains(&own)).count();
     pod.start(0, &Ordered::new(&["sleep", "1000"]));
     let members = members(&pod);
     pod.order(&Order::Quit, &[]);
@@ -292,16 +319,23 @@ fn quit_leaves_no_process_and_no_mount() {
 fn spec_3_a_container_is_born_into_its_cgroup_on_v2_and_joins_it_on_v1() {
     let mut pod = Pod::new(&Sandbox::default());
     let name = format!("podling-test-{}", std::process::id());
-    let v2 = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(PathBuf::from).into_iter().find(|path| path.join("cgroup.controllers").exists());
+    let v2 = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
+        .map(PathBuf::from)
+        .into_iter()
+        .find(|path| path.join("cgroup.controllers").exists());
     let v1 = Path::new("/sys/fs/cgroup/pids/cgroup.procs").exists().then(|| Path::new("/sys/fs/cgroup/pids"));
     assert!(v2.is_some() || v1.is_some(), "no cgroups are mounted here");
     if let Some(v2) = v2 {
         let directory = CgroupDirectory::new(v2.join(&name));
-        let handle = || open(&directory.0, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).expect("open");
+        let handle =
+            || open(&directory.0, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).expect("open");
         let script = "grep ^0: /proc/self/cgroup; ls /sys/fs/cgroup | grep -c cgroup.procs; mkdir /sys/fs/cgroup/x 2>&1; echo up; exec sleep 1000";
         pod.start(0, &Ordered { cgroups: vec![handle()], cgroup_v2: true, ..Ordered::shell(script) });
         let output = pod.wait_for_output(0, "up");
-        assert!(output.starts_with("0::/\n1\n") && output.contains("Read-only file system"), "its view starts at its own cgroup: {output}");
+        assert!(
+            output.starts_with("0::/\n1\n") && output.contains("Read-only file system"),
+            "its view starts at its own cgroup: {output}"
+        );
         let output = rustix::fs::memfd_create("output", rustix::fs::MemfdFlags::CLOEXEC).expect("make a file");
         pod.order_exec(3, 0, &["sleep", "1000"], &output, &[handle()], true);
         pod::until("the executed program is in the cgroup", || directory.processes() == 2);
@@ -313,8 +347,15 @@ fn spec_3_a_container_is_born_into_its_cgroup_on_v2_and_joins_it_on_v1() {
     }
     if let Some(v1) = v1 {
         let directory = CgroupDirectory::new(v1.join(&name));
-        let file = || open(directory.0.join("cgroup.procs"), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).expect("open");
-        pod.start(0, &Ordered { cgroups: vec![file()], ..Ordered::shell("grep pids: /proc/self/cgroup; echo up; exec sleep 1000") });
+        let file =
+            || open(directory.0.join("cgroup.procs"), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).expect("open");
+        pod.start(
+            0,
+            &Ordered {
+                cgroups: vec![file()],
+                ..Ordered::shell("grep pids: /proc/self/cgroup; echo up; exec sleep 1000")
+            },
+        );
         assert!(pod.wait_for_output(0, "up").contains("pids:/\n"), "its view starts at its own cgroup");
         assert_eq!(directory.processes(), 1);
         pod.signal(0, 9);
@@ -346,12 +387,17 @@ impl Drop for CgroupDirectory {
 fn an_image_on_squashfs_is_mounted_through_a_loop_device() {
     let mut pod = Pod::new(&Sandbox::default());
     let file = pod.scratch.0.join("image.squashfs");
-    let made = std::process::Command::new("mksquashfs").arg(pod.scratch.image()).arg(&file).args(["-quiet", "-no-progress"]).status();
+    let made = std::process::Command::new("mksquashfs")
+        .arg(pod.scratch.image())
+        .arg(&file)
+        .args(["-quiet", "-no-progress"])
+        .status();
     assert!(made.expect("mksquashfs: install Debian's package squashfs-tools").success());
     let target = pod.scratch.0.join("mounted");
     fs::create_dir(&target).expect("make a directory");
     podling::sys::device::mount_squashfs(&file, &target).expect("mount");
-    let (exit, output) = pod.run(0, &Ordered { image: Some(target.clone()), ..Ordered::shell("touch /bin/new && ls /bin/new") });
+    let (exit, output) =
+        pod.run(0, &Ordered { image: Some(target.clone()), ..Ordered::shell("touch /bin/new && ls /bin/new") });
     rustix::mount::unmount(&target, rustix::mount::UnmountFlags::empty()).expect("unmount");
     assert!(exit.success() && output == "/bin/new\n", "{output}");
     let missing = podling::sys::device::mount_squashfs(Path::new("/nonexistent"), &target).unwrap_err();

@@ -36,15 +36,11 @@ fn podling() -> Command {
 fn parts() -> &'static Parts {
     static PARTS: OnceLock<Parts> = OnceLock::new();
     PARTS.get_or_init(|| {
-        run(Command::new(env!("CARGO"))
-            .args(["board", "--locked", "--target-dir", "target"])
-            .current_dir(clone()));
+        run(Command::new(env!("CARGO")).args(["board", "--locked", "--target-dir", "target"]).current_dir(clone()));
         let images = directory().join("images");
         let layout = run(&mut Command::new(clone().join("scripts/images")));
         for image in ["localhost/busybox:demo", "localhost/nginx:demo"] {
-            run(podling()
-                .args(["pack", &format!("oci:{layout}:{image}"), "-o"])
-                .arg(&images));
+            run(podling().args(["pack", &format!("oci:{layout}:{image}"), "-o"]).arg(&images));
         }
         Parts {
             podlingd: clone().join("target/aarch64-unknown-linux-musl/release/podlingd"),
@@ -62,19 +58,9 @@ fn board(name: &'static str, yaml: &str, adapt: impl Fn(String) -> String) -> Ma
     let original = fs::read_to_string(clone().join("boards/qemu-virt-aarch64/board.toml")).unwrap();
     let board = dir.join("board.toml");
     fs::write(&board, adapt(original.clone())).unwrap();
-    let (pods, manifest, disk) = (
-        dir.join("pods.yaml"),
-        dir.join("manifest"),
-        directory().join(format!("{name}.img")),
-    );
+    let (pods, manifest, disk) = (dir.join("pods.yaml"), dir.join("manifest"), directory().join(format!("{name}.img")));
     fs::write(&pods, yaml).unwrap();
-    run(podling()
-        .arg("build")
-        .arg(&pods)
-        .arg("--board")
-        .arg(&board)
-        .arg("-o")
-        .arg(&manifest));
+    run(podling().arg("build").arg(&pods).arg("--board").arg(&board).arg("-o").arg(&manifest));
     run(podling()
         .arg("image")
         .arg("--board")
@@ -91,9 +77,7 @@ fn board(name: &'static str, yaml: &str, adapt: impl Fn(String) -> String) -> Ma
         .arg(&disk)
         .arg("--boot")
         .arg(&dir));
-    let cmdline = original
-        .lines()
-        .find_map(|line| line.strip_prefix("cmdline = \"")?.strip_suffix('"'));
+    let cmdline = original.lines().find_map(|line| line.strip_prefix("cmdline = \"")?.strip_suffix('"'));
     Machine {
         name,
         kernel: dir.join("kernel"),
@@ -117,11 +101,8 @@ fn pod(name: &str, spec: &str, container: &str, script: &str) -> String {
         true => "",
         false => "terminationGracePeriodSeconds: 1\n",
     };
-    let indented = |text: &str, by: usize| -> String {
-        text.lines()
-            .map(|line| format!("{:by$}{line}\n", ""))
-            .collect()
-    };
+    let indented =
+        |text: &str, by: usize| -> String { text.lines().map(|line| format!("{:by$}{line}\n", "")).collect() };
     format!(
         "---\napiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\nspec:\n  hostNetwork: true\n{}  containers:\n    - name: main\n      image: localhost/busybox:demo\n{}      command: [\"/bin/sh\", \"-c\"]\n      args:\n        - |\n{}",
         indented(&format!("{grace}{spec}"), 2),
@@ -144,10 +125,7 @@ impl Guest {
             if wanted(&answer) {
                 return answer;
             }
-            assert!(
-                Instant::now() < end,
-                "\"{command}\" did not become what it should within {SOON:?}:\n{answer}"
-            );
+            assert!(Instant::now() < end, "\"{command}\" did not become what it should within {SOON:?}:\n{answer}");
             // Not a race: the guest needs its processor for what is waited for.
             thread::sleep(Duration::from_millis(200));
         }
@@ -157,8 +135,7 @@ impl Guest {
     fn pod_is(&mut self, name: &str, words: &[&str]) -> String {
         self.ask_until("get pods", |answer| {
             answer.lines().any(|line| {
-                line.split_whitespace().next() == Some(name)
-                    && words.iter().all(|word| line.contains(word))
+                line.split_whitespace().next() == Some(name) && words.iter().all(|word| line.contains(word))
             })
         })
     }
@@ -178,9 +155,7 @@ impl Guest {
 
 /// The numbers after `key` in what a container wrote, one for each line that has it.
 fn numbers(log: &str, key: &str) -> Vec<f64> {
-    log.lines()
-        .filter_map(|line| line.trim().strip_prefix(key)?.trim().parse().ok())
-        .collect()
+    log.lines().filter_map(|line| line.trim().strip_prefix(key)?.trim().parse().ok()).collect()
 }
 
 /// The main job: spec 1, 16, 21, 33 (a puller and a server share a volume and localhost), 49, 88–90, 99 (from flash, without any
@@ -218,47 +193,29 @@ fn assert_clean(disk: &Path) {
     // The second entry of the partition table; its first sector is a little-endian number at 8.
     let entry = &table[446 + 16..446 + 32];
     let offset = 512 * u64::from(u32::from_le_bytes(entry[8..12].try_into().unwrap()));
-    let header = run(Command::new("/sbin/dumpe2fs")
-        .arg("-h")
-        .arg(format!("{}?offset={offset}", disk.display())));
-    let line = |key: &str| {
-        header
-            .lines()
-            .find(|line| line.starts_with(key))
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let header = run(Command::new("/sbin/dumpe2fs").arg("-h").arg(format!("{}?offset={offset}", disk.display())));
+    let line = |key: &str| header.lines().find(|line| line.starts_with(key)).unwrap_or_default().to_owned();
     assert!(line("Filesystem state:").ends_with(" clean"), "{header}");
-    assert!(
-        !line("Filesystem features:").contains("needs_recovery"),
-        "{header}"
-    );
+    assert!(!line("Filesystem features:").contains("needs_recovery"), "{header}");
 }
 
 /// Spec 95, failure F13: over its memory limit a container is killed, reads OOMKilled with 137, and nothing else suffers.
 /// Failure F14: the pids limit holds.
 #[test]
 fn limits_hold_on_cgroup_v2() {
-    let yaml = pod(
-        "hog",
-        "restartPolicy: Never\n",
-        "resources:\n  limits:\n    memory: 16Mi\n",
-        "tail /dev/zero",
-    ) + &pod(
-        "bomb",
-        "restartPolicy: Never\n",
-        "",
-        "n=0\nwhile [ $n -lt 40 ] && sleep 1000 & do n=$((n + 1)); done\necho not bounded",
-    ) + &pod("calm", "", "", "echo at work\nexec sleep 100000");
-    let mut guest = Guest::booted(&board("limits", &yaml, |board| {
-        board.replace("pod_pids_limit = 1024", "pod_pids_limit = 16")
-    }));
+    let yaml = pod("hog", "restartPolicy: Never\n", "resources:\n  limits:\n    memory: 16Mi\n", "tail /dev/zero")
+        + &pod(
+            "bomb",
+            "restartPolicy: Never\n",
+            "",
+            "n=0\nwhile [ $n -lt 40 ] && sleep 1000 & do n=$((n + 1)); done\necho not bounded",
+        )
+        + &pod("calm", "", "", "echo at work\nexec sleep 100000");
+    let mut guest =
+        Guest::booted(&board("limits", &yaml, |board| board.replace("pod_pids_limit = 1024", "pod_pids_limit = 16")));
     guest.pod_is("hog", &["0/1", "OOMKilled"]);
     let about = guest.ask("describe pod hog");
-    assert!(
-        about.contains("OOMKilled") && about.contains("137"),
-        "{about}"
-    );
+    assert!(about.contains("OOMKilled") && about.contains("137"), "{about}");
     let bomb = guest.ask_until("logs bomb", |answer| answer.contains("fork"));
     assert!(!bomb.contains("not bounded"), "{bomb}");
     guest.pod_is("calm", &["1/1", "Running", " 0 "]);
@@ -285,9 +242,7 @@ fn restart_policies_decide() {
     guest.pod_is("failing", &["CrashLoopBackOff"]);
     let about = guest.ask("describe pod failing");
     assert!(about.contains("CrashLoopBackOff"), "{about}");
-    let exit = about
-        .lines()
-        .find(|line| line.trim().starts_with("Exit Code:"));
+    let exit = about.lines().find(|line| line.trim().starts_with("Exit Code:"));
     assert!(exit.is_some_and(|line| line.ends_with(" 3")), "{about}");
     let found = guest.ask("logs second-try");
     assert!(found.contains("found"), "{found}");
@@ -324,10 +279,7 @@ fn a_deleted_pod_ends_in_time() {
     let refused = guest.ask("delete pod forced --grace-period=0");
     assert!(refused.contains("--force"), "{refused}");
     let forced = guest.ask("delete pod forced --grace-period=0 --force");
-    assert!(
-        forced.contains("Warning") && forced.contains("force deleted"),
-        "{forced}"
-    );
+    assert!(forced.contains("Warning") && forced.contains("force deleted"), "{forced}");
     guest.ask_until("get pods", |answer| answer.contains("No resources found"));
     guest.power_off();
 }
@@ -350,9 +302,7 @@ fn a_reboot_keeps_the_claim_and_empties_the_rest() {
             .find_map(|line| Some(line.strip_prefix("UID:")?.trim().to_owned()))
             .unwrap_or_else(|| panic!("no UID: {about}"))
     };
-    guest.ask_until("logs keeper", |answer| {
-        answer.contains("kept 1") && answer.contains("mine 1")
-    });
+    guest.ask_until("logs keeper", |answer| answer.contains("kept 1") && answer.contains("mine 1"));
     let before = uid(&guest.ask("describe pod keeper"));
     guest.send_line("reboot");
     guest.expect("podling 0", BOOT);
@@ -360,10 +310,7 @@ fn a_reboot_keeps_the_claim_and_empties_the_rest() {
     let log = guest.ask_until("logs keeper", |answer| answer.contains("mine "));
     assert!(log.contains("kept 2") && log.contains("mine 1"), "{log}");
     let after = uid(&guest.ask("describe pod keeper"));
-    assert_ne!(
-        before, after,
-        "spec 10: a pod that is started anew is another one"
-    );
+    assert_ne!(before, after, "spec 10: a pod that is started anew is another one");
     let disk = machine.disk.clone().unwrap();
     guest.power_off();
     assert_clean(&disk);
@@ -419,17 +366,13 @@ fn a_board_without_a_valid_manifest_says_so() {
     let file = fs::OpenOptions::new().write(true).open(disk).unwrap();
     // Both slots, which begin at 1 MiB: past the header, so that it is found and then refused.
     for slot in 0..2 {
-        std::os::unix::fs::FileExt::write_all_at(&file, &[0xA5; 64], (1 + slot) * (1 << 20) + 100)
-            .unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &[0xA5; 64], (1 + slot) * (1 << 20) + 100).unwrap();
     }
     let mut guest = Guest::booted(&machine);
     let pods = guest.ask("get pods");
     assert!(pods.contains("No resources found"), "{pods}");
     let version = guest.ask("version");
-    assert!(
-        version.contains("Warning") && version.contains("slot"),
-        "{version}"
-    );
+    assert!(version.contains("Warning") && version.contains("slot"), "{version}");
     guest.power_off();
 }
 
@@ -437,14 +380,8 @@ fn a_board_without_a_valid_manifest_says_so() {
 /// is half of that; what it is now is printed.
 #[test]
 fn the_pods_are_up_soon_after_the_kernel() {
-    let yaml = ["one", "two"].map(|name| {
-        pod(
-            name,
-            "",
-            "",
-            "read up idle < /proc/uptime\necho \"up $up\"\nexec sleep 100000",
-        )
-    });
+    let yaml =
+        ["one", "two"].map(|name| pod(name, "", "", "read up idle < /proc/uptime\necho \"up $up\"\nexec sleep 100000"));
     let mut guest = Guest::booted(&board("boot", &yaml.concat(), as_it_is));
     let mut last: f64 = 0.0;
     for name in ["one", "two"] {
@@ -452,9 +389,7 @@ fn the_pods_are_up_soon_after_the_kernel() {
         last = last.max(numbers(&log, "up ")[0]);
     }
     let transcript = guest.transcript();
-    let line = transcript
-        .lines()
-        .find(|line| line.contains("podling: podling "));
+    let line = transcript.lines().find(|line| line.contains("podling: podling "));
     let init: f64 = line
         .and_then(|line| line.split(['[', ']']).nth(1)?.trim().parse().ok())
         .unwrap_or_else(|| panic!("init did not say when it began:\n{transcript}"));

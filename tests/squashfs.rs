@@ -44,14 +44,7 @@ fn every_kind_of_file_keeps_its_owner_mode_and_target() {
         .device(b'4', "block", 8, 17)
         .device(b'6', "fifo", 0, 0)
         .file("empty", b"")
-        .entry(
-            b'0',
-            "ünicode\u{1f600} and a space".as_bytes(),
-            b"",
-            0o400,
-            (70_000, 4_000_000_000),
-            b"x",
-        );
+        .entry(b'0', "ünicode\u{1f600} and a space".as_bytes(), b"", 0o400, (70_000, 4_000_000_000), b"x");
     let bench = Bench::new();
     let done = bench.pack(&[Spec::new(vec![layer])]).unwrap();
     let list = listing(&done.squashfs);
@@ -66,10 +59,7 @@ fn every_kind_of_file_keeps_its_owner_mode_and_target() {
     assert_eq!(list["/block"], "brw------- 0/0 8,");
     assert_eq!(list["/fifo"], "prw------- 0/0 0");
     assert_eq!(list["/empty"], "-rw-r--r-- 0/0 0");
-    assert_eq!(
-        list["/ünicode\u{1f600} and a space"],
-        "-r-------- 70000/4000000000 1"
-    );
+    assert_eq!(list["/ünicode\u{1f600} and a space"], "-r-------- 70000/4000000000 1");
 }
 
 /// Programs whose rights are in file capabilities keep them; the kernel itself reads them back.
@@ -146,13 +136,9 @@ fn the_root_is_the_images_whoever_packs() {
 #[test]
 fn a_squashfs_that_cannot_be_written_says_why() {
     let bench = Bench::new();
-    let noise: Vec<u8> = (0..1_000_000_u64)
-        .map(|n| (n.wrapping_mul(n).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8)
-        .collect();
-    layout(
-        &bench.layout(),
-        &[Spec::new(vec![Layer::new().file("noise", &noise)])],
-    );
+    let noise: Vec<u8> =
+        (0..1_000_000_u64).map(|n| (n.wrapping_mul(n).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
+    layout(&bench.layout(), &[Spec::new(vec![Layer::new().file("noise", &noise)])]);
     let output = bench.output();
     fs::create_dir(&output).unwrap();
     let output = output.to_str().unwrap();
@@ -175,10 +161,7 @@ fn a_squashfs_that_cannot_be_written_says_why() {
     let wanted = "sqfstar failed (exit status: 3): no more memory";
     assert!(said.contains(wanted), "{said}");
     // Room for the files' bytes, but not for the squashfs as well.
-    tool(
-        "mount",
-        &["-t", "tmpfs", "-o", "size=1200k", "none", output],
-    );
+    tool("mount", &["-t", "tmpfs", "-o", "size=1200k", "none", output]);
     let full = Mount(bench.output());
     let said = pack(&std::env::var("PATH").unwrap());
     drop(full);
@@ -188,26 +171,17 @@ fn a_squashfs_that_cannot_be_written_says_why() {
 #[test]
 fn the_same_image_gives_the_same_bytes_and_is_stored_once() {
     let layer = || {
-        (0..50).fold(Layer::new(), |layer, n| {
-            layer.file(&format!("f{n}"), format!("{n}").repeat(n * 500).as_bytes())
-        })
+        (0..50).fold(Layer::new(), |layer, n| layer.file(&format!("f{n}"), format!("{n}").repeat(n * 500).as_bytes()))
     };
     let (one, two) = (Bench::new(), Bench::new());
     let first = one.pack(&[Spec::new(vec![layer()])]).unwrap();
     let second = two.pack(&[Spec::new(vec![layer()])]).unwrap();
     assert_eq!(first.packed, second.packed);
-    assert_eq!(
-        fs::read(&first.record).unwrap(),
-        fs::read(&second.record).unwrap()
-    );
-    let again = one
-        .pack_again(Some("another/name"), None, Limits::default())
-        .unwrap();
+    assert_eq!(fs::read(&first.record).unwrap(), fs::read(&second.record).unwrap());
+    let again = one.pack_again(Some("another/name"), None, Limits::default()).unwrap();
     assert_eq!(again.squashfs, first.squashfs);
-    let mut left: Vec<_> = fs::read_dir(one.output())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut left: Vec<_> =
+        fs::read_dir(one.output()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     left.sort();
     assert_eq!(left.len(), 3, "two records, one squashfs: {left:?}");
 }
@@ -215,22 +189,13 @@ fn the_same_image_gives_the_same_bytes_and_is_stored_once() {
 /// busybox has 400 names; a squashfs that packed it 400 times would take minutes.
 #[test]
 fn hard_links_and_equal_files_are_stored_once() {
-    let noise: Vec<u8> = (0..300_000_u32)
-        .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
-        .collect();
-    let base = Layer::new()
-        .file("f", &noise)
-        .file("small", b"small")
-        .file("equal/small", b"small");
+    let noise: Vec<u8> = (0..300_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let base = Layer::new().file("f", &noise).file("small", b"small").file("equal/small", b"small");
     let layer = (0..400).fold(base, |layer, n| layer.hard_link(&format!("{n}"), "f"));
     let upper = Layer::new().file("copy", &noise);
     let bench = Bench::new();
     let done = bench.pack(&[Spec::new(vec![layer, upper])]).unwrap();
-    assert!(
-        done.packed.size < noise.len() as u64 + 64_000,
-        "{} bytes",
-        done.packed.size
-    );
+    assert!(done.packed.size < noise.len() as u64 + 64_000, "{} bytes", done.packed.size);
     assert_eq!(names(&done.squashfs).len(), 405);
 }
 
@@ -252,23 +217,11 @@ fn images_of_real_tools_come_out_as_they_went_in() {
         fs::write(root.join(format!("usr/file{n}")), format!("{n}")).unwrap();
     }
     std::os::unix::fs::symlink("usr/bin", root.join("bin")).unwrap();
-    tool(
-        "mknod",
-        &[root.join("null").to_str().unwrap(), "c", "1", "3"],
-    );
-    tool(
-        "mknod",
-        &[root.join("high").to_str().unwrap(), "b", "259", "300"],
-    );
+    tool("mknod", &[root.join("null").to_str().unwrap(), "c", "1", "3"]);
+    tool("mknod", &[root.join("high").to_str().unwrap(), "b", "259", "300"]);
     tool("mkfifo", &[root.join("fifo").to_str().unwrap()]);
-    tool(
-        "chown",
-        &["-R", "12:34", root.join("usr").to_str().unwrap()],
-    );
-    tool(
-        "chmod",
-        &["6755", root.join("usr/bin/tool").to_str().unwrap()],
-    );
+    tool("chown", &["-R", "12:34", root.join("usr").to_str().unwrap()]);
+    tool("chmod", &["6755", root.join("usr/bin/tool").to_str().unwrap()]);
     tool("umoci", &["repack", "--image", &image, &at("bundle")]);
     tool("rm", &[root.join("usr/file7").to_str().unwrap()]);
     tool("umoci", &["unpack", "--image", &image, &at("second")]);
@@ -277,21 +230,11 @@ fn images_of_real_tools_come_out_as_they_went_in() {
     fs::write(root.join("usr/file8"), "changed").unwrap();
     // Layers hold whole seconds.
     for changed in ["usr/file8", "usr"] {
-        tool(
-            "touch",
-            &["-d", "@1700000000", root.join(changed).to_str().unwrap()],
-        );
+        tool("touch", &["-d", "@1700000000", root.join(changed).to_str().unwrap()]);
     }
     tool("umoci", &["repack", "--image", &image, &at("second")]);
 
-    let done = pack(
-        &format!("oci:{image}"),
-        Some("real"),
-        None,
-        &bench.output(),
-        Limits::default(),
-    )
-    .unwrap();
+    let done = pack(&format!("oci:{image}"), Some("real"), None, &bench.output(), Limits::default()).unwrap();
     let mount = Mount::new(&bench, &done.squashfs);
     let (found, wanted) = (facts(&mount.0), facts(&root));
     drop(mount);
@@ -310,14 +253,7 @@ fn images_of_real_tools_come_out_as_they_went_in() {
             assert_eq!(copy.packed, done.packed, "{source}");
         }
         tool("gzip", &["-k", &at(name)]);
-        let zipped = pack(
-            &format!("{}.gz", at(name)),
-            None,
-            None,
-            &bench.output(),
-            Limits::default(),
-        )
-        .unwrap();
+        let zipped = pack(&format!("{}.gz", at(name)), None, None, &bench.output(), Limits::default()).unwrap();
         assert_eq!(zipped.packed, done.packed);
     }
 }
@@ -327,9 +263,7 @@ fn images_of_real_tools_come_out_as_they_went_in() {
 #[test]
 fn large_trees_read_back_through_the_kernel() {
     let block = 128 * 1024;
-    let noise = |n: usize, length: usize| -> Vec<u8> {
-        (0..length).map(|at| (at * at / 7 + at * n) as u8).collect()
-    };
+    let noise = |n: usize, length: usize| -> Vec<u8> { (0..length).map(|at| (at * at / 7 + at * n) as u8).collect() };
     let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for n in 0..700 {
         files.insert(format!("long/{n:0>200}"), format!("{n}").into_bytes());
@@ -337,41 +271,21 @@ fn large_trees_read_back_through_the_kernel() {
     for n in 0..34_000 {
         files.insert(format!("many/{}/{n}", n % 7), vec![]);
     }
-    for (n, size) in [1, block - 1, block, block + 1, 3 * block, 3 * block + 5]
-        .into_iter()
-        .enumerate()
-    {
+    for (n, size) in [1, block - 1, block, block + 1, 3 * block, 3 * block + 5].into_iter().enumerate() {
         files.insert(format!("sizes/{size}"), noise(n, size));
     }
     files.insert("sizes/hole".into(), vec![0; 5 * block]);
-    files.insert(
-        "sizes/holes".into(),
-        [noise(1, block), vec![0; 2 * block], noise(2, 10)].concat(),
-    );
+    files.insert("sizes/holes".into(), [noise(1, block), vec![0; 2 * block], noise(2, 10)].concat());
     files.insert("zz".into(), b"after many".to_vec());
-    let layer = files
-        .iter()
-        .enumerate()
-        .fold(Layer::new(), |layer, (n, (name, bytes))| {
-            layer.entry(
-                b'0',
-                name.as_bytes(),
-                b"",
-                0o644,
-                (n as u64 % 1000, 7),
-                bytes,
-            )
-        });
+    let layer = files.iter().enumerate().fold(Layer::new(), |layer, (n, (name, bytes))| {
+        layer.entry(b'0', name.as_bytes(), b"", 0o644, (n as u64 % 1000, 7), bytes)
+    });
     let bench = Bench::new();
     let mut spec = Spec::new(vec![]);
-    spec.layers
-        .push((layer.hard_link("last", "sizes/1").end(), Packing::Tar));
+    spec.layers.push((layer.hard_link("last", "sizes/1").end(), Packing::Tar));
     let done = bench.pack(&[spec]).unwrap();
     let mount = Mount::new(&bench, &done.squashfs);
-    let (found, links) = (
-        facts(&mount.0),
-        fs::metadata(mount.0.join("last")).unwrap().nlink(),
-    );
+    let (found, links) = (facts(&mount.0), fs::metadata(mount.0.join("last")).unwrap().nlink());
     let folders = fs::metadata(mount.0.join("many")).unwrap().nlink();
     drop(mount);
     assert_eq!((links, folders), (2, 9));

@@ -71,7 +71,9 @@ fn spec_104_what_runs_is_what_is_shown() {
         let row: Vec<&str> = table.lines().nth(1).unwrap().split_whitespace().collect();
         assert_eq!(row[..4], ["web", "1/1", "Running", "0"]);
         let text = quietly(&board, "describe pod web").await;
-        for part in ["Node:         testnode", "Status:       Running", "    State:          Running", "  Normal  Started"] {
+        for part in
+            ["Node:         testnode", "Status:       Running", "    State:          Running", "  Normal  Started"]
+        {
             assert!(text.contains(part), "{part} is not in {text}");
         }
         let object: serde_json::Value = serde_json::from_str(&quietly(&board, "get pod web -o json").await).unwrap();
@@ -113,7 +115,11 @@ fn logs_of_the_instance_before() {
     let node = Node::new();
     node.run(&pod("web", "echo life; exec sleep 1000", "", ""), async |board| {
         board.running("web", "main").await;
-        assert!(quietly(&board, "logs -p web").await.contains("previous terminated container \"main\" in pod \"web\" not found"));
+        assert!(
+            quietly(&board, "logs -p web")
+                .await
+                .contains("previous terminated container \"main\" in pod \"web\" not found")
+        );
         assert_eq!(quietly(&board, "restart web -c main").await, "container \"main\" of pod \"web\" restarted\n");
         while board.running("web", "main").await < 2 {
             board.0.changed(board.0.generation()).await;

@@ -93,7 +93,8 @@ async fn meet(agent: &Agent, uid: Uid) -> Result<(Adopted, Meta), Trouble> {
 }
 
 async fn hello(agent: &Agent, link: &Link) -> Result<Hello, Trouble> {
-    let said = async { link.receive(agent.buffer()).await.map_err(|e| format!("its pod-init cannot be understood: {e}")) };
+    let said =
+        async { link.receive(agent.buffer()).await.map_err(|e| format!("its pod-init cannot be understood: {e}")) };
     let late = async {
         smol::Timer::after(HELLO).await;
         Err(String::from("its pod-init says nothing"))

@@ -52,8 +52,8 @@ pub(super) struct Signals(Vec<Async<OwnedFd>>);
 impl Signals {
     /// To be made before any thread is: all inherit what is blocked.
     pub(super) fn new() -> Result<Signals, Error> {
-        let blocked =
-            raw::mask_signals(true).and_then(|()| [libc::SIGTERM, libc::SIGINT].into_iter().map(raw::signal_fd).collect());
+        let blocked = raw::mask_signals(true)
+            .and_then(|()| [libc::SIGTERM, libc::SIGINT].into_iter().map(raw::signal_fd).collect());
         let fds: Vec<OwnedFd> = blocked.map_err(|errno| failed(format!("watch for signals: {errno}")))?;
         let watched: Result<Vec<_>, _> = fds.into_iter().map(Async::new).collect();
         Ok(Signals(watched.map_err(|e| failed(format!("watch for signals: {e}")))?))
@@ -114,8 +114,8 @@ pub(super) fn prepare(config: Config) -> Result<Parts, Error> {
 /// Only one agent lives (failure F4): the lock goes with the process that holds it.
 fn lock(path: &Path) -> Result<OwnedFd, Error> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
-    let file =
-        rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map_err(|e| failed(format!("open {}: {e}", path.display())))?;
+    let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)
+        .map_err(|e| failed(format!("open {}: {e}", path.display())))?;
     // A child of an agent that was killed between fork and exec holds its lock for a moment longer.
     for _ in 0..200 {
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -177,7 +177,8 @@ fn program(path: Option<&Path>) -> Result<OwnedFd, crate::sys::Error> {
         Some(path) => {
             let name = path.to_string_lossy();
             let program = mount::clone_tree(CWD, &name, false)?;
-            mount::read_only(&program, false).map_err(|errno| crate::sys::Error::new("make read-only", &*name, errno))?;
+            mount::read_only(&program, false)
+                .map_err(|errno| crate::sys::Error::new("make read-only", &*name, errno))?;
             Ok(program)
         }
     }

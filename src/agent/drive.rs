@@ -69,7 +69,9 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Running { pid: Some(pid) } => write!(f, "another agent runs already, as process {pid}: only one may"),
+            Error::Running { pid: Some(pid) } => {
+                write!(f, "another agent runs already, as process {pid}: only one may")
+            }
             Error::Running { pid: None } => f.write_str("another agent runs already: only one may"),
             Error::Failed(why) => f.write_str(why),
         }
@@ -351,7 +353,8 @@ impl Agent {
     pub(super) fn readmit(&self, index: usize, pod: Pod<'static>, found: adopt::Adopted) {
         let mut effects = Effects::new();
         let rules = Rules::new(&pod, self.settings());
-        let machine = machine::pod::Pod::adopt(self.now(), found.created, rules, found.record, &found.containers, &mut effects);
+        let machine =
+            machine::pod::Pod::adopt(self.now(), found.created, rules, found.record, &found.containers, &mut effects);
         self.add(Entry { index, pod, uid: found.sandbox.uid, machine, sandbox: Some(found.sandbox) }, &mut effects);
     }
 

@@ -84,8 +84,16 @@ pub(super) fn carry(agent: &Agent, entry: &mut Entry, effect: Effect) {
 
 impl Agent {
     /// Adds an event about a pod.
-    pub(super) fn report(&self, pod: &Pod<'_>, warning: bool, reason: &'static str, container: Option<u8>, message: Message) {
-        let container = container.and_then(|index| pod.containers.get(index.into())).map_or("", |container| container.name);
+    pub(super) fn report(
+        &self,
+        pod: &Pod<'_>,
+        warning: bool,
+        reason: &'static str,
+        container: Option<u8>,
+        message: Message,
+    ) {
+        let container =
+            container.and_then(|index| pod.containers.get(index.into())).map_or("", |container| container.name);
         let now = self.now();
         self.events_mut().add(events::Event {
             first: now,
@@ -108,7 +116,9 @@ fn current_group(entry: &Entry, container: u8) -> Option<String> {
 }
 
 fn send_signal(agent: &Agent, entry: &Entry, container: u8, signal: u8) {
-    let Some(instance) = entry.machine().containers().get(usize::from(container)).map(|it| it.instance()) else { return };
+    let Some(instance) = entry.machine().containers().get(usize::from(container)).map(|it| it.instance()) else {
+        return;
+    };
     if let Some(sandbox) = &entry.sandbox {
         let _ = agent.order(sandbox, &Order::Signal { container, instance, signal }, Vec::new());
     }
@@ -214,9 +224,15 @@ pub(super) fn hear(agent: &Agent, sandbox: &Rc<Sandbox>, report: Report) -> Resu
         Report::SetupFailed(failure) => return Err(format!("{failure}").into()),
         Report::Started { container, instance } => agent.tell(uid, Event::Started { container, instance }),
         Report::StartFailed { container, instance, failure } => {
-            let reason = if failure.step == Step::Exec { Reason::RunContainerError } else { Reason::CreateContainerError };
+            let reason =
+                if failure.step == Step::Exec { Reason::RunContainerError } else { Reason::CreateContainerError };
             let message = message(&format!("{failure}"));
-            settle(agent, uid, container, instance, move |_| Event::StartFailed { container, instance, reason, message });
+            settle(agent, uid, container, instance, move |_| Event::StartFailed {
+                container,
+                instance,
+                reason,
+                message,
+            });
         }
         Report::Exited { container, instance, exit } => {
             fail::point("exited");
@@ -238,7 +254,8 @@ pub(super) fn hear(agent: &Agent, sandbox: &Rc<Sandbox>, report: Report) -> Resu
 /// An instance is over: reads whether memory was the reason, removes its group with everything that may be left in it, and only
 /// then tells the machine, so that no two instances ever run.
 fn settle(agent: &Agent, uid: Uid, container: u8, instance: u32, event: impl FnOnce(bool) -> Event + 'static) {
-    let Some(name) = agent.manifest_of(uid).and_then(|pod| pod.containers.get(container.into()).map(|it| it.name)) else {
+    let Some(name) = agent.manifest_of(uid).and_then(|pod| pod.containers.get(container.into()).map(|it| it.name))
+    else {
         return;
     };
     let path = instance_group(uid, name, instance);

@@ -52,7 +52,15 @@ impl Events {
     /// Adds one, and says it to the log as well.
     pub fn add(&mut self, mut event: Event) {
         let level = if event.warning { log::Level::Warn } else { log::Level::Info };
-        log::log!(level, "{}/{} {} {}: {}", event.namespace, event.object, event.container, event.reason, event.message);
+        log::log!(
+            level,
+            "{}/{} {} {}: {}",
+            event.namespace,
+            event.object,
+            event.container,
+            event.reason,
+            event.message
+        );
         if let Some(place) = self.ring.iter().position(|old| old.repeats(&event)) {
             let old = self.ring.remove(place);
             event.first = old.as_ref().map_or(event.first, |old| old.first);

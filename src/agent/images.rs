@@ -50,13 +50,17 @@ impl Record {
             let file = directory.join(name.as_str());
             let mut bytes = Vec::new();
             // One byte more than may be there, so that the frame's own check sees what is too long.
-            match fs::File::open(&file).and_then(|file| file.take(limits::IMAGE_RECORD as u64 + 1).read_to_end(&mut bytes)) {
+            match fs::File::open(&file)
+                .and_then(|file| file.take(limits::IMAGE_RECORD as u64 + 1).read_to_end(&mut bytes))
+            {
                 Ok(_) => return Ok(Record { bytes, directory, reference: String::from(reference) }),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(invalid(reference, &format!("read {}: {error}", file.display()))),
             }
         }
-        let hint = format!("image {reference} is not on this board: pack it with 'podling pack' and write it with the manifest");
+        let hint = format!(
+            "image {reference} is not on this board: pack it with 'podling pack' and write it with the manifest"
+        );
         Err(Refused { reason: Reason::ImageMissing, why: hint.into() })
     }
 
@@ -72,7 +76,10 @@ impl Record {
 }
 
 fn invalid(reference: &str, why: &str) -> Refused {
-    Refused { reason: Reason::ImageInvalid, why: format!("image {reference} cannot be used: {why}; pack it again").into() }
+    Refused {
+        reason: Reason::ImageInvalid,
+        why: format!("image {reference} cannot be used: {why}; pack it again").into(),
+    }
 }
 
 /// The images that are mounted, and by which pods they are used.

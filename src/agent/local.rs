@@ -26,7 +26,8 @@ pub struct Local {
 pub fn run(local: Local, watch: impl FnOnce(&Agent)) -> Result<Outcome, Error> {
     let pid = rustix::process::getpid().as_raw_nonzero();
     let root = PathBuf::from(format!("/run/podling-run.{pid}"));
-    let failed = |verb: &str, error: std::io::Error| Error::Failed(format!("{verb} {}: {error}", root.display()).into());
+    let failed =
+        |verb: &str, error: std::io::Error| Error::Failed(format!("{verb} {}: {error}", root.display()).into());
     let data = local.claims.unwrap_or_else(|| root.join("data"));
     for directory in [&root, &data] {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|e| failed("make", e))?;

@@ -37,7 +37,8 @@ pub(super) fn create(paths: &Paths, uid: Uid, container: &str) -> Result<[OwnedF
 fn segments(paths: &Paths, uid: Uid, container: &str, flags: OFlags) -> Result<[OwnedFd; 2], Error> {
     let open = |n: u8| {
         let path = paths.pod(uid).logs().join(format!("{container}.{n}"));
-        rustix::fs::open(&path, flags | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR).attempt("open", &path.to_string_lossy())
+        rustix::fs::open(&path, flags | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR)
+            .attempt("open", &path.to_string_lossy())
     };
     Ok([open(0)?, open(1)?])
 }

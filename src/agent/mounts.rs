@@ -60,7 +60,8 @@ pub(super) fn copy(path: &Path, whole: bool) -> Result<OwnedFd, Error> {
 
 /// Takes away what is mounted at `path`, even while it is in use: it is gone when its last user is.
 pub(super) fn detach(path: &Path) -> Result<(), Error> {
-    rustix::mount::unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).attempt("unmount", &path.to_string_lossy())
+    rustix::mount::unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)
+        .attempt("unmount", &path.to_string_lossy())
 }
 
 /// Everything that is mounted below `directory`, innermost first.

@@ -125,7 +125,12 @@ pub(super) fn init_file(own: &PodPaths) -> std::path::PathBuf {
 ///
 /// # Errors
 /// What was in the way, and the pod-init that is to be removed with the rest where there is one already.
-pub(super) fn create(agent: &Agent, uid: Uid, pod: &Pod<'_>, created: Instant) -> Result<Rc<Sandbox>, (Trouble, Option<Rc<Sandbox>>)> {
+pub(super) fn create(
+    agent: &Agent,
+    uid: Uid,
+    pod: &Pod<'_>,
+    created: Instant,
+) -> Result<Rc<Sandbox>, (Trouble, Option<Rc<Sandbox>>)> {
     let own = agent.paths().pod(uid);
     let (link, init) = begin(agent, uid, pod, created, &own).map_err(|why| (why, None))?;
     let sandbox = Sandbox::new(uid, link, init, false);
@@ -169,8 +174,12 @@ fn furnish(agent: &Agent, sandbox: &Rc<Sandbox>, pod: &Pod<'_>, own: &PodPaths) 
 fn groups(agent: &Agent, uid: Uid, pod: &Pod<'_>) -> Result<(), Trouble> {
     let cgroups = agent.cgroups();
     let mut limits = start::pod_limits(pod);
-    let refused =
-        pod.containers.iter().map(|container| start::limits(&container)).chain([limits]).find_map(|l| cgroups.refuses(&l));
+    let refused = pod
+        .containers
+        .iter()
+        .map(|container| start::limits(&container))
+        .chain([limits])
+        .find_map(|l| cgroups.refuses(&l));
     if let Some(fix) = refused {
         return Err(fix.into());
     }
@@ -284,7 +293,8 @@ pub(super) async fn remove(agent: &Agent, remains: Remains) -> Result<(), Troubl
     let emptied = empty_group(agent, &format!("{uid}")).await;
     if let Some(sandbox) = &sandbox {
         // Already ended, or in the kernel's hands: this only lets go of its number, where this agent is its parent.
-        let _ = rustix::process::waitid(WaitId::PidFd(sandbox.init.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+        let _ =
+            rustix::process::waitid(WaitId::PidFd(sandbox.init.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
         sandbox.execs.borrow_mut().clear();
     }
     drop(sandbox);
@@ -316,7 +326,9 @@ pub(super) async fn empty_group(agent: &Agent, path: &str) -> Result<(), Trouble
         let left = group.processes();
         if agent.now().since(started).0 > GONE.as_millis() as u64 {
             let first = left.first().map_or(0, |pid| pid.as_raw_nonzero().get());
-            return Err(format!("{} processes do not die, the first is {first}: the kernel holds them", left.len()).into());
+            return Err(
+                format!("{} processes do not die, the first is {first}: the kernel holds them", left.len()).into()
+            );
         }
         match left.iter().find_map(|pid| rustix::process::pidfd_open(*pid, PidfdFlags::empty()).ok()) {
             Some(process) => drop(ended(process.as_fd(), GONE).await),

@@ -152,7 +152,10 @@ fn groups(pod: &Pod<'_>, image: &Image<'_>, uid: u32) -> Vec<u32> {
 }
 
 /// `command` replaces ENTRYPOINT and CMD, `args` replaces CMD.
-fn argv<'a>(container: &Container<'a>, image: &Image<'a>) -> Result<impl Iterator<Item = &'a str> + use<'a>, &'static str> {
+fn argv<'a>(
+    container: &Container<'a>,
+    image: &Image<'a>,
+) -> Result<impl Iterator<Item = &'a str> + use<'a>, &'static str> {
     let (program, words) = match (container.command, container.args) {
         (Some(command), args) => (command, args.unwrap_or_default()),
         (None, Some(args)) => (image.entrypoint, args),
@@ -168,7 +171,8 @@ fn argv<'a>(container: &Container<'a>, image: &Image<'a>) -> Result<impl Iterato
 fn environment<'a>(pod: &Pod<'a>, container: &Container<'a>, image: &Image<'a>, uid: u32) -> Vec<Cow<'a, str>> {
     let name = |entry: &'a str| entry.split_once('=').map_or(entry, |(name, _)| name);
     let told = |wanted: &str| container.env.iter().any(|variable| variable.key == wanted);
-    let mut entries: Vec<Cow<'a, str>> = image.env.iter().filter(|entry| !told(name(entry))).map(Cow::Borrowed).collect();
+    let mut entries: Vec<Cow<'a, str>> =
+        image.env.iter().filter(|entry| !told(name(entry))).map(Cow::Borrowed).collect();
     for (n, variable) in container.env.iter().enumerate() {
         // The last one of a name counts.
         if !container.env.iter().skip(n + 1).any(|later| later.key == variable.key) {
@@ -185,13 +189,21 @@ fn environment<'a>(pod: &Pod<'a>, container: &Container<'a>, image: &Image<'a>, 
 }
 
 /// Volumes and managed files, outer ones first.
-fn opened<'a>(paths: &Paths, which: Which<'_>, container: &Container<'a>) -> Result<Vec<(MountPoint<'a>, OwnedFd)>, Trouble> {
+fn opened<'a>(
+    paths: &Paths,
+    which: Which<'_>,
+    container: &Container<'a>,
+) -> Result<Vec<(MountPoint<'a>, OwnedFd)>, Trouble> {
     const HOSTS: [&str; 3] = ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
     let mut all = Vec::new();
     for mount in container.mounts {
         let volume = which.pod.volumes.get(mount.volume.into()).ok_or("a mount names no volume")?;
         let opened = volumes::open(paths, which.uid, which.pod, &volume)?;
-        let point = MountPoint { path: mount.path, directory: opened.directory, read_only: mount.read_only || opened.read_only };
+        let point = MountPoint {
+            path: mount.path,
+            directory: opened.directory,
+            read_only: mount.read_only || opened.read_only,
+        };
         all.push((point, opened.mount));
     }
     for (file, path) in MANAGED.into_iter().zip(HOSTS) {
@@ -339,8 +351,10 @@ mod tests {
     fn the_pods_environment_is_over_the_images() {
         let (none, env) = (words(&[]), words(&["A=1", "B=2", "PATH=/x"]));
         let image = image(&none, &none, &env);
-        let told: Bytes =
-            [("A", "3"), ("C", "4"), ("C", "5")].map(|(key, value)| EnvVar { key, value, secret: false }).into_iter().collect();
+        let told: Bytes = [("A", "3"), ("C", "4"), ("C", "5")]
+            .map(|(key, value)| EnvVar { key, value, secret: false })
+            .into_iter()
+            .collect();
         let it = Container { env: told.list(), ..container() };
         let merged = environment(&pod(), &it, &image, 0);
         assert_eq!(merged, ["B=2", "PATH=/x", "A=3", "C=5", "HOSTNAME=web", "HOME=/root"]);
@@ -363,7 +377,10 @@ mod tests {
 
     #[test]
     fn spec_94_oom_scores() {
-        let it = |memory_request| Container { resources: Resources { memory_request, ..Resources::default() }, ..container() };
+        let it = |memory_request| Container {
+            resources: Resources { memory_request, ..Resources::default() },
+            ..container()
+        };
         assert_eq!(oom_score_adj(Qos::Guaranteed, &it(5), 100), -997);
         assert_eq!(oom_score_adj(Qos::BestEffort, &it(0), 100), 1000);
         assert_eq!(oom_score_adj(Qos::Burstable, &it(25), 100), 750);

@@ -131,15 +131,24 @@ impl fmt::Display for Error {
             Error::Empty => f.write_str("nothing was ever written there"),
             Error::Dirty => f.write_str("a write of it failed, so it is not trusted; write a manifest again"),
             Error::Io { action, slot, source } => {
-                write!(f, "cannot {action} slot {slot:?}: {source}; if this comes again the flash is failing, replace it")
+                write!(
+                    f,
+                    "cannot {action} slot {slot:?}: {source}; if this comes again the flash is failing, replace it"
+                )
             }
             Error::Frame(error) => error.fmt(f),
             Error::Class { found, board } => {
-                write!(f, "the manifest is for boards of class {found}, and this board is {board}: build it with --board {board}")
+                write!(
+                    f,
+                    "the manifest is for boards of class {found}, and this board is {board}: build it with --board {board}"
+                )
             }
             Error::Body(message) => f.write_str(message),
             Error::TooBig { found, slot } => {
-                write!(f, "a manifest of {found} bytes does not fit a slot of {slot}: leave something out, or lay out larger slots")
+                write!(
+                    f,
+                    "a manifest of {found} bytes does not fit a slot of {slot}: leave something out, or lay out larger slots"
+                )
             }
             Error::Stale { found, newest } => {
                 write!(

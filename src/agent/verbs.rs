@@ -81,7 +81,8 @@ impl Drop for Exec {
         if self.told.is_none() {
             return;
         }
-        let sandbox = self.agent.pods().iter().find(|entry| entry.uid() == self.uid).and_then(|entry| entry.sandbox.clone());
+        let sandbox =
+            self.agent.pods().iter().find(|entry| entry.uid() == self.uid).and_then(|entry| entry.sandbox.clone());
         if let Some(sandbox) = sandbox {
             let _ = self.agent.order(&sandbox, &Order::ExecKill { id: self.id }, Vec::new());
         }
@@ -167,7 +168,9 @@ impl Agent {
         let name = entry.manifest().containers.get(container).map(|container| container.name);
         let instance = entry.machine().containers().get(container).map_or(0, Container::instance);
         match name {
-            Some(name) if instance > 0 => self.cgroups().group(&effect::instance_group(entry.uid(), name, instance)).usage(),
+            Some(name) if instance > 0 => {
+                self.cgroups().group(&effect::instance_group(entry.uid(), name, instance)).usage()
+            }
             _ => Usage::default(),
         }
     }

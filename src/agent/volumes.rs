@@ -19,7 +19,8 @@ pub(super) fn make(paths: &Paths, uid: Uid, pod: &Pod<'_>) -> Result<(), Trouble
     for volume in pod.volumes {
         let made = match volume.source {
             Source::EmptyDir { memory: true, size_limit } => {
-                in_memory(&own.memory_volume(volume.name), Tmpfs { size: size_limit, mode: 0o777, secret: false }).map(drop)
+                in_memory(&own.memory_volume(volume.name), Tmpfs { size: size_limit, mode: 0o777, secret: false })
+                    .map(drop)
             }
             Source::EmptyDir { memory: false, .. } => open_directory(&own.disk_volume(volume.name)),
             Source::HostPath { path, kind } => host_path(Path::new(path), kind),

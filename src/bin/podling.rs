@@ -104,7 +104,10 @@ mod local {
             local::run(local, |agent| {
                 attach(agent, Place::default());
                 let socket = agent.run_dir().join(socket::NAME);
-                log::info!("Ctrl-C ends the pods; ask about them with: podling console --socket {} get pods", socket.display());
+                log::info!(
+                    "Ctrl-C ends the pods; ask about them with: podling console --socket {} get pods",
+                    socket.display()
+                );
             })
             .map(|_| ())
             .with_context(|| "run the pods here")

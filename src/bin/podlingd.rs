@@ -28,14 +28,17 @@ fn main() -> ExitCode {
 
 /// The agent of a board, with the console on its serial line and its local socket. `troubles` are what went wrong at boot.
 fn run_agent(troubles: &[&str]) -> ExitCode {
-    let facts::Node { config, console, address } = facts::node(troubles.iter().map(|trouble| trouble.to_string()).collect());
+    let facts::Node { config, console, address } =
+        facts::node(troubles.iter().map(|trouble| trouble.to_string()).collect());
     run(|watch| agent::run(config, watch), Place { tty: console, address })
 }
 
 /// `podlingd run MANIFEST IMAGES…`: a manifest in the foreground of any machine, with the packed images of those directories.
 fn run_local(manifest: &str, images: &[&str]) -> ExitCode {
     let local = match std::fs::read(manifest) {
-        Ok(bytes) => Local { manifest: bytes, images: images.iter().map(PathBuf::from).collect(), program: None, claims: None },
+        Ok(bytes) => {
+            Local { manifest: bytes, images: images.iter().map(PathBuf::from).collect(), program: None, claims: None }
+        }
         Err(error) => {
             eprintln!("podlingd: read {manifest}: {error}");
             return ExitCode::FAILURE;

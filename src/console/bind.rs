@@ -81,7 +81,8 @@ impl Board for Bound {
         let uid = self.agent.find(request.namespace, request.pod).ok_or(Refusal::NoSuchPod)?.uid();
         let reader = self.agent.logs(request.namespace, request.pod, request.container, request.previous)?;
         let tail = Tail::new(self.agent.clone(), uid, request, reader);
-        tail.map(|tail| Box::new(tail) as Box<dyn Log>).map_err(|errno| Refusal::Failed(unreadable(errno).as_str().into()))
+        tail.map(|tail| Box::new(tail) as Box<dyn Log>)
+            .map_err(|errno| Refusal::Failed(unreadable(errno).as_str().into()))
     }
 
     fn exec(
@@ -144,7 +145,8 @@ impl Tail {
         let Some(entry) = pods.iter().find(|entry| entry.uid() == self.uid) else { return false };
         let index = entry.manifest().containers.iter().position(|it| it.name == self.container);
         let container = index.and_then(|index| entry.machine().containers().get(index));
-        container.is_some_and(|it| it.instance() == self.reader.instance && matches!(it.state(), ContainerState::Running(_)))
+        container
+            .is_some_and(|it| it.instance() == self.reader.instance && matches!(it.state(), ContainerState::Running(_)))
     }
 
     /// A descriptor that becomes readable when output is written.

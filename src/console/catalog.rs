@@ -184,7 +184,14 @@ pub const VERBS: &[Verb] = &[
         operands: &[Slot::Verb],
         flags: &[],
     },
-    Verb { id: VerbId::Reboot, name: "reboot", usage: "", help: "End all pods and restart the board", operands: &[], flags: &[] },
+    Verb {
+        id: VerbId::Reboot,
+        name: "reboot",
+        usage: "",
+        help: "End all pods and restart the board",
+        operands: &[],
+        flags: &[],
+    },
     Verb {
         id: VerbId::PowerOff,
         name: "poweroff",

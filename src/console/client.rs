@@ -84,8 +84,10 @@ fn ask(mut stream: UnixStream, words: &[&str]) -> io::Result<ExitCode> {
 /// Waits for the agent, and for standard input where some is wanted; tells whether it is the latter that came.
 fn wait(stream: &UnixStream, wanted: bool) -> io::Result<bool> {
     let stdin = io::stdin();
-    let mut fds =
-        [PollFd::from_borrowed_fd(stream.as_fd(), PollFlags::IN), PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::IN)];
+    let mut fds = [
+        PollFd::from_borrowed_fd(stream.as_fd(), PollFlags::IN),
+        PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::IN),
+    ];
     let watched = if wanted { &mut fds[..] } else { &mut fds[..1] };
     loop {
         match poll(watched, None) {

@@ -41,7 +41,10 @@ impl Session {
             ahead: VecDeque::new(),
         };
         session.put("\n");
-        session.put(&format!("podling {} on {node}: \"help\" lists the verbs, Tab completes.\n", env!("CARGO_PKG_VERSION")));
+        session.put(&format!(
+            "podling {} on {node}: \"help\" lists the verbs, Tab completes.\n",
+            env!("CARGO_PKG_VERSION")
+        ));
         session.prompt();
         session
     }

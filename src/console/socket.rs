@@ -40,7 +40,11 @@ pub fn bind(path: &Path) -> io::Result<Async<UnixListener>> {
 }
 
 /// Serves the socket for ever; `spawn` starts a task on the agent's thread.
-pub async fn serve(board: Rc<dyn Board>, listener: Async<UnixListener>, spawn: impl Fn(Pin<Box<dyn Future<Output = ()>>>)) {
+pub async fn serve(
+    board: Rc<dyn Board>,
+    listener: Async<UnixListener>,
+    spawn: impl Fn(Pin<Box<dyn Future<Output = ()>>>),
+) {
     let sessions = Rc::new(Cell::new(0));
     loop {
         let stream = match listener.accept().await {
@@ -78,7 +82,11 @@ fn refuse(stream: &OwnedFd, sessions: usize) -> Option<String> {
     };
     let own = rustix::process::geteuid();
     if !peer.is_root() && peer != own {
-        return Some(format!("error: user {} may not use the console: only root and user {} may", peer.as_raw(), own.as_raw()));
+        return Some(format!(
+            "error: user {} may not use the console: only root and user {} may",
+            peer.as_raw(),
+            own.as_raw()
+        ));
     }
     let full = sessions >= limits::SESSIONS;
     full.then(|| format!("error: there are {} sessions already: end one first", limits::SESSIONS))
@@ -206,7 +214,11 @@ impl Connection {
 }
 
 impl Party for Connection {
-    fn turn<S: Read + ReadReady + Write + WriteReady>(&mut self, cx: &mut Context<'_>, stream: &mut S) -> Result<Turn, S::Error> {
+    fn turn<S: Read + ReadReady + Write + WriteReady>(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut S,
+    ) -> Result<Turn, S::Error> {
         let ended = matches!(self.state, State::Ending);
         if !ended && stream.read_ready()? {
             let mut bytes = [0; 1024];

@@ -12,7 +12,11 @@ use std::task::{Context, Poll};
 /// One end of a conversation.
 pub trait Party {
     /// Reads, works and writes as far as it goes without waiting. `cx` is woken when more of the work can be done.
-    fn turn<S: Read + ReadReady + Write + WriteReady>(&mut self, cx: &mut Context<'_>, stream: &mut S) -> Result<Turn, S::Error>;
+    fn turn<S: Read + ReadReady + Write + WriteReady>(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut S,
+    ) -> Result<Turn, S::Error>;
 }
 
 /// What a party waits for.

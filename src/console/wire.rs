@@ -38,7 +38,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Kind; 8] = [Kind::Argv, Kind::Stdin, Kind::Eof, Kind::Interrupt, Kind::Out, Kind::Err, Kind::Exit, Kind::More];
+    const ALL: [Kind; 8] =
+        [Kind::Argv, Kind::Stdin, Kind::Eof, Kind::Interrupt, Kind::Out, Kind::Err, Kind::Exit, Kind::More];
 
     const fn body(self) -> core::ops::RangeInclusive<usize> {
         match self {
@@ -65,7 +66,9 @@ pub enum Error {
 impl core::fmt::Display for Error {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Error::Kind(kind) => write!(f, "a frame of the unknown kind {kind}: do client and agent have the same version?"),
+            Error::Kind(kind) => {
+                write!(f, "a frame of the unknown kind {kind}: do client and agent have the same version?")
+            }
             Error::Length(kind, length) => write!(f, "a frame {kind:?} of {length} bytes"),
             Error::Order(kind) => write!(f, "an unexpected frame {kind:?}"),
             Error::Argv => f.write_str("a command line that is not UTF-8 text or longer than 4096 bytes"),

@@ -28,8 +28,7 @@ impl Arena {
     pub fn list<'a, T: Serialize>(&'a self, elements: impl IntoIterator<Item = T>) -> List<'a, T> {
         let mut bytes = std::vec::Vec::new();
         for element in elements {
-            bytes = postcard::to_extend(&element, bytes)
-                .expect("a manifest type serializes into memory");
+            bytes = postcard::to_extend(&element, bytes).expect("a manifest type serializes into memory");
         }
         List::from_bytes(self.bytes(&bytes))
     }

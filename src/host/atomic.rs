@@ -15,8 +15,7 @@ impl Draft {
     /// An empty file in `directory`, readable by its owner only.
     pub fn new(directory: &Path) -> Result<Draft> {
         let file = Builder::new().prefix(".podling-").tempfile_in(directory);
-        file.map(Draft)
-            .with_context(|| format!("cannot create a file in {}", directory.display()))
+        file.map(Draft).with_context(|| format!("cannot create a file in {}", directory.display()))
     }
 
     /// A file of `bytes`, on the disk already, that will stand at `place`.
@@ -42,9 +41,7 @@ impl Draft {
     /// Puts it in its place, over what was there, once its bytes are on the disk.
     pub fn publish(self, place: &Path, mode: u32) -> Result<()> {
         let publish = || -> Result<()> {
-            self.0
-                .as_file()
-                .set_permissions(Permissions::from_mode(mode))?;
+            self.0.as_file().set_permissions(Permissions::from_mode(mode))?;
             self.0.as_file().sync_all()?;
             self.0.persist(place)?;
             Ok(())
@@ -60,8 +57,7 @@ pub fn write(place: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
 
 /// Creates `directory` and its parents where they are missing.
 pub fn ensure_directory(directory: &Path) -> Result<()> {
-    fs::create_dir_all(directory)
-        .with_context(|| format!("cannot create the directory {}", directory.display()))
+    fs::create_dir_all(directory).with_context(|| format!("cannot create the directory {}", directory.display()))
 }
 
 /// The directory that holds `place`.

@@ -53,20 +53,13 @@ impl Store {
         let mut file = File::open(path).with_context(shown)?;
         if compression(&head(&mut file).with_context(shown)?)? != Compression::None {
             file.rewind().with_context(shown)?;
-            let mut plain =
-                tempfile::tempfile_in(scratch).context("cannot create a temporary file")?;
-            let copied = io::copy(&mut decompress(&file)?.take(limit + 1), &mut plain)
-                .with_context(shown)?;
-            ensure!(
-                copied <= limit,
-                "{} is larger than {limit} bytes when unpacked (see --max-size)",
-                path.display()
-            );
+            let mut plain = tempfile::tempfile_in(scratch).context("cannot create a temporary file")?;
+            let copied = io::copy(&mut decompress(&file)?.take(limit + 1), &mut plain).with_context(shown)?;
+            ensure!(copied <= limit, "{} is larger than {limit} bytes when unpacked (see --max-size)", path.display());
             file = plain;
         }
         file.rewind().with_context(shown)?;
-        let members = index(&file)
-            .with_context(|| format!("{} is no archive of an image", path.display()))?;
+        let members = index(&file).with_context(|| format!("{} is no archive of an image", path.display()))?;
         Ok(Store::Archive { file, members })
     }
 
@@ -84,8 +77,7 @@ impl Store {
             Store::Directory(directory) => {
                 let path = directory.join(name);
                 let open = || File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
-                let (length, file) =
-                    open().with_context(|| format!("cannot read {}", path.display()))?;
+                let (length, file) = open().with_context(|| format!("cannot read {}", path.display()))?;
                 Ok((Box::new(file), length))
             }
             Store::Archive { file, members } => {
@@ -93,14 +85,7 @@ impl Store {
                 for _ in 0..LINKS {
                     match members.get(at) {
                         Some(Member::File { offset, length }) => {
-                            return Ok((
-                                Box::new(Window {
-                                    file,
-                                    offset: *offset,
-                                    length: *length,
-                                }),
-                                *length,
-                            ));
+                            return Ok((Box::new(Window { file, offset: *offset, length: *length }), *length));
                         }
                         Some(Member::Link(target)) => at = target,
                         None => break,
@@ -114,15 +99,9 @@ impl Store {
     /// The whole part called `name`, of at most `limit` bytes, not checked.
     pub fn read(&self, name: &str, limit: u64) -> Result<Vec<u8>> {
         let (reader, length) = self.reader(name)?;
-        ensure!(
-            length <= limit,
-            "{name} has {length} bytes; at most {limit} are read"
-        );
+        ensure!(length <= limit, "{name} has {length} bytes; at most {limit} are read");
         let mut bytes = vec![];
-        reader
-            .take(limit)
-            .read_to_end(&mut bytes)
-            .with_context(|| format!("cannot read {name}"))?;
+        reader.take(limit).read_to_end(&mut bytes).with_context(|| format!("cannot read {name}"))?;
         Ok(bytes)
     }
 }
@@ -132,16 +111,9 @@ fn index(file: &File) -> Result<BTreeMap<Vec<u8>, Member>> {
     let mut members = BTreeMap::new();
     tarstream::for_each(io::BufReader::with_capacity(1 << 20, file), |entry, _| {
         ensure!(members.len() < MEMBERS, "it has more than {MEMBERS} files");
-        let name = entry
-            .name
-            .strip_prefix(b"./")
-            .unwrap_or(&entry.name)
-            .to_vec();
+        let name = entry.name.strip_prefix(b"./").unwrap_or(&entry.name).to_vec();
         let member = match entry.kind {
-            Kind::File(length) => Member::File {
-                offset: entry.position,
-                length,
-            },
+            Kind::File(length) => Member::File { offset: entry.position, length },
             Kind::HardLink(target) => Member::Link(target),
             Kind::Symlink(target) => Member::Link(beside(&name, &target)),
             _ => return Ok(()),
@@ -181,10 +153,7 @@ impl Read for Window<'_> {
         let wanted = self.length.min(buffer.len() as u64) as usize;
         let n = self.file.read_at(&mut buffer[..wanted], self.offset)?;
         if n == 0 && wanted > 0 {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the file was cut short",
-            ));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file was cut short"));
         }
         self.offset += n as u64;
         self.length -= n as u64;
@@ -223,9 +192,7 @@ pub fn decompress<'a>(mut reader: impl Read + 'a) -> Result<Box<dyn Read + 'a>> 
     let whole = Cursor::new(head).chain(reader);
     Ok(match compression {
         Compression::None => Box::new(whole),
-        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(
-            io::BufReader::with_capacity(1 << 17, whole),
-        )),
+        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(io::BufReader::with_capacity(1 << 17, whole))),
         Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(whole)?),
     })
 }
@@ -240,11 +207,7 @@ pub struct Hashing<R> {
 impl<R: Read> Hashing<R> {
     /// Over `reader`.
     pub fn new(reader: R) -> Self {
-        Hashing {
-            reader,
-            hash: Sha256::new(),
-            length: 0,
-        }
+        Hashing { reader, hash: Sha256::new(), length: 0 }
     }
 
     /// Reads what is left; the hash and number of all bytes.

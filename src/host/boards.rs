@@ -2,10 +2,7 @@
 
 mod file;
 
-pub use file::{
-    Arch, BoardFile, Console, Devices, Flash, Kernel, NetworkFile, NodeFile, Partition,
-    PartitionKind,
-};
+pub use file::{Arch, BoardFile, Console, Devices, Flash, Kernel, NetworkFile, NodeFile, Partition, PartitionKind};
 
 use crate::host::units;
 use crate::manifest::board::Network;
@@ -20,12 +17,9 @@ use std::{env, format, fs, vec};
 /// The board called `board`, or the one whose file or folder `board` is the path of.
 pub fn load(board: &str) -> anyhow::Result<BoardFile> {
     let path = find(board)?;
-    let text = fs::read_to_string(&path)
-        .with_context(|| format!("cannot read the board file {}", path.display()))?;
-    let mut file: BoardFile =
-        toml::from_str(&text).map_err(|e| anyhow!("{}: {e}", path.display()))?;
-    file.check()
-        .with_context(|| format!("{}", path.display()))?;
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read the board file {}", path.display()))?;
+    let mut file: BoardFile = toml::from_str(&text).map_err(|e| anyhow!("{}: {e}", path.display()))?;
+    file.check().with_context(|| format!("{}", path.display()))?;
     file.dir = path.parent().unwrap_or(Path::new(".")).to_path_buf();
     Ok(file)
 }
@@ -34,18 +28,13 @@ impl BoardFile {
     /// The node's settings, as a manifest carries them.
     pub fn node(&self) -> Node {
         let default = Node::default();
-        let milli = |seconds: Option<u32>, default: u32| {
-            seconds.map_or(default, |s| s.saturating_mul(1000))
-        };
+        let milli = |seconds: Option<u32>, default: u32| seconds.map_or(default, |s| s.saturating_mul(1000));
         Node {
             backoff_base_ms: milli(self.node.backoff_base_seconds, default.backoff_base_ms),
             backoff_cap_ms: milli(self.node.backoff_cap_seconds, default.backoff_cap_ms),
             backoff_reset_ms: milli(self.node.backoff_reset_seconds, default.backoff_reset_ms),
             pod_pids_limit: self.node.pod_pids_limit.unwrap_or(default.pod_pids_limit),
-            shutdown_grace_seconds: self
-                .node
-                .shutdown_grace_seconds
-                .unwrap_or(default.shutdown_grace_seconds),
+            shutdown_grace_seconds: self.node.shutdown_grace_seconds.unwrap_or(default.shutdown_grace_seconds),
         }
     }
 
@@ -54,18 +43,10 @@ impl BoardFile {
         let Some(net) = &self.network else {
             return Ok(None);
         };
-        let wrong = || {
-            format!(
-                "network.address: `{}` is not an IPv4 address with a prefix, as in 10.0.2.15/24",
-                net.address
-            )
-        };
+        let wrong =
+            || format!("network.address: `{}` is not an IPv4 address with a prefix, as in 10.0.2.15/24", net.address);
         let (address, prefix) = net.address.split_once('/').with_context(wrong)?;
-        let prefix = prefix
-            .parse()
-            .ok()
-            .filter(|p| *p <= 32)
-            .with_context(wrong)?;
+        let prefix = prefix.parse().ok().filter(|p| *p <= 32).with_context(wrong)?;
         Ok(Some(Network {
             interface: &net.interface,
             address: address.parse::<Ipv4Addr>().with_context(wrong)?.octets(),
@@ -87,10 +68,7 @@ impl BoardFile {
             let size = match part.size {
                 Some(size) => size,
                 None if last => left - left % MIB,
-                None => bail!(
-                    "flash.partitions: {} needs a size: only the last partition takes the rest",
-                    part.name
-                ),
+                None => bail!("flash.partitions: {} needs a size: only the last partition takes the rest", part.name),
             };
             ensure!(
                 size > 0 && size.is_multiple_of(MIB),
@@ -98,7 +76,10 @@ impl BoardFile {
                 part.name
             );
             left = left.checked_sub(size).with_context(|| {
-                format!("flash.partitions: {} does not fit: all partitions and 1 MiB before them must fit in {} bytes", part.name, flash.size)
+                format!(
+                    "flash.partitions: {} does not fit: all partitions and 1 MiB before them must fit in {} bytes",
+                    part.name, flash.size
+                )
             })?;
             sizes.push(size);
         }
@@ -109,73 +90,36 @@ impl BoardFile {
     fn check(&self) -> anyhow::Result<()> {
         let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         let label = |s: &str, max| {
-            (1..=max).contains(&s.len())
-                && s.bytes().all(word)
-                && !s.starts_with('-')
-                && !s.ends_with('-')
+            (1..=max).contains(&s.len()) && s.bytes().all(word) && !s.starts_with('-') && !s.ends_with('-')
         };
-        ensure!(
-            label(&self.class, limits::BOARD_CLASS),
-            "class: at most {} of a-z, 0-9 and -",
-            limits::BOARD_CLASS
-        );
-        ensure!(
-            label(&self.hostname, limits::LABEL),
-            "hostname: at most {} of a-z, 0-9 and -",
-            limits::LABEL
-        );
+        ensure!(label(&self.class, limits::BOARD_CLASS), "class: at most {} of a-z, 0-9 and -", limits::BOARD_CLASS);
+        ensure!(label(&self.hostname, limits::LABEL), "hostname: at most {} of a-z, 0-9 and -", limits::LABEL);
         ensure!(
             !self.console.tty.is_empty() && !self.console.tty.contains('/'),
             "console.tty: a name without /dev/, as in ttyAMA0"
         );
-        let module = |m: &String| {
-            !m.is_empty()
-                && m.bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
-        };
+        let module =
+            |m: &String| !m.is_empty() && m.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         if let Some(bad) = self.kernel.modules.iter().find(|m| !module(m)) {
             bail!("kernel.modules: `{bad}` is not the name of a module");
         }
-        ensure!(
-            u32::try_from(self.flash.slot_bytes).is_ok(),
-            "flash.slot_bytes: at most 4 GiB"
-        );
+        ensure!(u32::try_from(self.flash.slot_bytes).is_ok(), "flash.slot_bytes: at most 4 GiB");
         ensure!(
             self.flash.slot_bytes >= limits::MANIFEST as u64,
             "flash.slot_bytes: a slot must hold the largest manifest, {}",
             units::from_bytes(limits::MANIFEST as u64)
         );
         let sizes = self.partition_sizes()?;
-        let count = |kind| {
-            self.flash
-                .partitions
-                .iter()
-                .filter(|p| p.kind == kind)
-                .count()
-        };
-        ensure!(
-            sizes.len() <= 4,
-            "flash.partitions: an MBR has at most four"
-        );
-        ensure!(
-            count(PartitionKind::Slots) == 1,
-            "flash.partitions: exactly one of the kind slots is needed"
-        );
-        let slots = self
-            .flash
-            .partitions
-            .iter()
-            .zip(&sizes)
-            .find(|(p, _)| p.kind == PartitionKind::Slots);
+        let count = |kind| self.flash.partitions.iter().filter(|p| p.kind == kind).count();
+        ensure!(sizes.len() <= 4, "flash.partitions: an MBR has at most four");
+        ensure!(count(PartitionKind::Slots) == 1, "flash.partitions: exactly one of the kind slots is needed");
+        let slots = self.flash.partitions.iter().zip(&sizes).find(|(p, _)| p.kind == PartitionKind::Slots);
         ensure!(
             slots.is_some_and(|(_, size)| *size / 2 >= self.flash.slot_bytes),
             "flash.partitions: the slots' one must hold two times slot_bytes"
         );
         for (field, device) in [("slots", &self.devices.slots), ("data", &self.devices.data)] {
-            ensure!(
-                device.starts_with("/dev/"),
-                "devices.{field}: a path below /dev"
-            );
+            ensure!(device.starts_with("/dev/"), "devices.{field}: a path below /dev");
         }
         self.network().map(drop)
     }
@@ -190,15 +134,9 @@ fn find(board: &str) -> anyhow::Result<PathBuf> {
     if path.join("board.toml").is_file() {
         return Ok(path.join("board.toml"));
     }
-    ensure!(
-        !board.contains('/') && !board.ends_with(".toml"),
-        "there is no board file at {board}"
-    );
+    ensure!(!board.contains('/') && !board.ends_with(".toml"), "there is no board file at {board}");
     let folders = folders();
-    let found = folders
-        .iter()
-        .map(|f| f.join(board).join("board.toml"))
-        .find(|p| p.is_file());
+    let found = folders.iter().map(|f| f.join(board).join("board.toml")).find(|p| p.is_file());
     found.ok_or_else(|| unknown(board, &folders))
 }
 
@@ -208,24 +146,13 @@ fn folders() -> Vec<PathBuf> {
         return vec![PathBuf::from(folder)];
     }
     let program = env::current_exe().ok();
-    let above = program
-        .iter()
-        .flat_map(|p| p.ancestors().skip(1))
-        .map(|p| p.join("boards"));
-    [PathBuf::from("boards")]
-        .into_iter()
-        .chain(above)
-        .filter(|p| p.is_dir())
-        .collect()
+    let above = program.iter().flat_map(|p| p.ancestors().skip(1)).map(|p| p.join("boards"));
+    [PathBuf::from("boards")].into_iter().chain(above).filter(|p| p.is_dir()).collect()
 }
 
 /// The error that names the boards there are.
 fn unknown(board: &str, folders: &[PathBuf]) -> anyhow::Error {
-    let entries = folders
-        .iter()
-        .filter_map(|f| fs::read_dir(f).ok())
-        .flatten()
-        .flatten();
+    let entries = folders.iter().filter_map(|f| fs::read_dir(f).ok()).flatten().flatten();
     let mut known: Vec<String> = entries
         .filter(|e| e.path().join("board.toml").is_file())
         .filter_map(|e| e.file_name().into_string().ok())
@@ -239,10 +166,7 @@ fn unknown(board: &str, folders: &[PathBuf]) -> anyhow::Error {
     }
     let hint = crate::host::suggest::nearest(board, known.iter().map(String::as_str));
     let hint = hint.map_or(String::new(), |name| format!("; did you mean `{name}`?"));
-    anyhow!(
-        "unknown board `{board}`{hint} (known: {})",
-        known.join(", ")
-    )
+    anyhow!("unknown board `{board}`{hint} (known: {})", known.join(", "))
 }
 
 #[cfg(test)]
@@ -268,10 +192,7 @@ mod tests {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 let board = load(path.to_str().unwrap()).unwrap();
-                assert_eq!(
-                    path.file_name().unwrap().to_str(),
-                    Some(board.class.as_str())
-                );
+                assert_eq!(path.file_name().unwrap().to_str(), Some(board.class.as_str()));
                 found += 1;
             }
         }
@@ -282,14 +203,8 @@ mod tests {
     fn spec_43_the_board_file_of_qemu_has_the_defaults() {
         let board = load(DIR).unwrap();
         assert_eq!(board.node(), Node::default());
-        assert_eq!(
-            (board.memory_bytes, board.arch.debian()),
-            (128 << 20, "arm64")
-        );
-        assert_eq!(
-            board.partition_sizes().unwrap(),
-            [2 << 20, (256 - 1 - 2) << 20]
-        );
+        assert_eq!((board.memory_bytes, board.arch.debian()), (128 << 20, "arm64"));
+        assert_eq!(board.partition_sizes().unwrap(), [2 << 20, (256 - 1 - 2) << 20]);
         let network = board.network().unwrap().unwrap();
         assert_eq!((network.address, network.prefix), ([10, 0, 2, 15], 24));
         assert_eq!(network.gateway, Some([10, 0, 2, 2]));
@@ -298,53 +213,22 @@ mod tests {
     #[test]
     fn a_wrong_board_file_says_what_is_wrong() {
         let cases = [
-            (
-                "hostname = \"virt\"",
-                "hostnam = \"virt\"",
-                "unknown field `hostnam`",
-            ),
+            ("hostname = \"virt\"", "hostnam = \"virt\"", "unknown field `hostnam`"),
             ("\"qemu-virt-aarch64\"", "\"Qemu\"", "class: at most 32"),
             ("\"aarch64\"", "\"sparc\"", "unknown variant `sparc`"),
             ("\"128Mi\"", "\"128mb\"", "not a quantity"),
-            (
-                "\"1Mi\"   #",
-                "\"512Ki\"   #",
-                "a slot must hold the largest manifest",
-            ),
-            (
-                "size = \"2Mi\"",
-                "size = \"1Mi\"",
-                "must hold two times slot_bytes",
-            ),
+            ("\"1Mi\"   #", "\"512Ki\"   #", "a slot must hold the largest manifest"),
+            ("size = \"2Mi\"", "size = \"1Mi\"", "must hold two times slot_bytes"),
             ("size = \"2Mi\"", "size = \"300Mi\"", "slots does not fit"),
             ("size = \"2Mi\"", "", "slots needs a size"),
-            (
-                "10.0.2.15/24",
-                "10.0.2.15",
-                "is not an IPv4 address with a prefix",
-            ),
-            (
-                "10.0.2.15/24",
-                "10.0.2.15/33",
-                "is not an IPv4 address with a prefix",
-            ),
-            (
-                "\"/dev/vda1\"",
-                "\"vda1\"",
-                "devices.slots: a path below /dev",
-            ),
-            (
-                "\"virtio_mmio\"",
-                "\"../virtio\"",
-                "is not the name of a module",
-            ),
+            ("10.0.2.15/24", "10.0.2.15", "is not an IPv4 address with a prefix"),
+            ("10.0.2.15/24", "10.0.2.15/33", "is not an IPv4 address with a prefix"),
+            ("\"/dev/vda1\"", "\"vda1\"", "devices.slots: a path below /dev"),
+            ("\"virtio_mmio\"", "\"../virtio\"", "is not the name of a module"),
         ];
         for (from, to, part) in cases {
             let error = broken(from, to);
-            assert!(
-                error.contains(part) && error.contains("board.toml"),
-                "{part}: {error}"
-            );
+            assert!(error.contains(part) && error.contains("board.toml"), "{part}: {error}");
         }
     }
 }

@@ -45,11 +45,7 @@ impl Args {
             count(compiled.containers, "container"),
             header.len() + compiled.body.len(),
             board.class,
-            if warnings > 0 {
-                format!(", {}", count(warnings, "warning"))
-            } else {
-                String::new()
-            },
+            if warnings > 0 { format!(", {}", count(warnings, "warning")) } else { String::new() },
         );
         Ok(())
     }
@@ -63,10 +59,7 @@ pub fn compile(files: &[PathBuf], board: &BoardFile) -> anyhow::Result<(Compiled
     eprint!("{}", diagnostics.render(&sources));
     match compiled {
         Some(compiled) => Ok((compiled, diagnostics.count(Severity::Warning))),
-        None => bail!(
-            "{}: nothing was written",
-            count(diagnostics.count(Severity::Error), "error")
-        ),
+        None => bail!("{}: nothing was written", count(diagnostics.count(Severity::Error), "error")),
     }
 }
 
@@ -76,9 +69,7 @@ fn count(number: usize, what: &str) -> String {
 }
 
 fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Bytes that one source may have: far more than any manifest can hold.
@@ -90,32 +81,18 @@ fn read(files: &[PathBuf]) -> anyhow::Result<Sources> {
     let mut sources = Sources::default();
     for path in files {
         let stdin = path == Path::new("-");
-        let name = if stdin {
-            "<stdin>".into()
-        } else {
-            path.display().to_string()
-        };
+        let name = if stdin { "<stdin>".into() } else { path.display().to_string() };
         let input: Box<dyn Read> = if stdin {
             Box::new(io::stdin())
         } else {
             Box::new(File::open(path).with_context(|| format!("cannot open {name}"))?)
         };
         let mut bytes = Vec::new();
-        input
-            .take(SOURCE + 1)
-            .read_to_end(&mut bytes)
-            .with_context(|| format!("cannot read {name}"))?;
-        ensure!(
-            bytes.len() as u64 <= SOURCE,
-            "{name} is larger than {} MiB: is it YAML?",
-            SOURCE >> 20
-        );
+        input.take(SOURCE + 1).read_to_end(&mut bytes).with_context(|| format!("cannot read {name}"))?;
+        ensure!(bytes.len() as u64 <= SOURCE, "{name} is larger than {} MiB: is it YAML?", SOURCE >> 20);
         let text = String::from_utf8(bytes).map_err(|e| {
             let valid = e.utf8_error().valid_up_to();
-            let line = 1 + e.as_bytes()[..valid]
-                .iter()
-                .filter(|b| **b == b'\n')
-                .count();
+            let line = 1 + e.as_bytes()[..valid].iter().filter(|b| **b == b'\n').count();
             anyhow::anyhow!("{name}:{line}: this is not UTF-8 text")
         })?;
         sources.add(name, text);
@@ -125,10 +102,7 @@ fn read(files: &[PathBuf]) -> anyhow::Result<Sources> {
 
 /// Puts a file of `parts` at `path`: the whole of it or nothing. It is for its owner alone, for there may be secrets in it.
 fn write(path: &Path, parts: &[&[u8]]) -> anyhow::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let what = || format!("cannot write {}", path.display());
     let mut file = tempfile::NamedTempFile::new_in(folder).with_context(what)?;
     for part in parts {

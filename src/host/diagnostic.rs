@@ -34,10 +34,7 @@ pub struct Source {
 impl Sources {
     /// Adds a file.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) {
-        self.0.push(Source {
-            name: name.into(),
-            text: text.into(),
-        });
+        self.0.push(Source { name: name.into(), text: text.into() });
     }
 
     /// The files with their indices.
@@ -95,11 +92,7 @@ impl Diagnostics {
 
     /// The number of them that are as bad as `severity`.
     pub fn count(&self, severity: Severity) -> usize {
-        self.0
-            .borrow()
-            .iter()
-            .filter(|d| d.severity == severity)
-            .count()
+        self.0.borrow().iter().filter(|d| d.severity == severity).count()
     }
 
     /// All of them, in the order of the sources.
@@ -125,17 +118,8 @@ const WIDTH: usize = 120;
 
 /// One diagnostic, as `file:line:column: message` and the line under it with its place marked.
 fn render(out: &mut String, sources: &Sources, diagnostic: &Diagnostic) -> fmt::Result {
-    let Diagnostic {
-        severity,
-        at,
-        message,
-        secret,
-    } = diagnostic;
-    let label = if *severity == Severity::Warning {
-        "warning: "
-    } else {
-        ""
-    };
+    let Diagnostic { severity, at, message, secret } = diagnostic;
+    let label = if *severity == Severity::Warning { "warning: " } else { "" };
     if at.line == 0 {
         return writeln!(out, "{label}{message}");
     }
@@ -146,28 +130,14 @@ fn render(out: &mut String, sources: &Sources, diagnostic: &Diagnostic) -> fmt::
     let column = usize::try_from(at.column).unwrap_or(1).max(1) - 1;
     // A long line is shown from a little before the place.
     let skipped = if column < WIDTH - 20 { 0 } else { column - 20 };
-    let shown: String = line
-        .chars()
-        .skip(skipped)
-        .take(WIDTH)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    let room = shown
-        .chars()
-        .count()
-        .saturating_sub(column - skipped)
-        .max(1);
+    let shown: String = line.chars().skip(skipped).take(WIDTH).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let room = shown.chars().count().saturating_sub(column - skipped).max(1);
     let marks = usize::try_from(at.length).unwrap_or(1).clamp(1, room);
     let number = format!("{}", at.line);
     let margin = " ".repeat(number.len());
     writeln!(out, "{margin} |")?;
     writeln!(out, "{number} | {}", shown.trim_end())?;
-    writeln!(
-        out,
-        "{margin} | {}{}",
-        " ".repeat(column - skipped),
-        "^".repeat(marks)
-    )
+    writeln!(out, "{margin} | {}{}", " ".repeat(column - skipped), "^".repeat(marks))
 }
 
 /// `text` in quotes, escaped and cut, as a message may show it.

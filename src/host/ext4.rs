@@ -40,13 +40,7 @@ pub struct Source<'a> {
 }
 
 /// Makes an ext4 called `label` with the files `sources` in the folder `folder`.
-pub fn make(
-    place: &Place<'_>,
-    label: &str,
-    uuid: &str,
-    folder: &str,
-    sources: &[Source<'_>],
-) -> Result<()> {
+pub fn make(place: &Place<'_>, label: &str, uuid: &str, folder: &str, sources: &[Source<'_>]) -> Result<()> {
     // The image is sparse and new: its tables are zero already, and the board need not zero them again.
     let extended = format!(
         "offset={},root_owner=0:0,hash_seed={uuid},nodiscard,lazy_itable_init=0,lazy_journal_init=0,assume_storage_prezeroed=1",
@@ -86,75 +80,35 @@ pub fn make(
             .to_str()
             .filter(|path| !path.contains(['"', '\n']))
             .with_context(|| format!("debugfs cannot be told the path {}", from.display()))?;
-        writeln!(
-            script,
-            "write \"{from}\" \"{}\"\nsif \"{}\" mode 0100644",
-            source.name, source.name
-        )?;
+        writeln!(script, "write \"{from}\" \"{}\"\nsif \"{}\" mode 0100644", source.name, source.name)?;
     }
     let target = format!("{}?offset={}", place.disk, place.offset);
     let complaints = run(place, "debugfs", &["-w", "-f", "-", &target], Some(&script))?;
     // debugfs goes on after an error and ends well; its first line is its version.
-    let complaints: Vec<&str> = complaints
-        .lines()
-        .filter(|line| !line.starts_with("debugfs ") && !line.is_empty())
-        .collect();
-    if complaints
-        .iter()
-        .any(|line| line.contains("Could not allocate"))
-    {
-        let bytes: u64 = sources
-            .iter()
-            .filter_map(|source| source.from.metadata().ok())
-            .map(|meta| meta.len())
-            .sum();
-        bail!(
-            "{bytes} bytes of files do not fit: it has {} bytes, its own tables included",
-            place.size
-        );
+    let complaints: Vec<&str> =
+        complaints.lines().filter(|line| !line.starts_with("debugfs ") && !line.is_empty()).collect();
+    if complaints.iter().any(|line| line.contains("Could not allocate")) {
+        let bytes: u64 = sources.iter().filter_map(|source| source.from.metadata().ok()).map(|meta| meta.len()).sum();
+        bail!("{bytes} bytes of files do not fit: it has {} bytes, its own tables included", place.size);
     }
-    ensure!(
-        complaints.is_empty(),
-        "cannot write the file system's files: {}",
-        complaints.join("; ")
-    );
+    ensure!(complaints.is_empty(), "cannot write the file system's files: {}", complaints.join("; "));
     run(place, "e2fsck", &["-f", "-n", &target], None).map(drop)
 }
 
 /// Runs one of the tools where the image is; what it says on its standard error.
 fn run(place: &Place<'_>, tool: &str, arguments: &[&str], input: Option<&str>) -> Result<String> {
     // An ordinary user's PATH has no sbin.
-    let path = format!(
-        "{}:/usr/sbin:/sbin",
-        std::env::var("PATH").unwrap_or_default()
-    );
+    let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
     let mut command = Command::new(tool);
-    command
-        .args(arguments.iter().map(OsStr::new))
-        .current_dir(place.directory);
-    command
-        .env("PATH", path)
-        .env("LC_ALL", "C")
-        .env("MKE2FS_CONFIG", "/dev/null");
-    command
-        .env("E2FSPROGS_FAKE_TIME", TIME)
-        .env("SOURCE_DATE_EPOCH", TIME);
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command
-        .spawn()
-        .with_context(|| format!("cannot run {tool} (Debian's package e2fsprogs)"))?;
+    command.args(arguments.iter().map(OsStr::new)).current_dir(place.directory);
+    command.env("PATH", path).env("LC_ALL", "C").env("MKE2FS_CONFIG", "/dev/null");
+    command.env("E2FSPROGS_FAKE_TIME", TIME).env("SOURCE_DATE_EPOCH", TIME);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("cannot run {tool} (Debian's package e2fsprogs)"))?;
     let mut stdin = child.stdin.take();
     let feed = std::thread::scope(|scope| {
         let feeder = scope.spawn(move || {
-            stdin
-                .take()
-                .zip(input)
-                .map_or(Ok(()), |(mut stdin, input)| {
-                    stdin.write_all(input.as_bytes())
-                })
+            stdin.take().zip(input).map_or(Ok(()), |(mut stdin, input)| stdin.write_all(input.as_bytes()))
         });
         let output = child.wait_with_output();
         (feeder.join(), output)
@@ -162,11 +116,6 @@ fn run(place: &Place<'_>, tool: &str, arguments: &[&str], input: Option<&str>) -
     let output = feed.1.with_context(|| format!("cannot wait for {tool}"))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_string();
     let lines: Vec<String> = vec![text(&output.stderr), text(&output.stdout)];
-    ensure!(
-        output.status.success(),
-        "{tool} failed ({}): {}",
-        output.status,
-        lines.join("; ")
-    );
+    ensure!(output.status.success(), "{tool} failed ({}): {}", output.status, lines.join("; "));
     Ok(text(&output.stderr))
 }

@@ -29,11 +29,7 @@ pub struct Extent {
 /// Where the partitions of `board` lie.
 pub fn layout(board: &BoardFile) -> Result<Vec<Extent>> {
     // QEMU's SD card takes no other size, and no flash chip has another one.
-    ensure!(
-        board.flash.size.is_power_of_two(),
-        "flash.size: {} bytes are no power of two",
-        board.flash.size
-    );
+    ensure!(board.flash.size.is_power_of_two(), "flash.size: {} bytes are no power of two", board.flash.size);
     let mut offset = MIB;
     let mut extents = vec![];
     for (partition, size) in board.flash.partitions.iter().zip(board.partition_sizes()?) {
@@ -43,11 +39,7 @@ pub fn layout(board: &BoardFile) -> Result<Vec<Extent>> {
                 partition.name
             );
         }
-        extents.push(Extent {
-            kind: partition.kind,
-            offset,
-            size,
-        });
+        extents.push(Extent { kind: partition.kind, offset, size });
         offset += size;
     }
     Ok(extents)
@@ -58,8 +50,7 @@ pub fn mbr(board: &BoardFile, extents: &[Extent]) -> Result<[u8; SECTOR as usize
     let mut sector = [0; SECTOR as usize];
     sector[440..444].copy_from_slice(&identity(board, "disk")[..4]);
     for (entry, extent) in sector[446..510].chunks_exact_mut(16).zip(extents) {
-        let sectors =
-            |bytes: u64| u32::try_from(bytes / SECTOR).context("flash.size: an MBR ends at 2 TiB");
+        let sectors = |bytes: u64| u32::try_from(bytes / SECTOR).context("flash.size: an MBR ends at 2 TiB");
         // No cylinders, heads and sectors: what reads them is older than this format's boards.
         entry[1..4].copy_from_slice(&[0xfe, 0xff, 0xff]);
         entry[4] = match extent.kind {
@@ -76,18 +67,10 @@ pub fn mbr(board: &BoardFile, extents: &[Extent]) -> Result<[u8; SECTOR as usize
 }
 
 /// Lays out the empty file `disk`, which stands at `path`: `manifest` in slot A, `images` on the data partition.
-pub fn write(
-    board: &BoardFile,
-    disk: &File,
-    path: &Path,
-    manifest: &[u8],
-    images: &[ext4::Source<'_>],
-) -> Result<()> {
+pub fn write(board: &BoardFile, disk: &File, path: &Path, manifest: &[u8], images: &[ext4::Source<'_>]) -> Result<()> {
     let extents = layout(board)?;
-    disk.set_len(board.flash.size)
-        .context("cannot size the disk image")?;
-    disk.write_all_at(&mbr(board, &extents)?, 0)
-        .context("cannot write the partition table")?;
+    disk.set_len(board.flash.size).context("cannot size the disk image")?;
+    disk.write_all_at(&mbr(board, &extents)?, 0).context("cannot write the partition table")?;
     for (extent, partition) in extents.iter().zip(&board.flash.partitions) {
         match extent.kind {
             PartitionKind::Slots => {
@@ -97,21 +80,12 @@ pub fn write(
                     manifest.len(),
                     board.flash.slot_bytes
                 );
-                disk.write_all_at(manifest, extent.offset)
-                    .context("cannot write the manifest into its slot")?;
+                disk.write_all_at(manifest, extent.offset).context("cannot write the manifest into its slot")?;
             }
             PartitionKind::Ext4 => {
                 let directory = super::atomic::directory_of(path);
-                let disk = path
-                    .file_name()
-                    .and_then(|name| name.to_str())
-                    .context("the disk image has no name")?;
-                let place = ext4::Place {
-                    directory: &directory,
-                    disk,
-                    offset: extent.offset,
-                    size: extent.size,
-                };
+                let disk = path.file_name().and_then(|name| name.to_str()).context("the disk image has no name")?;
+                let place = ext4::Place { directory: &directory, disk, offset: extent.offset, size: extent.size };
                 ext4::make(&place, &partition.name, &uuid(board), "images", images)
                     .with_context(|| format!("the partition {}", partition.name))?;
             }
@@ -131,12 +105,5 @@ fn uuid(board: &BoardFile) -> String {
     bytes[6] = bytes[6] & 0x0f | 0x80;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex = super::blobs::hex(&bytes[..16]);
-    format!(
-        "{}-{}-{}-{}-{}",
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..32]
-    )
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32])
 }

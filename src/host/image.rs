@@ -52,13 +52,11 @@ impl Args {
         flash::layout(&board)?;
         let manifest = fs::read(&self.manifest)
             .with_context(|| format!("cannot read the manifest {}", self.manifest.display()))?;
-        let references = check_manifest(&board, &manifest)
-            .with_context(|| format!("{}", self.manifest.display()))?;
+        let references = check_manifest(&board, &manifest).with_context(|| format!("{}", self.manifest.display()))?;
         let images = find_images(&references, &self.images)?;
         let kernel = Kernel::open(&self.kernel)?;
         let initramfs = make_initramfs(&board, &kernel, &self.podlingd)?;
-        let image = fs::read(&kernel.image)
-            .with_context(|| format!("cannot read {}", kernel.image.display()))?;
+        let image = fs::read(&kernel.image).with_context(|| format!("cannot read {}", kernel.image.display()))?;
 
         let directory = atomic::directory_of(&self.output);
         atomic::ensure_directory(&directory)?;
@@ -66,21 +64,12 @@ impl Args {
         atomic::ensure_directory(&boot)?;
         // All that is written is on the disk before the first of it takes its place.
         let places = [boot.join("initramfs.zst"), boot.join("kernel")];
-        let drafts = [
-            Draft::of(&places[0], &initramfs)?,
-            Draft::of(&places[1], &image)?,
-        ];
+        let drafts = [Draft::of(&places[0], &initramfs)?, Draft::of(&places[1], &image)?];
         let draft = Draft::new(&directory)?;
         let step = Step::new("laying out the flash", images.bytes);
-        flash::write(
-            &board,
-            draft.file(),
-            draft.path(),
-            &manifest,
-            &images.sources(),
-        )
-        .and_then(|()| Ok(draft.file().sync_all()?))
-        .with_context(|| format!("cannot write {}", self.output.display()))?;
+        flash::write(&board, draft.file(), draft.path(), &manifest, &images.sources())
+            .and_then(|()| Ok(draft.file().sync_all()?))
+            .with_context(|| format!("cannot write {}", self.output.display()))?;
         drop(step);
         // The manifest in it may hold secrets.
         draft.publish(&self.output, 0o600)?;
@@ -95,16 +84,8 @@ impl Args {
             images.records.len(),
             units::from_bytes(images.bytes)
         );
-        println!(
-            "  {} ({})",
-            places[1].display(),
-            units::from_bytes(image.len() as u64)
-        );
-        println!(
-            "  {} ({})",
-            places[0].display(),
-            units::from_bytes(initramfs.len() as u64)
-        );
+        println!("  {} ({})", places[1].display(), units::from_bytes(image.len() as u64));
+        println!("  {} ({})", places[0].display(), units::from_bytes(initramfs.len() as u64));
         Ok(())
     }
 }
@@ -129,11 +110,7 @@ fn check_manifest(board: &BoardFile, bytes: &[u8]) -> Result<BTreeSet<String>> {
     Ok(manifest
         .pods
         .iter()
-        .flat_map(|pod| {
-            pod.containers
-                .iter()
-                .map(|container| String::from(container.image))
-        })
+        .flat_map(|pod| pod.containers.iter().map(|container| String::from(container.image)))
         .collect())
 }
 
@@ -148,62 +125,36 @@ struct Images {
 
 impl Images {
     fn sources(&self) -> Vec<ext4::Source<'_>> {
-        self.squashes
-            .iter()
-            .chain(&self.records)
-            .map(|(name, from)| ext4::Source { from, name })
-            .collect()
+        self.squashes.iter().chain(&self.records).map(|(name, from)| ext4::Source { from, name }).collect()
     }
 }
 
 /// Finds the image of each reference in `directory`, whole and undamaged; says all that is wrong at once.
 fn find_images(references: &BTreeSet<String>, directory: &Path) -> Result<Images> {
-    let mut images = Images {
-        records: BTreeMap::new(),
-        squashes: BTreeMap::new(),
-        bytes: 0,
-    };
+    let mut images = Images { records: BTreeMap::new(), squashes: BTreeMap::new(), bytes: 0 };
     let mut wrong = vec![];
     for reference in references {
         if let Err(error) = find_image(reference, directory, &mut images) {
-            wrong.push(format!(
-                "  {error:#}\n    podling pack IMAGE --name {reference} -o {}",
-                directory.display()
-            ));
+            wrong.push(format!("  {error:#}\n    podling pack IMAGE --name {reference} -o {}", directory.display()));
         }
     }
     if wrong.is_empty() {
         return Ok(images);
     }
-    bail!(
-        "{} of the manifest's images cannot be used; pack each one again:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    )
+    bail!("{} of the manifest's images cannot be used; pack each one again:\n{}", wrong.len(), wrong.join("\n"))
 }
 
 fn find_image(reference: &str, directory: &Path, images: &mut Images) -> Result<()> {
-    let name = image::record_name(reference)
-        .with_context(|| format!("{reference}: the name is too long"))?;
+    let name = image::record_name(reference).with_context(|| format!("{reference}: the name is too long"))?;
     let path = directory.join(&*name);
     let bytes = fs::read(&path).with_context(|| format!("{reference}: {}", path.display()))?;
     let record = open_record(&bytes).with_context(|| format!("{reference}: {}", path.display()))?;
-    ensure!(
-        record.reference == reference,
-        "{reference}: {} is the record of {}",
-        path.display(),
-        record.reference
-    );
+    ensure!(record.reference == reference, "{reference}: {} is the record of {}", path.display(), record.reference);
     let squashfs = image::squashfs_name(&record.sha256);
     if !images.squashes.contains_key(&*squashfs) {
         let path = directory.join(&*squashfs);
-        let (sha256, size) =
-            hash(&path).with_context(|| format!("{reference}: {}", path.display()))?;
-        ensure!(
-            size == record.size && sha256 == record.sha256,
-            "{reference}: {} is damaged",
-            path.display()
-        );
+        let (sha256, size) = hash(&path).with_context(|| format!("{reference}: {}", path.display()))?;
+        ensure!(size == record.size && sha256 == record.sha256, "{reference}: {} is damaged", path.display());
         images.bytes += size;
         images.squashes.insert(squashfs.as_str().into(), path);
     }
@@ -225,23 +176,13 @@ fn make_initramfs(board: &BoardFile, kernel: &Kernel, podlingd: &Path) -> Result
     let order = kernel.load_order(board.kernel.modules.iter().map(String::as_str))?;
     let mut files = vec![];
     for (n, path) in order.iter().enumerate() {
-        files.push((
-            format!(
-                "{n:02}-{}.ko",
-                modules::module_name(&path.to_string_lossy())
-            ),
-            modules::read(path)?,
-        ));
+        files.push((format!("{n:02}-{}.ko", modules::module_name(&path.to_string_lossy())), modules::read(path)?));
     }
-    let podlingd = fs::read(podlingd)
-        .with_context(|| format!("cannot read the board's program {}", podlingd.display()))?;
+    let podlingd =
+        fs::read(podlingd).with_context(|| format!("cannot read the board's program {}", podlingd.display()))?;
     let board = seal_board(board, &files)?;
     let step = Step::new("packing the initramfs", 0);
-    let packed = initramfs::build(&Contents {
-        podlingd: &podlingd,
-        board: &board,
-        modules: &files,
-    });
+    let packed = initramfs::build(&Contents { podlingd: &podlingd, board: &board, modules: &files });
     drop(step);
     packed
 }

@@ -28,12 +28,7 @@ pub struct Contents<'a> {
 pub fn build(contents: &Contents<'_>) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     for name in ["data", "dev", "modules", "proc", "run", "sys", "tmp"] {
-        archive.add(
-            name,
-            DIRECTORY | if name == "tmp" { 0o1777 } else { 0o755 },
-            (0, 0),
-            &[],
-        )?;
+        archive.add(name, DIRECTORY | if name == "tmp" { 0o1777 } else { 0o755 }, (0, 0), &[])?;
     }
     // What PID 1 speaks through until it has mounted devtmpfs.
     archive.add("dev/console", CHAR | 0o600, (5, 1), &[])?;
@@ -57,16 +52,14 @@ struct Archive {
 
 impl Archive {
     fn add(&mut self, name: &str, mode: u32, device: (u32, u32), content: &[u8]) -> Result<()> {
-        let size = u32::try_from(content.len())
-            .with_context(|| std::format!("{name} is too large for an initramfs"))?;
+        let size =
+            u32::try_from(content.len()).with_context(|| std::format!("{name} is too large for an initramfs"))?;
         ensure!(!name.contains('\0'), "a NUL is in the name {name:?}");
         self.files += 1;
         let links = if mode & DIRECTORY == DIRECTORY { 2 } else { 1 };
         let length = name.len() as u32 + 1;
         // ino, mode, uid, gid, nlink, mtime, filesize, devmajor, devminor, rdevmajor, rdevminor, namesize, check
-        let numbers = [
-            self.files, mode, 0, 0, links, 0, size, 0, 0, device.0, device.1, length, 0,
-        ];
+        let numbers = [self.files, mode, 0, 0, links, 0, size, 0, 0, device.0, device.1, length, 0];
         self.bytes.extend_from_slice(b"070701");
         for number in numbers {
             write!(self.bytes, "{number:08x}")?;

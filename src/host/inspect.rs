@@ -28,8 +28,8 @@ pub struct Args {
 impl Args {
     /// Does it.
     pub fn run(self) -> anyhow::Result<()> {
-        let text = inspect(&read(&self.file)?, self.show_secrets)
-            .with_context(|| format!("{}", self.file.display()))?;
+        let text =
+            inspect(&read(&self.file)?, self.show_secrets).with_context(|| format!("{}", self.file.display()))?;
         match io::stdout().write_all(text.as_bytes()) {
             // `podling inspect … | head`
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -43,16 +43,9 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let name = path.display();
     let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
     let mut bytes = Vec::new();
-    let most = limits::MANIFEST
-        .max(limits::IMAGE_RECORD)
-        .max(limits::BOARD);
-    file.take(most as u64 + 1)
-        .read_to_end(&mut bytes)
-        .with_context(|| format!("cannot read {name}"))?;
-    ensure!(
-        bytes.len() <= most,
-        "{name} is larger than a manifest or record can be; is this the right file?"
-    );
+    let most = limits::MANIFEST.max(limits::IMAGE_RECORD).max(limits::BOARD);
+    file.take(most as u64 + 1).read_to_end(&mut bytes).with_context(|| format!("cannot read {name}"))?;
+    ensure!(bytes.len() <= most, "{name} is larger than a manifest or record can be; is this the right file?");
     Ok(bytes)
 }
 
@@ -81,21 +74,9 @@ pub fn inspect(bytes: &[u8], secrets: bool) -> anyhow::Result<String> {
 }
 
 fn header(out: &mut String, header: &Header<'_>) -> fmt::Result {
-    let class = if header.class.is_empty() {
-        "any board"
-    } else {
-        header.class
-    };
-    writeln!(
-        out,
-        "# {}, format version {}, for {class}",
-        header.kind, header.version
-    )?;
-    let signed = if header.is_signed() {
-        "signed (the signature is not checked here)"
-    } else {
-        "not signed"
-    };
+    let class = if header.class.is_empty() { "any board" } else { header.class };
+    writeln!(out, "# {}, format version {}, for {class}", header.kind, header.version)?;
+    let signed = if header.is_signed() { "signed (the signature is not checked here)" } else { "not signed" };
     writeln!(
         out,
         "# sequence {}, {} bytes, checksums right (CRC32C {:08x}), {signed}",
@@ -106,13 +87,8 @@ fn header(out: &mut String, header: &Header<'_>) -> fmt::Result {
 }
 
 fn manifest(out: &mut String, manifest: &Manifest<'_>, secrets: bool) -> fmt::Result {
-    let Node {
-        backoff_base_ms,
-        backoff_cap_ms,
-        backoff_reset_ms,
-        pod_pids_limit,
-        shutdown_grace_seconds,
-    } = manifest.node;
+    let Node { backoff_base_ms, backoff_cap_ms, backoff_reset_ms, pod_pids_limit, shutdown_grace_seconds } =
+        manifest.node;
     writeln!(
         out,
         "# node: back-off from {} s to {} s, forgotten after {} s; {pod_pids_limit} processes a pod; {shutdown_grace_seconds} s to shut down",
@@ -122,27 +98,14 @@ fn manifest(out: &mut String, manifest: &Manifest<'_>, secrets: bool) -> fmt::Re
     )?;
     for pod in manifest.pods {
         out.push_str("---\n");
-        object::pod(
-            &pod,
-            None,
-            Format::Yaml,
-            Options {
-                secrets,
-                files: true,
-            },
-            out,
-        )?;
+        object::pod(&pod, None, Format::Yaml, Options { secrets, files: true }, out)?;
     }
     Ok(())
 }
 
 /// Milliseconds as seconds, with a fraction only where there is one.
 fn seconds(ms: u32) -> String {
-    if ms.is_multiple_of(1000) {
-        format!("{}", ms / 1000)
-    } else {
-        format!("{}.{:03}", ms / 1000, ms % 1000)
-    }
+    if ms.is_multiple_of(1000) { format!("{}", ms / 1000) } else { format!("{}.{:03}", ms / 1000, ms % 1000) }
 }
 
 fn image(out: &mut String, image: &Image<'_>) -> fmt::Result {
@@ -157,14 +120,7 @@ fn image(out: &mut String, image: &Image<'_>) -> fmt::Result {
     pair(out, "gid", &image.gid)?;
     list(out, "groups", image.groups.iter())?;
     pair(out, "stopSignal", &image.stop_signal)?;
-    list(
-        out,
-        "ports",
-        image
-            .ports
-            .iter()
-            .map(|p| format!("{}/{}", p.container, if p.udp { "UDP" } else { "TCP" })),
-    )
+    list(out, "ports", image.ports.iter().map(|p| format!("{}/{}", p.container, if p.udp { "UDP" } else { "TCP" })))
 }
 
 fn board(out: &mut String, board: &board::Board<'_>) -> fmt::Result {
@@ -179,11 +135,7 @@ fn board(out: &mut String, board: &board::Board<'_>) -> fmt::Result {
     if let Some(network) = &board.network {
         out.push_str("network:\n");
         pair(out, "  interface", &quoted(network.interface))?;
-        pair(
-            out,
-            "  address",
-            &format_args!("{}/{}", Ipv4Addr::from(network.address), network.prefix),
-        )?;
+        pair(out, "  address", &format_args!("{}/{}", Ipv4Addr::from(network.address), network.prefix))?;
         for (key, address) in [("  gateway", network.gateway), ("  dns", network.dns)] {
             if let Some(address) = address {
                 pair(out, key, &Ipv4Addr::from(address))?;

@@ -22,10 +22,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits {
-            bytes: 4 << 30,
-            entries: 250_000,
-        }
+        Limits { bytes: 4 << 30, entries: 250_000 }
     }
 }
 
@@ -50,9 +47,7 @@ impl Rootfs {
     /// An empty one, its spool a nameless file in `directory`.
     pub fn new(directory: &Path, limits: Limits) -> Result<Rootfs> {
         let spool = tempfile::tempfile_in(directory);
-        let spool = spool.with_context(|| {
-            format!("cannot create a temporary file in {}", directory.display())
-        })?;
+        let spool = spool.with_context(|| format!("cannot create a temporary file in {}", directory.display()))?;
         Ok(Rootfs {
             tree: Tree::default(),
             spool,
@@ -69,10 +64,7 @@ impl Rootfs {
     pub fn apply(&mut self, layer: impl Read) -> Result<()> {
         self.tree.begin_layer();
         let allowed = self.limits.bytes - self.bytes;
-        let mut layer = Metered {
-            reader: layer,
-            left: allowed,
-        };
+        let mut layer = Metered { reader: layer, left: allowed };
         let read = tarstream::for_each(&mut layer, |entry, bytes| self.add(entry, bytes));
         // What follows the end of the archive is no file, but it is part of the layer's digest.
         let read = read.and_then(|()| Ok(io::copy(&mut layer, &mut io::sink()).map(drop)?));
@@ -92,11 +84,7 @@ impl Rootfs {
 
     /// A reader of one file.
     pub fn open(&self, content: Content) -> Window<'_> {
-        Window {
-            file: &self.spool,
-            offset: content.offset,
-            length: content.length,
-        }
+        Window { file: &self.spool, offset: content.offset, length: content.length }
     }
 
     /// The bytes of the file at `name`, symlinks followed, if there is one of at most `limit` bytes.
@@ -104,14 +92,9 @@ impl Rootfs {
         let Some((_, Kind::File(content))) = self.tree.find(name.as_bytes()) else {
             return Ok(None);
         };
-        ensure!(
-            content.length <= limit,
-            "/{name} of the image is larger than {limit} bytes"
-        );
+        ensure!(content.length <= limit, "/{name} of the image is larger than {limit} bytes");
         let mut bytes = vec![];
-        self.open(*content)
-            .read_to_end(&mut bytes)
-            .context("cannot read the temporary file")?;
+        self.open(*content).read_to_end(&mut bytes).context("cannot read the temporary file")?;
         Ok(Some(bytes))
     }
 
@@ -141,18 +124,8 @@ impl Rootfs {
                 None => lost = Some(name),
             }
         }
-        ensure!(
-            self.attributes <= ATTRIBUTES,
-            "the image has more than {ATTRIBUTES} bytes of extended attributes"
-        );
-        let meta = Meta {
-            mode: entry.mode,
-            uid: entry.uid,
-            gid: entry.gid,
-            mtime: entry.mtime,
-            xattrs,
-            lost,
-        };
+        ensure!(self.attributes <= ATTRIBUTES, "the image has more than {ATTRIBUTES} bytes of extended attributes");
+        let meta = Meta { mode: entry.mode, uid: entry.uid, gid: entry.gid, mtime: entry.mtime, xattrs, lost };
         let kind = match entry.kind {
             tarstream::Kind::File(length) => Kind::File(self.spool(bytes, length)?),
             tarstream::Kind::HardLink(target) => return self.tree.link(&entry.name, &target),
@@ -169,21 +142,13 @@ impl Rootfs {
     fn spool(&mut self, bytes: &mut dyn Read, length: u64) -> Result<Content> {
         let mut bytes = Hashing::new(bytes);
         let copied = io::copy(&mut bytes, &mut self.spool).context("cannot copy its bytes")?;
-        ensure!(
-            copied == length,
-            "it says {length} bytes, and {copied} follow"
-        );
-        let content = Content {
-            offset: self.spooled,
-            length,
-        };
+        ensure!(copied == length, "it says {length} bytes, and {copied} follow");
+        let content = Content { offset: self.spooled, length };
         let known = *self.contents.entry(bytes.finish()?.0).or_insert(content);
         if known == content {
             self.spooled += length;
         } else {
-            self.spool
-                .seek(io::SeekFrom::Start(self.spooled))
-                .context("cannot use the temporary file")?;
+            self.spool.seek(io::SeekFrom::Start(self.spooled)).context("cannot use the temporary file")?;
         }
         Ok(known)
     }
@@ -201,10 +166,7 @@ enum Whiteout<'a> {
 fn whiteout(name: &[u8]) -> Result<Whiteout<'_>> {
     let trimmed = name.strip_suffix(b"/").unwrap_or(name);
     let relative = trimmed.strip_prefix(b"./").unwrap_or(trimmed);
-    let slash = trimmed
-        .iter()
-        .rposition(|&byte| byte == b'/')
-        .map_or(0, |slash| slash + 1);
+    let slash = trimmed.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
     let (directory, last) = trimmed.split_at(slash);
     match last.strip_prefix(b".wh.") {
         Some(b".wh..opq") => Ok(Whiteout::Opaque(directory)),
@@ -236,9 +198,7 @@ impl<R: Read> Read for Metered<R> {
 /// Whether an extended attribute goes with the image: what a program brings, but no label or list of the host that built
 /// it, and nothing that overlayfs would take for its own. The bounds are Linux's.
 fn is_portable(name: &str, value: &[u8]) -> bool {
-    let own = name
-        .strip_prefix("user.")
-        .is_some_and(|own| !own.is_empty() && !own.starts_with("overlay."));
+    let own = name.strip_prefix("user.").is_some_and(|own| !own.is_empty() && !own.starts_with("overlay."));
     let fits = name.len() <= 255 && !name.contains('\0') && value.len() <= 64 * 1024;
     fits && (own || name == "security.capability")
 }
@@ -253,9 +213,7 @@ pub fn losses(tree: &Tree) -> Option<String> {
     let _ = tree.walk(|path, node| {
         if let Some(name) = &tree.node(node).0.lost {
             others += usize::from(first.is_some());
-            first.get_or_insert_with(|| {
-                format!("{}: its extended attribute {name:?} is lost", show(path))
-            });
+            first.get_or_insert_with(|| format!("{}: its extended attribute {name:?} is lost", show(path)));
         }
         Ok::<(), std::convert::Infallible>(())
     });

@@ -34,21 +34,10 @@ pub struct Compiled {
 }
 
 /// Compiles all documents of `sources` for `board`. With an error in `diagnostics` there is no result.
-pub fn compile(
-    sources: &Sources,
-    board: &BoardFile,
-    diagnostics: &Diagnostics,
-) -> Option<Compiled> {
+pub fn compile(sources: &Sources, board: &BoardFile, diagnostics: &Diagnostics) -> Option<Compiled> {
     let arena = Arena::default();
     let objects = Objects::default();
-    let context = Context {
-        arena: &arena,
-        diagnostics,
-        sources,
-        board,
-        objects,
-        spent: Cell::new(0),
-    };
+    let context = Context { arena: &arena, diagnostics, sources, board, objects, spent: Cell::new(0) };
     context.compile()
 }
 
@@ -67,17 +56,10 @@ impl<'a> Context<'a> {
     fn compile(mut self) -> Option<Compiled> {
         for (file, source) in self.sources.iter() {
             for node in yaml::documents(file, source, self.arena, self.diagnostics) {
-                self.objects
-                    .take(&Place::root(self.diagnostics, node), self.sources);
+                self.objects.take(&Place::root(self.diagnostics, node), self.sources);
             }
         }
-        let pods: Vec<_> = self
-            .objects
-            .pods
-            .iter()
-            .take(limits::PODS)
-            .map(|found| pod::lower(&self, found))
-            .collect();
+        let pods: Vec<_> = self.objects.pods.iter().take(limits::PODS).map(|found| pod::lower(&self, found)).collect();
         ports::check_node(&self, &self.objects.pods, &pods);
         match self.objects.pods.get(limits::PODS) {
             Some(first) => first.place.error(format!(
@@ -87,8 +69,7 @@ impl<'a> Context<'a> {
             )),
             None if pods.is_empty() && self.errors() == 0 => self.note(
                 Severity::Error,
-                "there is no pod in these files: at least one document with kind: Pod is needed"
-                    .into(),
+                "there is no pod in these files: at least one document with kind: Pod is needed".into(),
             ),
             None => {}
         }
@@ -96,16 +77,9 @@ impl<'a> Context<'a> {
             return None;
         }
         let containers = pods.iter().map(|pod| pod.containers.len()).sum();
-        let manifest = Manifest {
-            node: self.board.node(),
-            pods: self.arena.list(pods.iter().copied()),
-        };
+        let manifest = Manifest { node: self.board.node(), pods: self.arena.list(pods.iter().copied()) };
         let body = postcard::to_stdvec(&manifest).expect("a manifest serializes into memory");
-        self.accept(&body).then_some(Compiled {
-            body,
-            pods: pods.len(),
-            containers,
-        })
+        self.accept(&body).then_some(Compiled { body, pods: pods.len(), containers })
     }
 
     fn errors(&self) -> usize {
@@ -118,18 +92,12 @@ impl<'a> Context<'a> {
             let most = units::from_bytes(limits::MANIFEST as u64);
             self.note(
                 Severity::Error,
-                format!(
-                    "the manifest takes {} bytes, and a board takes at most {most}",
-                    body.len()
-                ),
+                format!("the manifest takes {} bytes, and a board takes at most {most}", body.len()),
             );
             return false;
         }
         if let Err(error) = check::manifest(body) {
-            self.note(
-                Severity::Error,
-                format!("the board would refuse this manifest: {error}"),
-            );
+            self.note(Severity::Error, format!("the board would refuse this manifest: {error}"));
             return false;
         }
         true
@@ -137,12 +105,7 @@ impl<'a> Context<'a> {
 
     /// Says something about all of the sources.
     fn note(&self, severity: Severity, message: String) {
-        self.diagnostics.push(Diagnostic {
-            severity,
-            at: Span::default(),
-            message,
-            secret: true,
-        });
+        self.diagnostics.push(Diagnostic { severity, at: Span::default(), message, secret: true });
     }
 
     /// Whether `bytes` more can still be part of a manifest; says so at `place` once they cannot.

@@ -36,16 +36,10 @@ struct File {
 impl Kernel {
     /// The kernel in `directory`, as `dpkg-deb -x` and `depmod` leave it.
     pub fn open(directory: &Path) -> Result<Kernel> {
-        let folder = ["lib/modules", "usr/lib/modules"]
-            .map(|part| directory.join(part))
-            .into_iter()
-            .find(|path| path.is_dir());
-        let folder = folder.with_context(|| {
-            format!(
-                "{} is no unpacked kernel package: it has no lib/modules",
-                directory.display()
-            )
-        })?;
+        let folder =
+            ["lib/modules", "usr/lib/modules"].map(|part| directory.join(part)).into_iter().find(|path| path.is_dir());
+        let folder = folder
+            .with_context(|| format!("{} is no unpacked kernel package: it has no lib/modules", directory.display()))?;
         let version = only_entry(&folder)?;
         let image = directory.join(format!("boot/vmlinuz-{version}"));
         ensure!(image.is_file(), "there is no kernel at {}", image.display());
@@ -57,10 +51,7 @@ impl Kernel {
             directory.display()
         );
         let text = |name: &str| fs::read_to_string(modules.join(name)).unwrap_or_default();
-        let files = text("modules.dep")
-            .lines()
-            .filter_map(dependency_line)
-            .collect();
+        let files = text("modules.dep").lines().filter_map(dependency_line).collect();
         let builtin = text("modules.builtin").lines().map(module_name).collect();
         let soft = text("modules.softdep").lines().filter_map(soft_line).fold(
             BTreeMap::new(),
@@ -73,21 +64,11 @@ impl Kernel {
         for (alias, name) in text("modules.alias").lines().filter_map(alias_line) {
             aliases.entry(alias).or_default().insert(name);
         }
-        Ok(Kernel {
-            image,
-            modules,
-            files,
-            builtin,
-            soft,
-            aliases,
-        })
+        Ok(Kernel { image, modules, files, builtin, soft, aliases })
     }
 
     /// The files of `wanted` and of all that they need, each after what it needs. Built-in ones need no file.
-    pub fn load_order<'a>(
-        &self,
-        wanted: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Vec<PathBuf>> {
+    pub fn load_order<'a>(&self, wanted: impl IntoIterator<Item = &'a str>) -> Result<Vec<PathBuf>> {
         let (mut order, mut seen, mut missing) = (vec![], BTreeSet::new(), vec![]);
         for name in wanted {
             let name = canonical(name);
@@ -117,12 +98,7 @@ impl Kernel {
         };
         for need in self.soft.get(name).into_iter().flatten() {
             // What a module would rather have: a name, or what modules say they can stand for.
-            let known = self
-                .aliases
-                .get(need)
-                .into_iter()
-                .flatten()
-                .map(String::as_str);
+            let known = self.aliases.get(need).into_iter().flatten().map(String::as_str);
             for need in known.chain([canonical(need).as_str()]) {
                 self.visit(need, seen, order);
             }
@@ -141,28 +117,14 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     let cannot = || format!("cannot read the module {}", path.display());
     if path.extension().is_some_and(|extension| extension == "xz") {
         let output = Command::new("xz").arg("-dc").arg("--").arg(path).output();
-        let output = output
-            .context("cannot run xz (Debian's package xz-utils)")
-            .with_context(cannot)?;
-        ensure!(
-            output.status.success(),
-            "{}: {}",
-            cannot(),
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        let output = output.context("cannot run xz (Debian's package xz-utils)").with_context(cannot)?;
+        ensure!(output.status.success(), "{}: {}", cannot(), String::from_utf8_lossy(&output.stderr).trim());
         return Ok(output.stdout);
     }
     let file = fs::File::open(path).with_context(cannot)?;
     let mut bytes = vec![];
-    super::blobs::decompress(file)?
-        .take(MODULE + 1)
-        .read_to_end(&mut bytes)
-        .with_context(cannot)?;
-    ensure!(
-        bytes.len() as u64 <= MODULE,
-        "{}: it is larger than {MODULE} bytes",
-        cannot()
-    );
+    super::blobs::decompress(file)?.take(MODULE + 1).read_to_end(&mut bytes).with_context(cannot)?;
+    ensure!(bytes.len() as u64 <= MODULE, "{}: it is larger than {MODULE} bytes", cannot());
     Ok(bytes)
 }
 
@@ -179,41 +141,25 @@ fn canonical(name: &str) -> String {
 
 fn dependency_line(line: &str) -> Option<(String, File)> {
     let (path, needs) = line.split_once(':')?;
-    Some((
-        module_name(path),
-        File {
-            path: path.into(),
-            needs: needs.split_whitespace().map(module_name).collect(),
-        },
-    ))
+    Some((module_name(path), File { path: path.into(), needs: needs.split_whitespace().map(module_name).collect() }))
 }
 
 /// `softdep ext4 pre: crc32c post: x`.
 fn soft_line(line: &str) -> Option<(String, Vec<String>)> {
     let mut words = line.split_whitespace();
-    let name = words
-        .next()
-        .filter(|word| *word == "softdep")
-        .and(words.next())?;
-    let needs = words
-        .skip_while(|word| *word != "pre:")
-        .skip(1)
-        .take_while(|word| *word != "post:");
+    let name = words.next().filter(|word| *word == "softdep").and(words.next())?;
+    let needs = words.skip_while(|word| *word != "pre:").skip(1).take_while(|word| *word != "post:");
     Some((canonical(name), needs.map(String::from).collect()))
 }
 
 fn alias_line(line: &str) -> Option<(String, String)> {
     let mut words = line.split_whitespace();
-    let alias = words
-        .next()
-        .filter(|word| *word == "alias")
-        .and(words.next())?;
+    let alias = words.next().filter(|word| *word == "alias").and(words.next())?;
     Some((alias.into(), canonical(words.next()?)))
 }
 
 fn only_entry(folder: &Path) -> Result<String> {
-    let entries =
-        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut names: Vec<String> = entries
         .flatten()
         .filter(|entry| entry.path().is_dir())

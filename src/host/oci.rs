@@ -65,24 +65,12 @@ impl Source {
             _ => (None, text),
         };
         // The path ends at the first colon before which something exists: a tag may hold colons, and so may a path.
-        let ends = rest
-            .match_indices(':')
-            .map(|(at, _)| at)
-            .chain([rest.len()]);
+        let ends = rest.match_indices(':').map(|(at, _)| at).chain([rest.len()]);
         let whole = Some(rest.len()).filter(|_| Path::new(rest).exists());
         let end = whole.or_else(|| ends.clone().find(|&at| Path::new(&rest[..at]).exists()));
-        let Some(end) = end else {
-            bail!("there is no image at {rest}")
-        };
-        let tag = rest[end..]
-            .strip_prefix(':')
-            .filter(|tag| !tag.is_empty())
-            .map(String::from);
-        Ok(Source {
-            format,
-            path: rest[..end].into(),
-            tag,
-        })
+        let Some(end) = end else { bail!("there is no image at {rest}") };
+        let tag = rest[end..].strip_prefix(':').filter(|tag| !tag.is_empty()).map(String::from);
+        Ok(Source { format, path: rest[..end].into(), tag })
     }
 }
 
@@ -99,10 +87,7 @@ pub fn open(source: &str, arch: Option<&str>, scratch: &Path, limits: Limits) ->
             source.path.display()
         ),
     };
-    let wanted = Wanted {
-        tag: source.tag.as_deref(),
-        arch,
-    };
+    let wanted = Wanted { tag: source.tag.as_deref(), arch };
     let image = match format {
         Format::Oci => open_oci(store, &wanted),
         Format::Docker => open_docker(store, &wanted),
@@ -119,16 +104,10 @@ fn open_oci(store: Store, wanted: &Wanted<'_>) -> Result<Image> {
     for (descriptor, diff_id) in pair(manifest.layers(), &config)? {
         let media = descriptor.media_type().to_string();
         let known = media.starts_with("application/")
-            && ["tar", "tar+gzip", "tar.gzip", "tar+zstd"]
-                .iter()
-                .any(|end| media.ends_with(end));
+            && ["tar", "tar+gzip", "tar.gzip", "tar+zstd"].iter().any(|end| media.ends_with(end));
         ensure!(known, "a layer is of the kind {media}, which is not read");
         let stored = Some((sha256_of(descriptor.digest().as_ref())?, descriptor.size()));
-        layers.push(Layer {
-            name: blob_name(descriptor)?,
-            stored,
-            diff_id,
-        });
+        layers.push(Layer { name: blob_name(descriptor)?, stored, diff_id });
     }
     finish(store, layers, config, chosen.reference, wanted)
 }
@@ -146,43 +125,26 @@ fn open_docker(store: Store, wanted: &Wanted<'_>) -> Result<Image> {
     let images: Vec<DockerImage> = parse(&store.read("manifest.json", JSON)?, "manifest.json")?;
     let tags = |image: &DockerImage| image.repo_tags.clone().unwrap_or_default();
     let is_wanted = |image: &&DockerImage| {
-        wanted.tag.is_none_or(|tag| {
-            tags(image)
-                .iter()
-                .any(|name| normalise(name) == normalise(tag))
-        })
+        wanted.tag.is_none_or(|tag| tags(image).iter().any(|name| normalise(name) == normalise(tag)))
     };
     let matching: Vec<&DockerImage> = images.iter().filter(is_wanted).collect();
     let image = match matching[..] {
         [image] => image,
         _ => {
             let known: Vec<String> = images.iter().flat_map(tags).collect();
-            bail!(
-                "which image? name one as docker-archive:FILE:NAME of: {}",
-                known.join(", ")
-            )
+            bail!("which image? name one as docker-archive:FILE:NAME of: {}", known.join(", "))
         }
     };
     let bytes = store.read(&image.config, JSON)?;
     let stem = image.config.rsplit('/').next().unwrap_or_default();
-    if let Ok(digest) = sha256_of(&format!(
-        "sha256:{}",
-        stem.strip_suffix(".json").unwrap_or(stem)
-    )) {
+    if let Ok(digest) = sha256_of(&format!("sha256:{}", stem.strip_suffix(".json").unwrap_or(stem))) {
         verify(&bytes, &digest, &image.config)?;
     }
     let config: ImageConfiguration = parse(&bytes, &image.config)?;
     let layers = pair(&image.layers, &config)?
-        .map(|(name, diff_id)| Layer {
-            name: name.clone(),
-            stored: None,
-            diff_id,
-        })
+        .map(|(name, diff_id)| Layer { name: name.clone(), stored: None, diff_id })
         .collect();
-    let reference = wanted
-        .tag
-        .map(String::from)
-        .or_else(|| tags(image).into_iter().next());
+    let reference = wanted.tag.map(String::from).or_else(|| tags(image).into_iter().next());
     finish(store, layers, config, reference, wanted)
 }
 
@@ -193,27 +155,12 @@ fn finish(
     reference: Option<String>,
     wanted: &Wanted<'_>,
 ) -> Result<Image> {
-    ensure!(
-        *config.os() == Os::Linux,
-        "the image is for {}, not for Linux",
-        config.os()
-    );
+    ensure!(*config.os() == Os::Linux, "the image is for {}, not for Linux", config.os());
     if let Some(arch) = wanted.arch {
-        let has = select::platform_name(
-            &config.architecture().to_string(),
-            config.variant().as_deref(),
-        );
-        ensure!(
-            select::fits(arch, &has),
-            "the image is for {has}, not for {arch}"
-        );
+        let has = select::platform_name(&config.architecture().to_string(), config.variant().as_deref());
+        ensure!(select::fits(arch, &has), "the image is for {has}, not for {arch}");
     }
-    Ok(Image {
-        store,
-        layers,
-        config,
-        reference,
-    })
+    Ok(Image { store, layers, config, reference })
 }
 
 /// Each layer with its digest in the configuration.
@@ -228,26 +175,16 @@ fn pair<'a, T>(
         layers.len(),
         diff_ids.len()
     );
-    ensure!(
-        layers.len() <= LAYERS,
-        "it has {} layers; at most {LAYERS} are read",
-        layers.len()
-    );
-    let diff_ids: Vec<String> = diff_ids
-        .iter()
-        .map(|id| sha256_of(id))
-        .collect::<Result<_>>()?;
+    ensure!(layers.len() <= LAYERS, "it has {} layers; at most {LAYERS} are read", layers.len());
+    let diff_ids: Vec<String> = diff_ids.iter().map(|id| sha256_of(id)).collect::<Result<_>>()?;
     Ok(layers.iter().zip(diff_ids))
 }
 
 impl Image {
     /// Lays all layers over one another.
     pub fn unpack(&self, scratch: &Path, limits: Limits) -> Result<Rootfs> {
-        let sizes = self
-            .layers
-            .iter()
-            .map(|layer| Ok(self.store.reader(&layer.name)?.1))
-            .collect::<Result<Vec<u64>>>()?;
+        let sizes =
+            self.layers.iter().map(|layer| Ok(self.store.reader(&layer.name)?.1)).collect::<Result<Vec<u64>>>()?;
         let step = Step::new("reading layers", sizes.iter().sum());
         let mut rootfs = Rootfs::new(scratch, limits)?;
         for (n, layer) in self.layers.iter().enumerate() {
@@ -269,33 +206,18 @@ impl Image {
         let unpacked = unpack_stream(&mut stored, &layer.diff_id, rootfs);
         // A wrong digest explains whatever else went wrong.
         if let Some((digest, _)) = &layer.stored {
-            let (found, _) = stored
-                .finish()
-                .with_context(|| format!("cannot read {}", layer.name))?;
-            ensure!(
-                hex(&found) == *digest,
-                "{} is damaged: its SHA-256 is {}",
-                layer.name,
-                hex(&found)
-            );
+            let (found, _) = stored.finish().with_context(|| format!("cannot read {}", layer.name))?;
+            ensure!(hex(&found) == *digest, "{} is damaged: its SHA-256 is {}", layer.name, hex(&found));
         }
         unpacked
     }
 }
 
-fn unpack_stream(
-    stored: &mut impl std::io::Read,
-    diff_id: &str,
-    rootfs: &mut Rootfs,
-) -> Result<()> {
+fn unpack_stream(stored: &mut impl std::io::Read, diff_id: &str, rootfs: &mut Rootfs) -> Result<()> {
     let mut plain = Hashing::new(decompress(stored)?);
     rootfs.apply(&mut plain)?;
     let (found, _) = plain.finish()?;
-    ensure!(
-        hex(&found) == diff_id,
-        "it is damaged: its SHA-256 is {}, and the image says {diff_id}",
-        hex(&found)
-    );
+    ensure!(hex(&found) == diff_id, "it is damaged: its SHA-256 is {}, and the image says {diff_id}", hex(&found));
     Ok(())
 }
 
@@ -304,52 +226,30 @@ pub fn json_blob<T: DeserializeOwned>(store: &Store, descriptor: &Descriptor) ->
     let name = blob_name(descriptor)?;
     let bytes = store.read(&name, JSON)?;
     let size = bytes.len() as u64;
-    ensure!(
-        size == descriptor.size(),
-        "{name} has {size} bytes, not the {} that are said of it",
-        descriptor.size()
-    );
+    ensure!(size == descriptor.size(), "{name} has {size} bytes, not the {} that are said of it", descriptor.size());
     verify(&bytes, &sha256_of(descriptor.digest().as_ref())?, &name)?;
     parse(&bytes, &name)
 }
 
 fn blob_name(descriptor: &Descriptor) -> Result<String> {
-    Ok(format!(
-        "blobs/sha256/{}",
-        sha256_of(descriptor.digest().as_ref())?
-    ))
+    Ok(format!("blobs/sha256/{}", sha256_of(descriptor.digest().as_ref())?))
 }
 
 fn verify(bytes: &[u8], digest: &str, name: &str) -> Result<()> {
     let (found, _) = Hashing::new(bytes).finish()?;
-    ensure!(
-        hex(&found) == digest,
-        "{} is damaged: its SHA-256 is {}",
-        show(name.as_bytes()),
-        hex(&found)
-    );
+    ensure!(hex(&found) == digest, "{} is damaged: its SHA-256 is {}", show(name.as_bytes()), hex(&found));
     Ok(())
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8], name: &str) -> Result<T> {
-    serde_json::from_slice(bytes)
-        .with_context(|| format!("{} is not what it should be", show(name.as_bytes())))
+    serde_json::from_slice(bytes).with_context(|| format!("{} is not what it should be", show(name.as_bytes())))
 }
 
 /// The 64 hexadecimal digits of `sha256:…`.
 fn sha256_of(digest: &str) -> Result<String> {
-    let digits = digest
-        .strip_prefix("sha256:")
-        .filter(|digits| digits.len() == 64);
-    let digits = digits.filter(|digits| {
-        digits
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    });
-    digits.map(String::from).with_context(|| {
-        format!(
-            "{} is no SHA-256 digest, and no other kind is read",
-            show(digest.as_bytes())
-        )
-    })
+    let digits = digest.strip_prefix("sha256:").filter(|digits| digits.len() == 64);
+    let digits = digits.filter(|digits| digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')));
+    digits
+        .map(String::from)
+        .with_context(|| format!("{} is no SHA-256 digest, and no other kind is read", show(digest.as_bytes())))
 }

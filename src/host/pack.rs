@@ -59,17 +59,8 @@ pub struct Outcome {
 impl Args {
     /// Does it.
     pub fn run(self) -> Result<()> {
-        let limits = Limits {
-            bytes: self.max_size,
-            entries: self.max_entries,
-        };
-        let done = pack(
-            &self.image,
-            self.name.as_deref(),
-            self.arch.as_deref(),
-            &self.output,
-            limits,
-        )?;
+        let limits = Limits { bytes: self.max_size, entries: self.max_entries };
+        let done = pack(&self.image, self.name.as_deref(), self.arch.as_deref(), &self.output, limits)?;
         for warning in &done.warnings {
             eprintln!("warning: {warning}");
         }
@@ -86,13 +77,7 @@ impl Args {
 }
 
 /// Packs the image `source` into `output`, as `name`.
-pub fn pack(
-    source: &str,
-    name: Option<&str>,
-    arch: Option<&str>,
-    output: &Path,
-    limits: Limits,
-) -> Result<Outcome> {
+pub fn pack(source: &str, name: Option<&str>, arch: Option<&str>, output: &Path, limits: Limits) -> Result<Outcome> {
     atomic::ensure_directory(output)?;
     let doing = || std::format!("cannot pack {source}");
     let image = oci::open(source, arch, output, limits).with_context(doing)?;
@@ -100,16 +85,14 @@ pub fn pack(
         .or(image.reference.as_deref())
         .context("the image has no name of its own: give one with --name")
         .with_context(doing)?;
-    let normal = image::normalise(reference).with_context(|| {
-        std::format!(
-            "{reference:?} is no image reference of at most {} bytes",
-            limits::IMAGE
-        )
-    })?;
+    let normal = image::normalise(reference)
+        .with_context(|| std::format!("{reference:?} is no image reference of at most {} bytes", limits::IMAGE))?;
     let rootfs = image.unpack(output, limits).with_context(doing)?;
     let mut warnings: Vec<String> = layers::losses(rootfs.tree()).into_iter().collect();
     if name.is_none() && !reference.contains(['/', ':']) {
-        warnings.push(std::format!("the image is called {normal}, after its tag {reference:?}: to call it something else, use --name"));
+        warnings.push(std::format!(
+            "the image is called {normal}, after its tag {reference:?}: to call it something else, use --name"
+        ));
     }
 
     let draft = Draft::new(output)?;
@@ -117,22 +100,13 @@ pub fn pack(
     let packed = measure(draft.file()).with_context(doing)?;
 
     let arena = Arena::default();
-    let record = record::record(
-        &arena,
-        &normal,
-        &image.config,
-        &rootfs,
-        packed,
-        &mut |warning| warnings.push(warning),
-    )
-    .with_context(doing)?;
+    let record = record::record(&arena, &normal, &image.config, &rootfs, packed, &mut |warning| warnings.push(warning))
+        .with_context(doing)?;
     let bytes = seal(&record).with_context(doing)?;
     // The record last: whoever finds it finds its squashfs.
     let squashfs = output.join(&*image::squashfs_name(&packed.sha256));
     draft.publish(&squashfs, 0o644)?;
-    let record = output.join(
-        &*image::record_name(&normal).context("the image's name is too long for a file name")?,
-    );
+    let record = output.join(&*image::record_name(&normal).context("the image's name is too long for a file name")?);
     atomic::write(&record, 0o644, &bytes)?;
     Ok(Outcome {
         reference: normal.as_str().into(),

@@ -11,10 +11,7 @@ impl Step {
     pub fn new(what: &str, bytes: u64) -> Step {
         if !std::io::stderr().is_terminal() {
             std::eprintln!("{what}");
-            return Step(ProgressBar::with_draw_target(
-                Some(bytes),
-                ProgressDrawTarget::hidden(),
-            ));
+            return Step(ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::hidden()));
         }
         let style = "{msg:32} [{bar:28}] {bytes:>10} / {total_bytes} {eta:>4}";
         let style = ProgressStyle::with_template(style).expect("the template above is well-formed");

@@ -22,12 +22,7 @@ pub struct Place<'a> {
 impl<'a> Place<'a> {
     /// The root of a document.
     pub fn root(diagnostics: &'a Diagnostics, node: Node<'a>) -> Self {
-        Place {
-            diagnostics,
-            node,
-            path: String::new(),
-            secret: false,
-        }
+        Place { diagnostics, node, path: String::new(), secret: false }
     }
 
     /// The same, its text to be kept from messages.
@@ -59,39 +54,21 @@ impl<'a> Place<'a> {
 
     /// Says that this value may not do what was meant.
     pub fn warning(&self, problem: impl AsRef<str>) {
-        self.say(
-            Severity::Warning,
-            self.node.at,
-            &self.path,
-            problem.as_ref(),
-        );
+        self.say(Severity::Warning, self.node.at, &self.path, problem.as_ref());
     }
 
     fn say(&self, severity: Severity, at: Span, path: &str, problem: &str) {
-        let message = if path.is_empty() {
-            problem.into()
-        } else {
-            format!("{path}: {problem}")
-        };
+        let message = if path.is_empty() { problem.into() } else { format!("{path}: {problem}") };
         self.push(severity, at, message);
     }
 
     fn push(&self, severity: Severity, at: Span, message: String) {
-        self.diagnostics.push(Diagnostic {
-            severity,
-            at,
-            message,
-            secret: self.secret,
-        });
+        self.diagnostics.push(Diagnostic { severity, at, message, secret: self.secret });
     }
 
     /// The text in quotes, or no text where it is a secret's.
     pub fn quoted(&self, text: &str) -> String {
-        if self.secret {
-            "this value".into()
-        } else {
-            quote(text)
-        }
+        if self.secret { "this value".into() } else { quote(text) }
     }
 
     /// What it is, in a message.
@@ -134,13 +111,8 @@ impl<'a> Place<'a> {
     /// A string, with Kubernetes' usual trap of unquoted numbers explained.
     pub fn env_value(&self) -> Option<&'a str> {
         match self.node.value {
-            Value::Scalar(scalar)
-                if matches!(scalar.kind, Kind::Bool(_) | Kind::Int(_) | Kind::Float) =>
-            {
-                self.error(format!(
-                    "env values are strings: write {}",
-                    quote(scalar.text)
-                ));
+            Value::Scalar(scalar) if matches!(scalar.kind, Kind::Bool(_) | Kind::Int(_) | Kind::Float) => {
+                self.error(format!("env values are strings: write {}", quote(scalar.text)));
                 None
             }
             _ => self.text(),
@@ -160,11 +132,7 @@ impl<'a> Place<'a> {
 
     fn bounded(&self, text: &'a str) -> Option<&'a str> {
         if text.len() > limits::STRING {
-            self.error(format!(
-                "a text of {} bytes: at most {} are possible",
-                text.len(),
-                limits::STRING
-            ));
+            self.error(format!("a text of {} bytes: at most {} are possible", text.len(), limits::STRING));
             return None;
         }
         if text.contains('\0') {
@@ -195,14 +163,8 @@ impl<'a> Place<'a> {
         let number = match self.node.value {
             Value::Scalar(scalar) => match scalar.kind {
                 Kind::Int(number) => Some(number),
-                Kind::String
-                    if !self.secret
-                        && matches!(super::yaml::meaning(scalar.text), Kind::Int(_)) =>
-                {
-                    self.error(format!(
-                        "expected a number, found a string: write {} without quotes",
-                        scalar.text
-                    ));
+                Kind::String if !self.secret && matches!(super::yaml::meaning(scalar.text), Kind::Int(_)) => {
+                    self.error(format!("expected a number, found a string: write {} without quotes", scalar.text));
                     return None;
                 }
                 _ => None,
@@ -214,11 +176,7 @@ impl<'a> Place<'a> {
             return None;
         };
         if !range.contains(&number) {
-            self.error(format!(
-                "{number} is not possible here: from {} to {}",
-                range.start(),
-                range.end()
-            ));
+            self.error(format!("{number} is not possible here: from {} to {}", range.start(), range.end()));
             return None;
         }
         Some(number)
@@ -241,16 +199,10 @@ impl<'a> Place<'a> {
             self.expected("a list");
             return Vec::new();
         };
-        let place = |(n, node): (usize, &Node<'a>)| Place {
-            node: *node,
-            path: format!("{}[{n}]", self.path),
-            ..self.clone()
-        };
+        let place =
+            |(n, node): (usize, &Node<'a>)| Place { node: *node, path: format!("{}[{n}]", self.path), ..self.clone() };
         if let Some(first) = items.get(most) {
-            place((most, first)).error(format!(
-                "at most {most} are possible, and there are {}",
-                items.len()
-            ));
+            place((most, first)).error(format!("at most {most} are possible, and there are {}", items.len()));
         }
         items.iter().take(most).enumerate().map(place).collect()
     }
@@ -281,35 +233,20 @@ impl<'a> Place<'a> {
                 Severity::Error,
                 first.at,
                 &self.path,
-                &format!(
-                    "at most {most} are possible, and there are {}",
-                    entries.len()
-                ),
+                &format!("at most {most} are possible, and there are {}", entries.len()),
             );
         }
-        entries
-            .iter()
-            .take(most)
-            .filter(|e| !e.value.is_null())
-            .map(|e| (e.key, self.child(e)))
-            .collect()
+        entries.iter().take(most).filter(|e| !e.value.is_null()).map(|e| (e.key, self.child(e))).collect()
     }
 
     fn child(&self, entry: &Entry<'a>) -> Place<'a> {
-        let simple = entry
-            .key
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        let simple = entry.key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
         let path = match (self.path.is_empty(), simple) {
             (true, _) => entry.key.into(),
             (false, true) => format!("{}.{}", self.path, entry.key),
             (false, false) => format!("{}[{}]", self.path, quote(entry.key)),
         };
-        Place {
-            node: entry.value,
-            path,
-            ..self.clone()
-        }
+        Place { node: entry.value, path, ..self.clone() }
     }
 
     /// The object of the type `table`, its field names and what the table can decide checked.
@@ -318,11 +255,7 @@ impl<'a> Place<'a> {
             self.expected("a map");
             return None;
         };
-        let object = Object {
-            place: self.clone(),
-            table,
-            entries,
-        };
+        let object = Object { place: self.clone(), table, entries };
         for entry in entries {
             object.check(entry);
         }
@@ -348,35 +281,24 @@ impl<'a> Object<'a> {
         let child = self.place.child(entry);
         let Some(field) = self.table.field(entry.key) else {
             if (self.table.later)(entry.key) {
-                return self
-                    .place
-                    .say(Severity::Error, entry.at, &child.path, NOT_YET);
+                return self.place.say(Severity::Error, entry.at, &child.path, NOT_YET);
             }
-            let owner = if self.place.path.is_empty() {
-                self.table.name
-            } else {
-                &self.place.path
-            };
+            let owner = if self.place.path.is_empty() { self.table.name } else { &self.place.path };
             let hint = did_you_mean(nearest(entry.key, self.table.fields.iter().map(|f| f.name)));
             let message = format!("unknown field {} in {owner}{hint}", quote(entry.key));
             return self.place.push(Severity::Error, entry.at, message);
         };
-        let on_key =
-            |severity, problem: &str| self.place.say(severity, entry.at, &child.path, problem);
+        let on_key = |severity, problem: &str| self.place.say(severity, entry.at, &child.path, problem);
         match field.support {
             _ if entry.value.is_null() => {}
             Support::Read => {}
             Support::NotYet => on_key(Severity::Error, NOT_YET),
-            Support::Cluster => on_key(
-                Severity::Warning,
-                "means nothing on a single board, ignored",
-            ),
+            Support::Cluster => on_key(Severity::Warning, "means nothing on a single board, ignored"),
             Support::Only(values) => match entry.value.value {
                 Value::Scalar(scalar) if values.contains(&scalar.text) => {}
-                Value::Scalar(_) => child.error(format!(
-                    "not supported on the board yet: only {} is",
-                    alternatives(values)
-                )),
+                Value::Scalar(_) => {
+                    child.error(format!("not supported on the board yet: only {} is", alternatives(values)))
+                }
                 _ => child.expected(&alternatives(values)),
             },
         }
@@ -385,33 +307,20 @@ impl<'a> Object<'a> {
     /// The value of a field, if it is there and not null.
     pub fn get(&self, name: &'static str) -> Option<Place<'a>> {
         debug_assert!(
-            self.table
-                .field(name)
-                .is_some_and(|f| f.support == Support::Read),
+            self.table.field(name).is_some_and(|f| f.support == Support::Read),
             "{} of {}",
             name,
             self.table.name
         );
-        self.entries
-            .iter()
-            .find(|e| e.key == name && !e.value.is_null())
-            .map(|e| self.place.child(e))
+        self.entries.iter().find(|e| e.key == name && !e.value.is_null()).map(|e| self.place.child(e))
     }
 
     /// The value of a field that must be there.
     pub fn require(&self, name: &'static str) -> Option<Place<'a>> {
         let found = self.get(name);
         if found.is_none() {
-            let at = self
-                .entries
-                .iter()
-                .find(|e| e.key == name)
-                .map_or(self.place.at(), |e| e.at);
-            let path = if self.place.path.is_empty() {
-                name.into()
-            } else {
-                format!("{}.{name}", self.place.path)
-            };
+            let at = self.entries.iter().find(|e| e.key == name).map_or(self.place.at(), |e| e.at);
+            let path = if self.place.path.is_empty() { name.into() } else { format!("{}.{name}", self.place.path) };
             self.place.say(Severity::Error, at, &path, "is required");
         }
         found
@@ -419,11 +328,7 @@ impl<'a> Object<'a> {
 
     /// Whether there is a field that was refused: then nothing more need be said about what is missing.
     pub fn has_refused(&self) -> bool {
-        let read = |e: &Entry<'_>| {
-            self.table
-                .field(e.key)
-                .is_some_and(|f| f.support == Support::Read)
-        };
+        let read = |e: &Entry<'_>| self.table.field(e.key).is_some_and(|f| f.support == Support::Read);
         self.entries.iter().any(|e| !read(e) && !e.value.is_null())
     }
 

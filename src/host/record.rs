@@ -37,18 +37,12 @@ pub fn record<'a>(
 ) -> Result<Image<'a>> {
     let default = Config::default();
     let config = config.config().as_ref().unwrap_or(&default);
-    let user = resolve_user(
-        config.user().as_deref().unwrap_or(""),
-        &Users::read(rootfs)?,
-    )?;
+    let user = resolve_user(config.user().as_deref().unwrap_or(""), &Users::read(rootfs)?)?;
     let stop_signal = match config.stop_signal().as_deref().unwrap_or("") {
         "" => TERM,
-        name => signal(name).with_context(|| {
-            format!(
-                "the image's StopSignal {} is no signal",
-                show(name.as_bytes())
-            )
-        })?,
+        name => {
+            signal(name).with_context(|| format!("the image's StopSignal {} is no signal", show(name.as_bytes())))?
+        }
     };
     let words = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
     Ok(Image {
@@ -67,11 +61,7 @@ pub fn record<'a>(
     })
 }
 
-fn strings<'a>(
-    arena: &'a Arena,
-    field: &str,
-    list: &[String],
-) -> Result<crate::manifest::List<'a, &'a str>> {
+fn strings<'a>(arena: &'a Arena, field: &str, list: &[String]) -> Result<crate::manifest::List<'a, &'a str>> {
     for text in list {
         ensure!(!text.contains('\0'), "a NUL is in the image's {field}");
         ensure!(
@@ -84,14 +74,9 @@ fn strings<'a>(
 }
 
 fn environment(env: Vec<String>, warn: &mut dyn FnMut(String)) -> Vec<String> {
-    let (good, bad): (Vec<_>, Vec<_>) = env
-        .into_iter()
-        .partition(|entry| entry.find('=').is_some_and(|at| at > 0));
+    let (good, bad): (Vec<_>, Vec<_>) = env.into_iter().partition(|entry| entry.find('=').is_some_and(|at| at > 0));
     for entry in bad {
-        warn(format!(
-            "the image's environment holds {}, which is no NAME=value: left out",
-            show(entry.as_bytes())
-        ));
+        warn(format!("the image's environment holds {}, which is no NAME=value: left out", show(entry.as_bytes())));
     }
     good
 }
@@ -121,11 +106,7 @@ fn ports(exposed: &[String], warn: &mut dyn FnMut(String)) -> Result<Vec<Port>> 
         let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
         let (first, last) = range.split_once('-').unwrap_or((range, range));
         let number = |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0);
-        match (
-            number(first),
-            number(last),
-            protocol.to_ascii_lowercase().as_str(),
-        ) {
+        match (number(first), number(last), protocol.to_ascii_lowercase().as_str()) {
             (Some(first), Some(last), protocol @ ("tcp" | "udp")) => {
                 all.extend((first..=last).map(|port| (port, protocol == "udp")))
             }
@@ -136,25 +117,17 @@ fn ports(exposed: &[String], warn: &mut dyn FnMut(String)) -> Result<Vec<Port>> 
         }
     }
     if all.len() > limits::PORTS {
-        warn(format!(
-            "the image exposes {} ports: only the first {} are kept",
-            all.len(),
-            limits::PORTS
-        ));
+        warn(format!("the image exposes {} ports: only the first {} are kept", all.len(), limits::PORTS));
     }
-    Ok(all
-        .into_iter()
-        .take(limits::PORTS)
-        .map(|(container, udp)| Port { container, udp })
-        .collect())
+    Ok(all.into_iter().take(limits::PORTS).map(|(container, udp)| Port { container, udp }).collect())
 }
 
 /// The number of a signal, by number or by its Linux name on ARM and x86, with or without `SIG`.
 pub fn signal(name: &str) -> Option<u8> {
     const NAMES: [&str; 31] = [
-        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
-        "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG",
-        "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
+        "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF",
+        "WINCH", "IO", "PWR", "SYS",
     ];
     // Below these two, the C library keeps signals for itself.
     const RTMIN: u8 = 34;
@@ -166,28 +139,19 @@ pub fn signal(name: &str) -> Option<u8> {
     let upper = name.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
     let offset = |text: &str, sign| {
-        if text.is_empty() {
-            Some(0)
-        } else {
-            text.strip_prefix(sign)?.parse::<u8>().ok()
-        }
+        if text.is_empty() { Some(0) } else { text.strip_prefix(sign)?.parse::<u8>().ok() }
     };
     if let Some(rest) = name.strip_prefix("RTMIN") {
         return RTMIN.checked_add(offset(rest, '+')?).and_then(valid);
     }
     if let Some(rest) = name.strip_prefix("RTMAX") {
-        return RTMAX
-            .checked_sub(offset(rest, '-')?)
-            .filter(|&number| number >= RTMIN);
+        return RTMAX.checked_sub(offset(rest, '-')?).filter(|&number| number >= RTMIN);
     }
     match name {
         "IOT" => Some(6),
         "CLD" => Some(17),
         "POLL" => Some(29),
-        _ => NAMES
-            .iter()
-            .position(|known| *known == name)
-            .map(|index| index as u8 + 1),
+        _ => NAMES.iter().position(|known| *known == name).map(|index| index as u8 + 1),
     }
 }
 
@@ -201,27 +165,16 @@ pub struct Users {
 impl Users {
     fn read(rootfs: &Rootfs) -> Result<Users> {
         let text = |name| {
-            Ok::<_, anyhow::Error>(
-                String::from_utf8_lossy(&rootfs.read(name, USERS)?.unwrap_or_default())
-                    .into_owned(),
-            )
+            Ok::<_, anyhow::Error>(String::from_utf8_lossy(&rootfs.read(name, USERS)?.unwrap_or_default()).into_owned())
         };
-        Ok(Users {
-            passwd: text("etc/passwd")?,
-            group: text("etc/group")?,
-        })
+        Ok(Users { passwd: text("etc/passwd")?, group: text("etc/group")? })
     }
 
     /// Name, uid and gid of the users, in order.
     fn passwd(&self) -> impl Iterator<Item = (&str, u32, u32)> {
         self.passwd.lines().filter_map(|line| {
             let mut fields = line.split(':');
-            let (name, _, uid, gid) = (
-                fields.next()?,
-                fields.next()?,
-                fields.next()?,
-                fields.next()?,
-            );
+            let (name, _, uid, gid) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
             Some((name, id(uid)?, id(gid)?))
         })
     }
@@ -251,14 +204,12 @@ pub struct User {
 
 /// `User` of an image as Docker reads it: `""`, `uid`, `name`, `uid:gid`, `name:group`.
 fn resolve_user(text: &str, users: &Users) -> Result<User> {
-    let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| {
-        (user, Some(group).filter(|group| !group.is_empty()))
-    });
+    let (user, group) = text
+        .split_once(':')
+        .map_or((text, None), |(user, group)| (user, Some(group).filter(|group| !group.is_empty())));
     let user = if user.is_empty() { "0" } else { user };
     let number = id(user);
-    let entry = users
-        .passwd()
-        .find(|(name, uid, _)| *name == user || number == Some(*uid));
+    let entry = users.passwd().find(|(name, uid, _)| *name == user || number == Some(*uid));
     let (name, uid, own_gid) = match (entry, number) {
         (Some((name, uid, gid)), _) => (Some(name), uid, gid),
         (None, Some(uid)) => (None, uid, 0),
@@ -270,20 +221,18 @@ fn resolve_user(text: &str, users: &Users) -> Result<User> {
         }
     };
     if let Some(group) = group {
-        let found = users
-            .group()
-            .find(|(name, gid, _)| *name == group || id(group) == Some(*gid))
-            .map(|(_, gid, _)| gid);
+        let found =
+            users.group().find(|(name, gid, _)| *name == group || id(group) == Some(*gid)).map(|(_, gid, _)| gid);
         let gid = found.or_else(|| id(group));
-        let gid = gid.with_context(|| format!("the image's group {} is not in its /etc/group: fix the image, or give the group as a number", show(group.as_bytes())))?;
-        return Ok(User {
-            uid,
-            gid,
-            groups: vec![],
-        });
+        let gid = gid.with_context(|| {
+            format!(
+                "the image's group {} is not in its /etc/group: fix the image, or give the group as a number",
+                show(group.as_bytes())
+            )
+        })?;
+        return Ok(User { uid, gid, groups: vec![] });
     }
-    let is_member =
-        |members: &str| name.is_some_and(|name| members.split(',').any(|member| member == name));
+    let is_member = |members: &str| name.is_some_and(|name| members.split(',').any(|member| member == name));
     let groups: BTreeSet<u32> = users
         .group()
         .filter(|(_, gid, members)| *gid != own_gid && is_member(members))
@@ -295,11 +244,7 @@ fn resolve_user(text: &str, users: &Users) -> Result<User> {
         groups.len(),
         limits::GROUPS
     );
-    Ok(User {
-        uid,
-        gid: own_gid,
-        groups: groups.into_iter().collect(),
-    })
+    Ok(User { uid, gid: own_gid, groups: groups.into_iter().collect() })
 }
 
 #[cfg(test)]
@@ -309,24 +254,13 @@ mod tests {
     fn users() -> Users {
         let passwd = "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33::/var/www:\napp:x:1000:1000::/:\nbroken\n";
         let group = "root:x:0:\nadm:x:4:root,app\nwww-data:x:33:\ntape:x:26:app\napp:x:1000:app\n";
-        Users {
-            passwd: passwd.into(),
-            group: group.into(),
-        }
+        Users { passwd: passwd.into(), group: group.into() }
     }
 
     #[test]
     fn users_are_resolved_as_docker_does() {
         let is = |text: &str, uid, gid, groups: &[u32]| {
-            assert_eq!(
-                resolve_user(text, &users()).unwrap(),
-                User {
-                    uid,
-                    gid,
-                    groups: groups.to_vec()
-                },
-                "{text:?}"
-            );
+            assert_eq!(resolve_user(text, &users()).unwrap(), User { uid, gid, groups: groups.to_vec() }, "{text:?}");
         };
         is("", 0, 0, &[4]);
         is("www-data", 33, 33, &[]);
@@ -341,14 +275,7 @@ mod tests {
         for unknown in ["nobody", "app:nogroup", "4294967295", "-1", "app:-1"] {
             assert!(resolve_user(unknown, &users()).is_err(), "{unknown}");
         }
-        assert_eq!(
-            resolve_user("7:8", &Users::default()).unwrap(),
-            User {
-                uid: 7,
-                gid: 8,
-                groups: vec![]
-            }
-        );
+        assert_eq!(resolve_user("7:8", &Users::default()).unwrap(), User { uid: 7, gid: 8, groups: vec![] });
     }
 
     #[test]
@@ -368,23 +295,14 @@ mod tests {
         ] {
             assert_eq!(signal(name), Some(number), "{name}");
         }
-        for none in [
-            "0", "65", "SIG", "", "SIGFOO", "RTMIN+31", "RTMIN-1", "RTMAX-31", "RTMAX+1", "256",
-            "-1",
-        ] {
+        for none in ["0", "65", "SIG", "", "SIGFOO", "RTMIN+31", "RTMIN-1", "RTMAX-31", "RTMAX+1", "256", "-1"] {
             assert_eq!(signal(none), None, "{none}");
         }
     }
 
     #[test]
     fn directories_are_absolute_and_clean() {
-        for (from, to) in [
-            ("", "/"),
-            ("/", "/"),
-            ("app", "/app"),
-            ("/a/./b/../c/", "/a/c"),
-            ("/../..", "/"),
-        ] {
+        for (from, to) in [("", "/"), ("/", "/"), ("app", "/app"), ("/a/./b/../c/", "/a/c"), ("/../..", "/")] {
             assert_eq!(working_dir(from).unwrap(), to);
         }
         assert!(working_dir("a\0b").is_err());
@@ -393,31 +311,13 @@ mod tests {
     #[test]
     fn ports_are_sorted_and_unknown_ones_warned_about() {
         let mut warnings = vec![];
-        let list = [
-            "8080",
-            "53/udp",
-            "80/tcp",
-            "7000-7001/TCP",
-            "5/sctp",
-            "0",
-            "x",
-        ]
-        .map(String::from);
+        let list = ["8080", "53/udp", "80/tcp", "7000-7001/TCP", "5/sctp", "0", "x"].map(String::from);
         let found: Vec<(u16, bool)> = ports(&list, &mut |text| warnings.push(text))
             .unwrap()
             .iter()
             .map(|port| (port.container, port.udp))
             .collect();
-        assert_eq!(
-            found,
-            [
-                (53, true),
-                (80, false),
-                (7000, false),
-                (7001, false),
-                (8080, false)
-            ]
-        );
+        assert_eq!(found, [(53, true), (80, false), (7000, false), (7001, false), (8080, false)]);
         assert_eq!(warnings.len(), 3);
     }
 }

@@ -129,18 +129,9 @@ table!(RESOURCES "ResourceRequirements" { claims: NotYet, limits: Read, requests
 pub static QUANTITIES: Table = Table {
     name: "ResourceList",
     fields: &[
-        Field {
-            name: "cpu",
-            support: Read,
-        },
-        Field {
-            name: "memory",
-            support: Read,
-        },
-        Field {
-            name: "ephemeral-storage",
-            support: NotYet,
-        },
+        Field { name: "cpu", support: Read },
+        Field { name: "memory", support: Read },
+        Field { name: "ephemeral-storage", support: NotYet },
     ],
     // Huge pages by their size, and what device plugins bring, as in `example.com/camera`.
     later: |name| name.starts_with("hugepages-") || name.contains('/'),
@@ -175,66 +166,27 @@ pub const OTHER_KINDS: &[(&str, &str)] = &[
     ("StatefulSet", "write its pod template as a Pod"),
     ("ReplicaSet", "write its pod template as a Pod"),
     ("ReplicationController", "write its pod template as a Pod"),
-    (
-        "Job",
-        "write its pod template as a Pod with restartPolicy: OnFailure",
-    ),
+    ("Job", "write its pod template as a Pod with restartPolicy: OnFailure"),
     ("CronJob", "write its pod template as a Pod"),
-    (
-        "Service",
-        "a pod with hostNetwork: true serves on the board's address",
-    ),
-    (
-        "Ingress",
-        "a pod with hostNetwork: true serves on the board's address",
-    ),
-    (
-        "Namespace",
-        "leave it out: a namespace of a board needs no object",
-    ),
-    (
-        "ServiceAccount",
-        "leave it out: there is no API server on a board",
-    ),
+    ("Service", "a pod with hostNetwork: true serves on the board's address"),
+    ("Ingress", "a pod with hostNetwork: true serves on the board's address"),
+    ("Namespace", "leave it out: a namespace of a board needs no object"),
+    ("ServiceAccount", "leave it out: there is no API server on a board"),
     ("Role", "leave it out: there is no API server on a board"),
-    (
-        "RoleBinding",
-        "leave it out: there is no API server on a board",
-    ),
-    (
-        "ClusterRole",
-        "leave it out: there is no API server on a board",
-    ),
-    (
-        "ClusterRoleBinding",
-        "leave it out: there is no API server on a board",
-    ),
+    ("RoleBinding", "leave it out: there is no API server on a board"),
+    ("ClusterRole", "leave it out: there is no API server on a board"),
+    ("ClusterRoleBinding", "leave it out: there is no API server on a board"),
     ("NetworkPolicy", "leave it out"),
-    (
-        "PersistentVolume",
-        "leave it out: a claim is a folder on the data partition",
-    ),
-    (
-        "StorageClass",
-        "leave it out: a claim is a folder on the data partition",
-    ),
+    ("PersistentVolume", "leave it out: a claim is a folder on the data partition"),
+    ("StorageClass", "leave it out: a claim is a folder on the data partition"),
     ("HorizontalPodAutoscaler", "leave it out"),
     ("PodDisruptionBudget", "leave it out"),
     ("PodTemplate", "write it as a Pod"),
-    (
-        "PriorityClass",
-        "leave it out: system-node-critical and system-cluster-critical are there",
-    ),
+    ("PriorityClass", "leave it out: system-node-critical and system-cluster-critical are there"),
 ];
 
 /// The kinds that a board takes.
-pub const KINDS: &[&str] = &[
-    "Pod",
-    "ConfigMap",
-    "Secret",
-    "PersistentVolumeClaim",
-    "List",
-];
+pub const KINDS: &[&str] = &["Pod", "ConfigMap", "Secret", "PersistentVolumeClaim", "List"];
 
 /// Every type below `Pod`, for those who want to walk them all.
 pub static POD_TYPES: &[&Table] = &[

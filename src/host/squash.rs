@@ -61,25 +61,16 @@ fn read(said: &mut File) -> String {
 fn sqfstar(tree: &Tree, names: &[Name]) -> Result<Command> {
     if let Err(error) = Command::new("sqfstar").arg("-version").output() {
         bail!(match error.kind() {
-            ErrorKind::NotFound =>
-                Error::msg("sqfstar is not installed (apt-get install squashfs-tools)"),
+            ErrorKind::NotFound => Error::msg("sqfstar is not installed (apt-get install squashfs-tools)"),
             _ => Error::new(error).context("cannot start sqfstar"),
         });
     }
     let (root, _) = tree.node(Tree::ROOT);
     let (uid, gid) = (root.uid, root.gid);
-    let caller = (
-        rustix::process::geteuid().as_raw(),
-        rustix::process::getegid().as_raw(),
-    );
+    let caller = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let mut command = if caller != (uid, gid) && has_namespaces() {
         let mut mapped = Command::new("unshare");
-        mapped.args([
-            "--user",
-            &format!("--map-user={uid}"),
-            &format!("--map-group={gid}"),
-            "sqfstar",
-        ]);
+        mapped.args(["--user", &format!("--map-user={uid}"), &format!("--map-group={gid}"), "sqfstar"]);
         mapped
     } else {
         Command::new("sqfstar")
@@ -151,10 +142,7 @@ fn feed(rootfs: &Rootfs, names: &[Name], pipe: impl Write) -> io::Result<()> {
 fn content(tree: &Tree, name: &Name) -> Content {
     match tree.node(name.node).1 {
         Kind::File(content) if name.first.is_none() => *content,
-        _ => Content {
-            offset: 0,
-            length: 0,
-        },
+        _ => Content { offset: 0, length: 0 },
     }
 }
 
@@ -162,11 +150,7 @@ fn content(tree: &Tree, name: &Name) -> Content {
 type Pax<'a> = Vec<(String, &'a [u8])>;
 
 /// The header of one name, without size and checksum, and what goes before it.
-fn describe<'a>(
-    tree: &'a Tree,
-    name: &'a Name,
-    first: Option<&'a [u8]>,
-) -> io::Result<(tar::Header, Pax<'a>)> {
+fn describe<'a>(tree: &'a Tree, name: &'a Name, first: Option<&'a [u8]>) -> io::Result<(tar::Header, Pax<'a>)> {
     let (meta, kind) = tree.node(name.node);
     let mut header = header(meta);
     let mut pax: Pax<'a> = vec![("path".into(), &name.path)];

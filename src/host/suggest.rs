@@ -8,16 +8,10 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     }
     let allowed = 1 + word.len() / 4;
     let distance = |name: &str| {
-        if name.eq_ignore_ascii_case(word) {
-            0
-        } else {
-            strsim::damerau_levenshtein(name, word)
-        }
+        if name.eq_ignore_ascii_case(word) { 0 } else { strsim::damerau_levenshtein(name, word) }
     };
     let near = known.into_iter().map(|name| (distance(name), name));
-    near.filter(|(d, _)| *d <= allowed)
-        .min()
-        .map(|(_, name)| name)
+    near.filter(|(d, _)| *d <= allowed).min().map(|(_, name)| name)
 }
 
 #[cfg(test)]
@@ -26,13 +20,7 @@ mod tests {
 
     #[test]
     fn typos_find_their_word_and_other_words_do_not() {
-        let known = [
-            "command",
-            "args",
-            "image",
-            "imagePullPolicy",
-            "volumeMounts",
-        ];
+        let known = ["command", "args", "image", "imagePullPolicy", "volumeMounts"];
         assert_eq!(nearest("comand", known), Some("command"));
         assert_eq!(nearest("arg", known), Some("args"));
         assert_eq!(nearest("volumemounts", known), Some("volumeMounts"));

@@ -74,10 +74,7 @@ struct Extension {
 }
 
 /// Calls `each` for every entry of `stream`, with a reader of its bytes.
-pub fn for_each(
-    stream: impl Read,
-    mut each: impl FnMut(Entry, &mut dyn Read) -> Result<()>,
-) -> Result<()> {
+pub fn for_each(stream: impl Read, mut each: impl FnMut(Entry, &mut dyn Read) -> Result<()>) -> Result<()> {
     let mut archive = tar::Archive::new(stream);
     let mut extension = Extension::default();
     let mut dangling = false;
@@ -93,36 +90,22 @@ pub fn for_each(
             b'g' => drop(read_extension(&mut raw)?),
             kind => {
                 let (size, position) = (raw.size(), raw.raw_file_position());
-                let name = std::mem::take(&mut extension.name)
-                    .unwrap_or_else(|| header.path_bytes().into_owned());
+                let name = std::mem::take(&mut extension.name).unwrap_or_else(|| header.path_bytes().into_owned());
                 let context = || format!("entry {} ({})", n + 1, show(&name));
-                let entry = std::mem::take(&mut extension).entry(
-                    &header,
-                    kind,
-                    name.clone(),
-                    size,
-                    position,
-                );
+                let entry = std::mem::take(&mut extension).entry(&header, kind, name.clone(), size, position);
                 each(entry.with_context(context)?, &mut raw).with_context(context)?;
                 dangling = false;
             }
         }
     }
-    ensure!(
-        !dangling,
-        "the archive ends after a header that announces an entry"
-    );
+    ensure!(!dangling, "the archive ends after a header that announces an entry");
     Ok(())
 }
 
 impl Extension {
     fn read_pax(&mut self, mut records: &[u8]) -> Result<()> {
         while let Some((key, value)) = next_pax_record(&mut records)? {
-            let text = || {
-                std::str::from_utf8(value)
-                    .ok()
-                    .with_context(|| format!("PAX record {key} is not text"))
-            };
+            let text = || std::str::from_utf8(value).ok().with_context(|| format!("PAX record {key} is not text"));
             match key {
                 "path" => self.name = Some(value.to_vec()),
                 "linkpath" => self.link = Some(value.to_vec()),
@@ -145,25 +128,14 @@ impl Extension {
         Ok(())
     }
 
-    fn entry(
-        self,
-        header: &tar::Header,
-        kind: u8,
-        name: Vec<u8>,
-        size: u64,
-        position: u64,
-    ) -> Result<Entry> {
+    fn entry(self, header: &tar::Header, kind: u8, name: Vec<u8>, size: u64, position: u64) -> Result<Entry> {
         ensure!(
             self.size.is_none_or(|said| said == size),
             "it gives two sizes, {size} and {} bytes",
             self.size.unwrap_or(0)
         );
-        let link = || {
-            self.link
-                .clone()
-                .or_else(|| header.link_name_bytes().map(|name| name.into_owned()))
-                .unwrap_or_default()
-        };
+        let link =
+            || self.link.clone().or_else(|| header.link_name_bytes().map(|name| name.into_owned())).unwrap_or_default();
         let kind = match kind {
             // A file whose name ends with a slash is how the oldest tar wrote a directory.
             b'0' | b'\0' | b'7' if name.ends_with(b"/") => Kind::Directory,
@@ -175,31 +147,18 @@ impl Extension {
             b'5' => Kind::Directory,
             b'6' => Kind::Fifo,
             b'S' => bail!("sparse files are not supported: build the image without them"),
-            other => bail!(
-                "it is of a kind that no image holds ({:?})",
-                char::from(other)
-            ),
+            other => bail!("it is of a kind that no image holds ({:?})", char::from(other)),
         };
-        ensure!(
-            size == 0 || matches!(kind, Kind::File(_)),
-            "{size} bytes follow an entry that is no file"
-        );
+        ensure!(size == 0 || matches!(kind, Kind::File(_)), "{size} bytes follow an entry that is no file");
         let id = |id: u64| {
-            u32::try_from(id)
-                .ok()
-                .filter(|&id| id != u32::MAX)
-                .context("its owner is no user or group number")
+            u32::try_from(id).ok().filter(|&id| id != u32::MAX).context("its owner is no user or group number")
         };
         Ok(Entry {
             name,
             kind,
             mode: (header.mode().context("its mode")? & 0o7777) as u16,
-            uid: id(self
-                .uid
-                .map_or_else(|| header.uid().context("its owner"), |uid| Ok(uid.into()))?)?,
-            gid: id(self
-                .gid
-                .map_or_else(|| header.gid().context("its group"), |gid| Ok(gid.into()))?)?,
+            uid: id(self.uid.map_or_else(|| header.uid().context("its owner"), |uid| Ok(uid.into()))?)?,
+            gid: id(self.gid.map_or_else(|| header.gid().context("its group"), |gid| Ok(gid.into()))?)?,
             mtime: match self.mtime {
                 Some(mtime) => mtime,
                 None => clamp(header.mtime().context("its time")? as i64),
@@ -220,11 +179,7 @@ fn next_pax_record<'a>(records: &mut &'a [u8]) -> Result<Option<(&'a str, &'a [u
         let length: usize = std::str::from_utf8(&records[..space]).ok()?.parse().ok()?;
         let body = records.get(space + 1..length)?.strip_suffix(b"\n")?;
         let equals = body.iter().position(|&byte| byte == b'=')?;
-        Some((
-            length,
-            std::str::from_utf8(&body[..equals]).ok()?,
-            &body[equals + 1..],
-        ))
+        Some((length, std::str::from_utf8(&body[..equals]).ok()?, &body[equals + 1..]))
     };
     let (length, key, value) = record().context("a PAX record is malformed")?;
     *records = &records[length..];
@@ -233,17 +188,10 @@ fn next_pax_record<'a>(records: &mut &'a [u8]) -> Result<Option<(&'a str, &'a [u
 
 fn read_extension(raw: &mut tar::Entry<'_, impl Read>) -> Result<Vec<u8>> {
     let size = raw.size();
-    ensure!(
-        size <= EXTENSION,
-        "a name or attribute of {size} bytes is too long (at most {EXTENSION})"
-    );
+    ensure!(size <= EXTENSION, "a name or attribute of {size} bytes is too long (at most {EXTENSION})");
     let mut bytes = vec![];
-    raw.read_to_end(&mut bytes)
-        .context("cannot read a long name")?;
-    ensure!(
-        bytes.len() as u64 == size,
-        "the archive ends within a long name"
-    );
+    raw.read_to_end(&mut bytes).context("cannot read a long name")?;
+    ensure!(bytes.len() as u64 == size, "the archive ends within a long name");
     Ok(bytes)
 }
 
@@ -255,12 +203,8 @@ fn c_string(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 fn device(header: &tar::Header) -> Result<Device> {
-    let number =
-        |part: std::io::Result<Option<u32>>| part.ok().flatten().context("its device number");
-    let device = Device {
-        major: number(header.device_major())?,
-        minor: number(header.device_minor())?,
-    };
+    let number = |part: std::io::Result<Option<u32>>| part.ok().flatten().context("its device number");
+    let device = Device { major: number(header.device_major())?, minor: number(header.device_minor())? };
     ensure!(
         device.major < 1 << 12 && device.minor < 1 << 20,
         "its device number {}:{} is too large",

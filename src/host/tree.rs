@@ -40,14 +40,7 @@ pub struct Meta {
 
 impl Meta {
     /// A directory that no layer describes.
-    const IMPLIED: Meta = Meta {
-        mode: 0o755,
-        uid: 0,
-        gid: 0,
-        mtime: 0,
-        xattrs: vec![],
-        lost: None,
-    };
+    const IMPLIED: Meta = Meta { mode: 0o755, uid: 0, gid: 0, mtime: 0, xattrs: vec![], lost: None };
 }
 
 /// What a node is.
@@ -107,14 +100,7 @@ enum Missing {
 
 impl Default for Tree {
     fn default() -> Tree {
-        Tree {
-            nodes: vec![Node {
-                meta: Meta::IMPLIED,
-                kind: Kind::Directory,
-                children: BTreeMap::new(),
-            }],
-            layer: 0,
-        }
+        Tree { nodes: vec![Node { meta: Meta::IMPLIED, kind: Kind::Directory, children: BTreeMap::new() }], layer: 0 }
     }
 }
 
@@ -134,40 +120,23 @@ impl Tree {
         }
         let path = split(name)?;
         let Some((last, parents)) = path.split_last() else {
-            ensure!(
-                kind == Kind::Directory,
-                "the root of an image must be a directory"
-            );
+            ensure!(kind == Kind::Directory, "the root of an image must be a directory");
             self.nodes[ROOT].meta = meta;
             return Ok(());
         };
-        let parent = self
-            .resolve(parents, Missing::Create)?
-            .context("its directory does not exist")?;
+        let parent = self.resolve(parents, Missing::Create)?.context("its directory does not exist")?;
         let old = self.nodes[parent].children.get(*last).copied();
         let node = match old {
-            Some(old)
-                if kind == Kind::Directory && self.nodes[old.node].kind == Kind::Directory =>
-            {
+            Some(old) if kind == Kind::Directory && self.nodes[old.node].kind == Kind::Directory => {
                 self.nodes[old.node].meta = meta;
                 old.node
             }
             _ => {
-                self.nodes.push(Node {
-                    meta,
-                    kind,
-                    children: BTreeMap::new(),
-                });
+                self.nodes.push(Node { meta, kind, children: BTreeMap::new() });
                 self.nodes.len() - 1
             }
         };
-        self.nodes[parent].children.insert(
-            last.to_vec(),
-            Child {
-                node,
-                layer: self.layer,
-            },
-        );
+        self.nodes[parent].children.insert(last.to_vec(), Child { node, layer: self.layer });
         Ok(())
     }
 
@@ -179,29 +148,13 @@ impl Tree {
         let path = split(relative).with_context(of)?;
         let (last, parents) = path.split_last().with_context(of)?;
         let directory = self.resolve(parents, Missing::Stop).with_context(of)?;
-        let node = directory
-            .and_then(|directory| self.nodes[directory].children.get(*last))
-            .map(|child| child.node);
+        let node = directory.and_then(|directory| self.nodes[directory].children.get(*last)).map(|child| child.node);
         let node = node.with_context(|| std::format!("{} does not exist", of()))?;
-        ensure!(
-            self.nodes[node].kind != Kind::Directory,
-            "{} is a directory",
-            of()
-        );
+        ensure!(self.nodes[node].kind != Kind::Directory, "{} is a directory", of());
         let path = split(name)?;
-        let (last, parents) = path
-            .split_last()
-            .context("the root of an image must be a directory")?;
-        let parent = self
-            .resolve(parents, Missing::Create)?
-            .context("its directory does not exist")?;
-        self.nodes[parent].children.insert(
-            last.to_vec(),
-            Child {
-                node,
-                layer: self.layer,
-            },
-        );
+        let (last, parents) = path.split_last().context("the root of an image must be a directory")?;
+        let parent = self.resolve(parents, Missing::Create)?.context("its directory does not exist")?;
+        self.nodes[parent].children.insert(last.to_vec(), Child { node, layer: self.layer });
         Ok(())
     }
 
@@ -247,10 +200,7 @@ impl Tree {
 
     /// What is in the directory `id`, by the bytes of the names.
     pub fn children(&self, id: NodeId) -> impl Iterator<Item = (&[u8], NodeId)> {
-        self.nodes[id.0]
-            .children
-            .iter()
-            .map(|(name, child)| (&name[..], NodeId(child.node)))
+        self.nodes[id.0].children.iter().map(|(name, child)| (&name[..], NodeId(child.node)))
     }
 
     /// Calls `each` with every name but the root's: parents first, siblings by the bytes of their names.
@@ -293,10 +243,7 @@ impl Tree {
     fn resolve(&mut self, path: &[&[u8]], missing: Missing) -> Result<Option<usize>> {
         let walk = self.follow(path)?;
         let mut at = walk.at();
-        ensure!(
-            self.nodes[at].kind == Kind::Directory,
-            "a part of its path is no directory"
-        );
+        ensure!(self.nodes[at].kind == Kind::Directory, "a part of its path is no directory");
         if walk.rest.is_empty() {
             return Ok(Some(at));
         }
@@ -305,24 +252,11 @@ impl Tree {
         }
         // Only what the entry's own name says is created: a symlink that leads nowhere makes no directories.
         ensure!(walk.linked == 0, "a symlink on its path leads nowhere");
-        ensure!(
-            walk.trail.len() + walk.rest.len() <= DEPTH,
-            "it is more than {DEPTH} directories deep"
-        );
+        ensure!(walk.trail.len() + walk.rest.len() <= DEPTH, "it is more than {DEPTH} directories deep");
         for name in walk.rest {
-            self.nodes.push(Node {
-                meta: Meta::IMPLIED,
-                kind: Kind::Directory,
-                children: BTreeMap::new(),
-            });
+            self.nodes.push(Node { meta: Meta::IMPLIED, kind: Kind::Directory, children: BTreeMap::new() });
             let node = self.nodes.len() - 1;
-            self.nodes[at].children.insert(
-                name,
-                Child {
-                    node,
-                    layer: self.layer,
-                },
-            );
+            self.nodes[at].children.insert(name, Child { node, layer: self.layer });
             at = node;
         }
         Ok(Some(at))
@@ -331,18 +265,11 @@ impl Tree {
     /// Goes along `path` as far as there are nodes.
     fn follow(&self, path: &[&[u8]]) -> Result<Walk> {
         let rest = path.iter().map(|part| part.to_vec()).collect();
-        let mut walk = Walk {
-            trail: vec![ROOT],
-            rest,
-            linked: 0,
-        };
+        let mut walk = Walk { trail: vec![ROOT], rest, linked: 0 };
         let mut hops = 0;
         while let Some(name) = walk.rest.front() {
             let node = &self.nodes[walk.at()];
-            ensure!(
-                node.kind == Kind::Directory,
-                "a part of its path is no directory"
-            );
+            ensure!(node.kind == Kind::Directory, "a part of its path is no directory");
             if name == b".." {
                 walk.trail.truncate((walk.trail.len() - 1).max(1));
             } else {
@@ -398,8 +325,7 @@ impl Walk {
 
 /// The names of which a path is made.
 fn names(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
-    path.split(|&byte| byte == b'/')
-        .filter(|name| !name.is_empty() && *name != b".")
+    path.split(|&byte| byte == b'/').filter(|name| !name.is_empty() && *name != b".")
 }
 
 /// The names of an entry's path; none for the root.
@@ -408,17 +334,8 @@ pub fn split(path: &[u8]) -> Result<Vec<&[u8]>> {
     ensure!(path.len() <= PATH, "its name is longer than {PATH} bytes");
     ensure!(!path.contains(&0), "a NUL is in its name");
     let parts: Vec<&[u8]> = names(path).collect();
-    ensure!(
-        parts.iter().all(|part| *part != b".."),
-        "`..` is in its name"
-    );
-    ensure!(
-        parts.iter().all(|part| part.len() <= NAME),
-        "a part of its name is longer than {NAME} bytes"
-    );
-    ensure!(
-        parts.len() <= DEPTH,
-        "it is more than {DEPTH} directories deep"
-    );
+    ensure!(parts.iter().all(|part| *part != b".."), "`..` is in its name");
+    ensure!(parts.iter().all(|part| part.len() <= NAME), "a part of its name is longer than {NAME} bytes");
+    ensure!(parts.len() <= DEPTH, "it is more than {DEPTH} directories deep");
     Ok(parts)
 }

@@ -45,10 +45,7 @@ pub fn quantity(text: &str) -> Result<Quantity, QuantityError> {
         Some(b'+') => (false, &text[1..]),
         _ => (false, text),
     };
-    let end = unsigned
-        .bytes()
-        .position(|b| !b.is_ascii_digit() && b != b'.')
-        .unwrap_or(unsigned.len());
+    let end = unsigned.bytes().position(|b| !b.is_ascii_digit() && b != b'.').unwrap_or(unsigned.len());
     let (number, suffix) = unsigned.split_at(end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
@@ -56,10 +53,7 @@ pub fn quantity(text: &str) -> Result<Quantity, QuantityError> {
     }
     let (ten, two) = self::suffix(suffix).ok_or(QuantityError::Malformed)?;
     let fraction = fraction.trim_end_matches('0');
-    let significant = whole
-        .bytes()
-        .chain(fraction.bytes())
-        .skip_while(|b| *b == b'0');
+    let significant = whole.bytes().chain(fraction.bytes()).skip_while(|b| *b == b'0');
     let mut digits: u128 = 0;
     for (n, digit) in significant.enumerate() {
         if n == DIGITS {
@@ -71,11 +65,7 @@ pub fn quantity(text: &str) -> Result<Quantity, QuantityError> {
         return Err(QuantityError::Negative);
     }
     let places = i32::try_from(fraction.len()).map_err(|_| QuantityError::Malformed)?;
-    Ok(Quantity {
-        digits,
-        ten: ten.saturating_sub(places),
-        two,
-    })
+    Ok(Quantity { digits, ten: ten.saturating_sub(places), two })
 }
 
 /// The powers of ten and of two that a suffix stands for.
@@ -100,8 +90,7 @@ fn suffix(suffix: &str) -> Option<(i32, u32)> {
         _ => {
             let exponent = suffix.strip_prefix(['e', 'E'])?;
             let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-            if digits.is_empty() || digits.len() > 4 || !digits.bytes().all(|b| b.is_ascii_digit())
-            {
+            if digits.is_empty() || digits.len() > 4 || !digits.bytes().all(|b| b.is_ascii_digit()) {
                 return None;
             }
             (exponent.parse().ok()?, 0)
@@ -130,28 +119,19 @@ impl Quantity {
 
     /// The value · 10^`more`, rounded up.
     fn scaled(self, more: i32) -> Result<u64, QuantityError> {
-        let power = |exponent: i32| {
-            u32::try_from(exponent)
-                .ok()
-                .and_then(|e| 10u128.checked_pow(e))
-        };
+        let power = |exponent: i32| u32::try_from(exponent).ok().and_then(|e| 10u128.checked_pow(e));
         let binary = self.digits << self.two;
         if binary == 0 {
             return Ok(0);
         }
         let ten = self.ten.saturating_add(more);
         let value = if ten >= 0 {
-            power(ten)
-                .and_then(|p| binary.checked_mul(p))
-                .ok_or(QuantityError::TooLarge)?
+            power(ten).and_then(|p| binary.checked_mul(p)).ok_or(QuantityError::TooLarge)?
         } else {
             power(-ten).map_or(1, |p| binary.div_ceil(p))
         };
         // Kubernetes counts in signed 64 bits.
-        u64::try_from(value)
-            .ok()
-            .filter(|v| i64::try_from(*v).is_ok())
-            .ok_or(QuantityError::TooLarge)
+        u64::try_from(value).ok().filter(|v| i64::try_from(*v).is_ok()).ok_or(QuantityError::TooLarge)
     }
 }
 
@@ -167,17 +147,8 @@ pub fn milli(text: &str) -> Result<u32, QuantityError> {
 
 /// `bytes` as the shortest quantity that is exact.
 pub fn from_bytes(bytes: u64) -> std::string::String {
-    const SUFFIXES: [(&str, u32); 6] = [
-        ("Ei", 60),
-        ("Pi", 50),
-        ("Ti", 40),
-        ("Gi", 30),
-        ("Mi", 20),
-        ("Ki", 10),
-    ];
-    let exact = SUFFIXES
-        .iter()
-        .find(|(_, power)| bytes != 0 && bytes.is_multiple_of(1 << power));
+    const SUFFIXES: [(&str, u32); 6] = [("Ei", 60), ("Pi", 50), ("Ti", 40), ("Gi", 30), ("Mi", 20), ("Ki", 10)];
+    let exact = SUFFIXES.iter().find(|(_, power)| bytes != 0 && bytes.is_multiple_of(1 << power));
     match exact {
         Some((suffix, power)) => std::format!("{}{suffix}", bytes >> power),
         None => std::format!("{bytes}"),
@@ -239,19 +210,13 @@ mod tests {
     #[test]
     fn garbage_is_rejected() {
         for text in [
-            "", ".", "-", "+", "Mi", "1.2.3", "1 Mi", "1mi", "1K", "1kb", "1e", "1e+", "1e1.5",
-            "1Ki3", "0x10", "١", "1e12345", "- 1",
+            "", ".", "-", "+", "Mi", "1.2.3", "1 Mi", "1mi", "1K", "1kb", "1e", "1e+", "1e1.5", "1Ki3", "0x10", "١",
+            "1e12345", "- 1",
         ] {
             assert_eq!(bytes(text), Err(QuantityError::Malformed), "{text:?}");
         }
         assert_eq!(bytes("-1"), Err(QuantityError::Negative));
-        for text in [
-            "8Ei",
-            "10E",
-            "9223372036854775808",
-            "1e19",
-            "99999999999999999999",
-        ] {
+        for text in ["8Ei", "10E", "9223372036854775808", "1e19", "99999999999999999999"] {
             assert_eq!(bytes(text), Err(QuantityError::TooLarge), "{text}");
         }
         assert_eq!(milli("5000000"), Err(QuantityError::TooLarge));

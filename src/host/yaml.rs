@@ -57,23 +57,12 @@ pub struct Scalar<'a> {
 impl Node<'_> {
     /// Whether it is as good as absent.
     pub fn is_null(&self) -> bool {
-        matches!(
-            self.value,
-            Value::Scalar(Scalar {
-                kind: Kind::Null,
-                ..
-            })
-        )
+        matches!(self.value, Value::Scalar(Scalar { kind: Kind::Null, .. }))
     }
 }
 
 /// The documents of a file that are not empty. What cannot be read is said in `diagnostics`, and reading goes on with the next document.
-pub fn documents<'a>(
-    file: u16,
-    source: &Source,
-    arena: &'a Arena,
-    diagnostics: &Diagnostics,
-) -> Vec<Node<'a>> {
+pub fn documents<'a>(file: u16, source: &Source, arena: &'a Arena, diagnostics: &Diagnostics) -> Vec<Node<'a>> {
     let text = source.text.strip_prefix('\u{feff}').unwrap_or(&source.text);
     let secret = text.contains("Secret");
     let mut found = vec![];
@@ -96,15 +85,8 @@ pub fn documents<'a>(
         let Err(error) = result else { return found };
         let line = error.marker().line();
         let at = tree.span(error.marker(), 1);
-        let tab = rest
-            .lines()
-            .nth(line.saturating_sub(1))
-            .is_some_and(|l| l.trim_start_matches(' ').starts_with('\t'));
-        let hint = if tab {
-            ": indent with spaces, YAML does not allow tabs"
-        } else {
-            ""
-        };
+        let tab = rest.lines().nth(line.saturating_sub(1)).is_some_and(|l| l.trim_start_matches(' ').starts_with('\t'));
+        let hint = if tab { ": indent with spaces, YAML does not allow tabs" } else { "" };
         tree.error(at, format!("this is not YAML: {}{hint}", error.info()));
         // The rest of this document cannot be trusted; the next one can.
         let Some((skipped, next)) = next_document(rest, tree.begun) else {
@@ -136,11 +118,7 @@ struct Frame<'a> {
 
 enum FrameKind<'a> {
     List(Vec<Node<'a>>),
-    Map {
-        entries: Vec<Entry<'a>>,
-        key: Option<(&'a str, Span)>,
-        merged: Vec<Entry<'a>>,
-    },
+    Map { entries: Vec<Entry<'a>>, key: Option<(&'a str, Span)>, merged: Vec<Entry<'a>> },
 }
 
 /// The reading of one stream.
@@ -163,11 +141,8 @@ impl<'a> Tree<'a, '_> {
         let mut parser: Parser<'_, StrInput<'_>> = Parser::new_from_str(text);
         while let Some(event) = parser.next_event() {
             let (event, span) = event?;
-            let length = if span.start.line() == span.end.line() {
-                span.end.col().saturating_sub(span.start.col())
-            } else {
-                1
-            };
+            let length =
+                if span.start.line() == span.end.line() { span.end.col().saturating_sub(span.start.col()) } else { 1 };
             let at = self.span(&span.start, length);
             match event {
                 Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
@@ -178,27 +153,11 @@ impl<'a> Tree<'a, '_> {
                 Event::Alias(id) => self.alias(id, at),
                 Event::Scalar(text, style, anchor, tag) => {
                     let scalar = self.scalar(&text, style, tag.as_deref(), at);
-                    self.complete(
-                        Node {
-                            at,
-                            value: Value::Scalar(scalar),
-                        },
-                        anchor,
-                    );
+                    self.complete(Node { at, value: Value::Scalar(scalar) }, anchor);
                 }
-                Event::SequenceStart(anchor, _) => {
-                    self.open(at, anchor, FrameKind::List(vec![]))?
-                }
+                Event::SequenceStart(anchor, _) => self.open(at, anchor, FrameKind::List(vec![]))?,
                 Event::MappingStart(anchor, _) => {
-                    self.open(
-                        at,
-                        anchor,
-                        FrameKind::Map {
-                            entries: vec![],
-                            key: None,
-                            merged: vec![],
-                        },
-                    )?;
+                    self.open(at, anchor, FrameKind::Map { entries: vec![], key: None, merged: vec![] })?;
                 }
                 Event::SequenceEnd | Event::MappingEnd => self.close(),
             }
@@ -212,10 +171,7 @@ impl<'a> Tree<'a, '_> {
             let line = usize::try_from(at.line - self.lines_before).unwrap_or(1);
             let column = usize::try_from(at.column - 1).unwrap_or(0);
             let marker = saphyr_parser::Marker::new(0, line, column);
-            return Err(ScanError::new(
-                marker,
-                format!("lists and maps nest deeper than {DEPTH}"),
-            ));
+            return Err(ScanError::new(marker, format!("lists and maps nest deeper than {DEPTH}")));
         }
         if anchor > 0 {
             self.anchors.insert(anchor, None);
@@ -230,11 +186,7 @@ impl<'a> Tree<'a, '_> {
         };
         let value = match frame.kind {
             FrameKind::List(items) => Value::List(self.arena.slice(&items)),
-            FrameKind::Map {
-                mut entries,
-                merged,
-                ..
-            } => {
+            FrameKind::Map { mut entries, merged, .. } => {
                 for entry in merged {
                     if !entries.iter().any(|e| e.key == entry.key) {
                         entries.push(entry);
@@ -243,13 +195,7 @@ impl<'a> Tree<'a, '_> {
                 Value::Map(self.arena.slice(&entries))
             }
         };
-        self.complete(
-            Node {
-                at: frame.at,
-                value,
-            },
-            frame.anchor,
-        );
+        self.complete(Node { at: frame.at, value }, frame.anchor);
     }
 
     fn alias(&mut self, id: usize, at: Span) {
@@ -265,16 +211,7 @@ impl<'a> Tree<'a, '_> {
                     "this alias names nothing in its document"
                 };
                 self.error(at, problem.into());
-                self.complete(
-                    Node {
-                        at,
-                        value: Value::Scalar(Scalar {
-                            text: "",
-                            kind: Kind::Null,
-                        }),
-                    },
-                    0,
-                );
+                self.complete(Node { at, value: Value::Scalar(Scalar { text: "", kind: Kind::Null }) }, 0);
             }
         }
     }
@@ -287,14 +224,8 @@ impl<'a> Tree<'a, '_> {
         match self.stack.last_mut() {
             None if node.is_null() => {}
             None => self.found.push(node),
-            Some(Frame {
-                kind: FrameKind::List(items),
-                ..
-            }) => items.push(node),
-            Some(Frame {
-                kind: FrameKind::Map { key, .. },
-                ..
-            }) => match key.take() {
+            Some(Frame { kind: FrameKind::List(items), .. }) => items.push(node),
+            Some(Frame { kind: FrameKind::Map { key, .. }, .. }) => match key.take() {
                 None => self.key(node),
                 Some((key, at)) => self.entry(key, at, node),
             },
@@ -306,17 +237,10 @@ impl<'a> Tree<'a, '_> {
         let text = if let Value::Scalar(scalar) = node.value {
             scalar.text
         } else {
-            self.error(
-                node.at,
-                "a key must be one word: if this is a template, fill it in first".into(),
-            );
+            self.error(node.at, "a key must be one word: if this is a template, fill it in first".into());
             ""
         };
-        if let Some(Frame {
-            kind: FrameKind::Map { key, .. },
-            ..
-        }) = self.stack.last_mut()
-        {
+        if let Some(Frame { kind: FrameKind::Map { key, .. }, .. }) = self.stack.last_mut() {
             *key = Some((text, node.at));
         }
     }
@@ -326,23 +250,13 @@ impl<'a> Tree<'a, '_> {
         if key == "<<" {
             return self.merge(at, value);
         }
-        let Some(Frame {
-            kind: FrameKind::Map { entries, .. },
-            ..
-        }) = self.stack.last_mut()
-        else {
+        let Some(Frame { kind: FrameKind::Map { entries, .. }, .. }) = self.stack.last_mut() else {
             return;
         };
         match entries.iter().find(|e| e.key == key) {
             Some(first) => {
                 let line = first.at.line;
-                self.error(
-                    at,
-                    format!(
-                        "duplicate key {}: it is set in line {line} already",
-                        quote(key)
-                    ),
-                );
+                self.error(at, format!("duplicate key {}: it is set in line {line} already", quote(key)));
             }
             None => entries.push(Entry { key, at, value }),
         }
@@ -356,16 +270,9 @@ impl<'a> Tree<'a, '_> {
         };
         for map in maps {
             let Value::Map(more) = map.value else {
-                return self.error(
-                    at,
-                    "`<<` merges maps: it takes an alias of a map, or a list of them".into(),
-                );
+                return self.error(at, "`<<` merges maps: it takes an alias of a map, or a list of them".into());
             };
-            let Some(Frame {
-                kind: FrameKind::Map { merged, .. },
-                ..
-            }) = self.stack.last_mut()
-            else {
+            let Some(Frame { kind: FrameKind::Map { merged, .. }, .. }) = self.stack.last_mut() else {
                 return;
             };
             for entry in more {
@@ -380,19 +287,13 @@ impl<'a> Tree<'a, '_> {
         let text = self.arena.str(text);
         let plain = style == ScalarStyle::Plain;
         let Some(tag) = tag else {
-            return Scalar {
-                text,
-                kind: if plain { meaning(text) } else { Kind::String },
-            };
+            return Scalar { text, kind: if plain { meaning(text) } else { Kind::String } };
         };
         let kind = match tag.suffix.as_str() {
             "str" if tag.is_yaml_core_schema() => Kind::String,
             "int" | "float" | "bool" | "null" if tag.is_yaml_core_schema() => meaning(text),
             _ => {
-                self.error(
-                    at,
-                    format!("the tag {} has no meaning here", quote(&format!("{tag}"))),
-                );
+                self.error(at, format!("the tag {} has no meaning here", quote(&format!("{tag}"))));
                 Kind::String
             }
         };
@@ -403,20 +304,13 @@ impl<'a> Tree<'a, '_> {
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Span {
             file: self.file,
-            line: number(marker.line())
-                .saturating_add(self.lines_before)
-                .max(1),
+            line: number(marker.line()).saturating_add(self.lines_before).max(1),
             column: number(marker.col()).saturating_add(1),
             length: number(length).max(1),
         }
     }
 
     fn error(&self, at: Span, message: String) {
-        self.diagnostics.push(Diagnostic {
-            severity: Severity::Error,
-            at,
-            message,
-            secret: self.secret,
-        });
+        self.diagnostics.push(Diagnostic { severity: Severity::Error, at, message, secret: self.secret });
     }
 }

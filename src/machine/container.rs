@@ -78,7 +78,9 @@ impl Container {
     pub fn state(&self) -> ContainerState {
         match self.state {
             State::Queued { reason, .. } | State::BackOff { reason, .. } => ContainerState::Waiting(reason),
-            State::Starting | State::Killing { started: None, .. } => ContainerState::Waiting(Reason::ContainerCreating),
+            State::Starting | State::Killing { started: None, .. } => {
+                ContainerState::Waiting(Reason::ContainerCreating)
+            }
             State::Running { started }
             | State::PreStop { started, .. }
             | State::Stopping { started, .. }
@@ -130,7 +132,11 @@ impl Container {
     pub(super) fn is_live(&self) -> bool {
         match self.state {
             State::Queued { .. } | State::BackOff { .. } | State::Ended(_) => false,
-            State::Starting | State::Running { .. } | State::PreStop { .. } | State::Stopping { .. } | State::Killing { .. } => true,
+            State::Starting
+            | State::Running { .. }
+            | State::PreStop { .. }
+            | State::Stopping { .. }
+            | State::Killing { .. } => true,
         }
     }
 
@@ -200,7 +206,12 @@ impl Container {
     }
 
     /// A container as its pod-init remembers it. One that has ended is left for [`Container::settle`] to decide about.
-    pub(super) fn adopt(rules: ContainerRules, reason: Reason, record: &ContainerRecord, backoff: &Backoff) -> Container {
+    pub(super) fn adopt(
+        rules: ContainerRules,
+        reason: Reason,
+        record: &ContainerRecord,
+        backoff: &Backoff,
+    ) -> Container {
         let mut container = Container::new(rules, reason);
         container.instance = record.instance;
         container.memo = record.memo;
@@ -211,7 +222,9 @@ impl Container {
             Life::Ended { started: None, finished, exit } if exit.code != NOT_EXECUTED.code => {
                 container.refuse(finished, Reason::CreateContainerError, backoff);
             }
-            Life::Ended { started, finished, exit } => container.state = State::Ended(terminated(exit, started, finished)),
+            Life::Ended { started, finished, exit } => {
+                container.state = State::Ended(terminated(exit, started, finished))
+            }
         }
         container
     }
@@ -219,7 +232,9 @@ impl Container {
     /// Its turn has come: start it, if it is due.
     pub(super) fn start_if_due(&mut self, now: Instant, me: u8, effects: &mut Effects) {
         match self.state {
-            State::Queued { due, after, .. } | State::BackOff { due, after, .. } if due <= now => self.start(after, me, effects),
+            State::Queued { due, after, .. } | State::BackOff { due, after, .. } if due <= now => {
+                self.start(after, me, effects)
+            }
             State::Queued { reason, due, after } => self.state = State::BackOff { reason, due, after },
             _ => {}
         }
@@ -300,13 +315,21 @@ impl Container {
                 ContainerState::Running(started) => Some(started),
                 _ => None,
             };
-            let ended = Terminated { reason: Reason::ContainerStatusUnknown, exit: Exit::UNKNOWN, started, finished: now };
+            let ended =
+                Terminated { reason: Reason::ContainerStatusUnknown, exit: Exit::UNKNOWN, started, finished: now };
             self.state = State::Ended(ended);
         }
     }
 
     /// Decide what its end leads to: a restart by policy, with the back-off counted from that end, or nothing.
-    pub(super) fn settle(&mut self, now: Instant, policy: RestartPolicy, backoff: &Backoff, me: u8, effects: &mut Effects) {
+    pub(super) fn settle(
+        &mut self,
+        now: Instant,
+        policy: RestartPolicy,
+        backoff: &Backoff,
+        me: u8,
+        effects: &mut Effects,
+    ) {
         let State::Ended(ended) = self.state else {
             return;
         };
@@ -371,7 +394,11 @@ impl Container {
                 self.restart_after(ended, now);
                 self.requeue();
             }
-            State::Ended(_) | State::Starting | State::PreStop { .. } | State::Stopping { .. } | State::Killing { .. } => {}
+            State::Ended(_)
+            | State::Starting
+            | State::PreStop { .. }
+            | State::Stopping { .. }
+            | State::Killing { .. } => {}
         }
     }
 
@@ -408,7 +435,12 @@ fn terminated(exit: Exit, started: Option<Instant>, finished: Instant) -> Termin
 /// kubelet's words for a back-off, and what was wrong where that is known, cut where it is too long.
 fn backoff_text(wait: Duration, cause: &str) -> Message {
     let mut text = Message::new();
-    let fits = write!(text, "back-off {} restarting failed container{}", Shown(wait), if cause.is_empty() { "" } else { ": " });
+    let fits = write!(
+        text,
+        "back-off {} restarting failed container{}",
+        Shown(wait),
+        if cause.is_empty() { "" } else { ": " }
+    );
     debug_assert!(fits.is_ok());
     for letter in cause.chars() {
         if text.push(letter).is_err() {

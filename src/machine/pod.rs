@@ -42,8 +42,10 @@ pub struct Rules {
 impl Rules {
     /// The rules of a checked pod.
     pub fn new(pod: &manifest::pod::Pod<'_>, node: Node) -> Rules {
-        let rules =
-            |container: manifest::pod::Container<'_>| ContainerRules { kind: container.kind, pre_stop: container.pre_stop.is_some() };
+        let rules = |container: manifest::pod::Container<'_>| ContainerRules {
+            kind: container.kind,
+            pre_stop: container.pre_stop.is_some(),
+        };
         Rules {
             restart_policy: pod.restart_policy,
             grace: Duration::from_secs(pod.grace_seconds.into()),
@@ -112,7 +114,11 @@ impl Pod {
     ) -> Pod {
         let (reason, backoff) = (rules.first_reason(), Backoff::new(&rules.node));
         let records = containers.iter().chain(core::iter::repeat(&ContainerRecord::NEW));
-        let adopted = rules.containers.iter().zip(records).map(|(rules, record)| Container::adopt(*rules, reason, record, &backoff));
+        let adopted = rules
+            .containers
+            .iter()
+            .zip(records)
+            .map(|(rules, record)| Container::adopt(*rules, reason, record, &backoff));
         let adopted = adopted.collect();
         let mut this = Pod::with(created, rules, Sandbox::Ready { failures: 0, since: created }, adopted);
         if let Some(order) = pod.ending {
@@ -124,7 +130,12 @@ impl Pod {
         this
     }
 
-    fn with(created: Instant, rules: Rules, sandbox: Sandbox, containers: heapless::Vec<Container, { limits::CONTAINERS }>) -> Pod {
+    fn with(
+        created: Instant,
+        rules: Rules,
+        sandbox: Sandbox,
+        containers: heapless::Vec<Container, { limits::CONTAINERS }>,
+    ) -> Pod {
         Pod {
             restart_policy: rules.restart_policy,
             grace: rules.grace,
@@ -239,9 +250,13 @@ impl Pod {
             }
             Event::StartFailed { container, instance, reason, message } => {
                 let backoff = self.backoff;
-                self.with_container(container, |it| it.start_failed(now, (instance, reason, message), &backoff, container, effects));
+                self.with_container(container, |it| {
+                    it.start_failed(now, (instance, reason, message), &backoff, container, effects)
+                });
             }
-            Event::Exited { container, instance, exit } => self.with_container(container, |it| it.exited(now, instance, exit)),
+            Event::Exited { container, instance, exit } => {
+                self.with_container(container, |it| it.exited(now, instance, exit))
+            }
             Event::PreStopEnded { container, instance, failure } => {
                 self.with_container(container, |it| it.pre_stop_ended(instance, failure, container, effects));
             }
@@ -286,7 +301,9 @@ impl Pod {
     fn end(&mut self, now: Instant, cause: Cause, order: Ending, effects: &mut Effects) {
         let before = self.life.order();
         self.life.end(now, cause, order);
-        if let (Sandbox::Ready { .. }, Some(order)) = (self.sandbox, self.life.order().filter(|order| Some(*order) != before)) {
+        if let (Sandbox::Ready { .. }, Some(order)) =
+            (self.sandbox, self.life.order().filter(|order| Some(*order) != before))
+        {
             effect::give(effects, Effect::MarkEnding(order));
         }
         let (by, manner) = (now.after(terminate::granted(&order)), self.life.manner());
@@ -325,7 +342,8 @@ impl Pod {
     /// Decide about the containers that have ended, the last one first: whether a sidecar is wanted depends on those after it.
     fn settle(&mut self, now: Instant, effects: &mut Effects) {
         for me in (0..self.containers.len()).rev() {
-            let unwanted = self.is_terminating() || self.containers[me].kind() == ContainerKind::Sidecar && self.is_over();
+            let unwanted =
+                self.is_terminating() || self.containers[me].kind() == ContainerKind::Sidecar && self.is_over();
             if !unwanted {
                 self.containers[me].settle(now, self.restart_policy, &self.backoff, me as u8, effects);
             }

@@ -68,7 +68,11 @@ impl Life {
                 cause: if cause == Cause::Shutdown { cause } else { first },
                 since,
                 dead_after: dead_after.min(before),
-                order: Ending { grace_ms: order.grace_ms.min(old.grace_ms), force: order.force || old.force, replace: order.replace },
+                order: Ending {
+                    grace_ms: order.grace_ms.min(old.grace_ms),
+                    force: order.force || old.force,
+                    replace: order.replace,
+                },
             },
         };
     }
@@ -171,7 +175,12 @@ impl Container {
         let pod_expired = dead_after.is_some_and(|at| at <= now);
         match self.state {
             State::PreStop { started, until } if until <= now => {
-                effect::warn(effects, "FailedPreStopHook", Some(me), "preStop hook did not end within the grace period");
+                effect::warn(
+                    effects,
+                    "FailedPreStopHook",
+                    Some(me),
+                    "preStop hook did not end within the grace period",
+                );
                 self.state = State::Stopping { started, until: now.after(PRE_STOP_EXTRA) };
                 effect::give(effects, Effect::Stop { container: me });
             }

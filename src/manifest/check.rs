@@ -2,7 +2,10 @@
 //!
 //! Each list is walked strictly: every element in its one encoding, its count within [`limits`], its end at the end of the
 //! bytes. Then names, paths, numbers and references are checked against each other. Nothing is allocated.
-#![allow(clippy::result_large_err, reason = "an error is made once, at the end of everything, and floor 0 has no heap to box it in")]
+#![allow(
+    clippy::result_large_err,
+    reason = "an error is made once, at the end of everything, and floor 0 has no heap to box it in"
+)]
 
 use super::board::Board;
 use super::image::Image;

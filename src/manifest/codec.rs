@@ -174,8 +174,12 @@ impl fmt::Display for Error {
         let damaged = "it was damaged on the way or on flash; write it again";
         let miswritten = "the program that wrote it is at fault; build it again with this version of podling";
         match self {
-            Error::TooShort { found } => write!(f, "{found} bytes are less than a header of {HEADER}: the file is cut off; write it again"),
-            Error::Foreign { wanted } => write!(f, "not a {wanted}: it does not begin with one's magic; is this the right file?"),
+            Error::TooShort { found } => {
+                write!(f, "{found} bytes are less than a header of {HEADER}: the file is cut off; write it again")
+            }
+            Error::Foreign { wanted } => {
+                write!(f, "not a {wanted}: it does not begin with one's magic; is this the right file?")
+            }
             Error::Kind { wanted, found } => write!(f, "this is a {found}, not a {wanted}; is this the right file?"),
             Error::HeaderChecksum => write!(f, "the header's checksum does not match: {damaged}"),
             Error::Version { found } if *found > VERSION => {
@@ -184,9 +188,13 @@ impl fmt::Display for Error {
                     "format version {found} is newer than this program, which reads {VERSION}: update podling, or build it with an older one"
                 )
             }
-            Error::Version { found } => write!(f, "format version {found} was never in use; this program reads {VERSION}: {miswritten}"),
+            Error::Version { found } => {
+                write!(f, "format version {found} was never in use; this program reads {VERSION}: {miswritten}")
+            }
             Error::Header(what) => write!(f, "the header's {what}: {miswritten}"),
-            Error::TooLong { found, limit } => write!(f, "{found} bytes are more than the limit of {limit}: leave something out"),
+            Error::TooLong { found, limit } => {
+                write!(f, "{found} bytes are more than the limit of {limit}: leave something out")
+            }
             Error::Length { expected, found } if found < expected => {
                 write!(f, "{found} bytes where the header speaks of {expected}: the file is cut off; write it again")
             }

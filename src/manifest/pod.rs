@@ -105,10 +105,7 @@ impl Pod<'_> {
                 limit.is_some_and(|limit| limit != 0 && (request == 0 || request == limit))
             };
             guaranteed &= whole(asked.memory_request, asked.memory_limit)
-                && whole(
-                    asked.cpu_request_milli.into(),
-                    asked.cpu_limit_milli.map(u64::from),
-                );
+                && whole(asked.cpu_request_milli.into(), asked.cpu_limit_milli.map(u64::from));
         }
         match (best_effort, guaranteed) {
             (true, _) => Qos::BestEffort,
@@ -284,8 +281,20 @@ impl Security {
     ];
 
     /// Docker's default set: CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT MKNOD AUDIT_WRITE SETFCAP.
-    pub const DEFAULT_CAPABILITIES: u64 =
-        1 | 1 << 1 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 13 | 1 << 18 | 1 << 27 | 1 << 29 | 1 << 31;
+    pub const DEFAULT_CAPABILITIES: u64 = 1
+        | 1 << 1
+        | 1 << 3
+        | 1 << 4
+        | 1 << 5
+        | 1 << 6
+        | 1 << 7
+        | 1 << 8
+        | 1 << 10
+        | 1 << 13
+        | 1 << 18
+        | 1 << 27
+        | 1 << 29
+        | 1 << 31;
 }
 
 impl Default for Security {

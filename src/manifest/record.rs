@@ -19,7 +19,8 @@ pub struct ContainerRecord {
 
 impl ContainerRecord {
     /// A container that was never started.
-    pub const NEW: ContainerRecord = ContainerRecord { instance: 0, memo: Memo { failures: 0, last: None }, life: Life::None };
+    pub const NEW: ContainerRecord =
+        ContainerRecord { instance: 0, memo: Memo { failures: 0, last: None }, life: Life::None };
 }
 
 /// What the agent wants to be told again after its own death.

@@ -13,8 +13,8 @@ use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, fchdir, getrlimit, setrlimit, setsid, umask};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
-    set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+    CapabilitySet, CapabilitySets, clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities,
+    set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 use std::ffi::CString;
 use std::format;
@@ -87,7 +87,11 @@ impl Making<'_> {
     fn mount_volumes(&mut self) -> Result<(), Broken> {
         let root = made(&self.root)?;
         let trusted = CapabilitySet::from_bits_retain(self.start.capabilities).contains(CapabilitySet::SYS_ADMIN);
-        self.start.mounts.iter().zip(self.mounts).try_for_each(|(point, mounted)| rootfs::place(root, &point, mounted.as_fd(), trusted))
+        self.start
+            .mounts
+            .iter()
+            .zip(self.mounts)
+            .try_for_each(|(point, mounted)| rootfs::place(root, &point, mounted.as_fd(), trusted))
     }
 
     fn find_directory(&mut self) -> Result<(), Broken> {
@@ -125,14 +129,16 @@ const FILES: u64 = 1024;
 pub fn confine(start: &Start<'_>, proc: BorrowedFd<'_>, stdio: [BorrowedFd<'_>; 3]) -> Result<(), Broken> {
     let _ = setsid();
     umask(Mode::WGRP | Mode::WOTH);
-    let adjust = openat(proc, c"self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).on("oom_score_adj")?;
+    let adjust =
+        openat(proc, c"self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).on("oom_score_adj")?;
     match rustix::io::write(&adjust, format!("{}", start.oom_score_adj).as_bytes()) {
         // Without CAP_SYS_RESOURCE, inside somebody else's container, it cannot be lowered: then the pod is only sooner a victim.
         Ok(_) | Err(Errno::ACCESS) => {}
         Err(errno) => return Err(errno).on("oom_score_adj"),
     }
     let most = getrlimit(Resource::Nofile).maximum;
-    setrlimit(Resource::Nofile, Rlimit { current: Some(most.map_or(FILES, |most| most.min(FILES))), maximum: most }).on("RLIMIT_NOFILE")?;
+    setrlimit(Resource::Nofile, Rlimit { current: Some(most.map_or(FILES, |most| most.min(FILES))), maximum: most })
+        .on("RLIMIT_NOFILE")?;
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: None }).on("RLIMIT_CORE")?;
     dup2_stdin(stdio[0]).on("standard input")?;
     dup2_stdout(stdio[1]).on("standard output")?;
@@ -185,7 +191,10 @@ pub fn execute(argv: List<'_, &str>, env: List<'_, &str>, teller: &Teller) -> Fa
     if name.is_empty() {
         return failed(Errno::NOENT);
     }
-    let path = env.iter().find_map(|variable| variable.strip_prefix("PATH=")).unwrap_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    let path = env
+        .iter()
+        .find_map(|variable| variable.strip_prefix("PATH="))
+        .unwrap_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     let places = if name.contains('/') { "" } else { path };
     let candidates: Vec<CString> = places
         .split(':')

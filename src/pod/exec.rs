@@ -11,7 +11,7 @@ use crate::manifest::status::Exit;
 use crate::sys::namespace;
 use crate::sys::namespace::Namespaces;
 use crate::sys::socket::Descriptors;
-use crate::sys::spawn::{Child, Cgroup};
+use crate::sys::spawn::{Cgroup, Child};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, chdir, kill_process, kill_process_group};
@@ -28,7 +28,12 @@ pub struct Execution {
 
 impl Execution {
     /// Starts a program in a container.
-    pub fn new(facts: &Facts, exec: &Exec<'_>, slot: &Slot, descriptors: &mut Descriptors) -> Result<Execution, Failure> {
+    pub fn new(
+        facts: &Facts,
+        exec: &Exec<'_>,
+        slot: &Slot,
+        descriptors: &mut Descriptors,
+    ) -> Result<Execution, Failure> {
         let refused = |errno: Errno, subject: &str| Failure::new(Step::Order, errno.raw_os_error(), subject);
         let (Some(main), Some(start)) = (slot.main_process(), slot.start_order()) else {
             return Err(refused(Errno::SRCH, "(the container does not run)"));
@@ -37,18 +42,21 @@ impl Execution {
             return Err(refused(Errno::BADF, "(the descriptors beside it)"));
         }
         let all: Vec<OwnedFd> = core::mem::take(descriptors).into_iter().collect();
-        let ([stdin, stdout, stderr], cgroups) = all.split_first_chunk().ok_or_else(|| refused(Errno::BADF, "(standard input)"))?;
-        let entering = Entering { start: &start, main, cgroup: cgroup(exec.cgroup_v2, cgroups), proc: facts.proc.as_fd() };
+        let ([stdin, stdout, stderr], cgroups) =
+            all.split_first_chunk().ok_or_else(|| refused(Errno::BADF, "(standard input)"))?;
+        let entering =
+            Entering { start: &start, main, cgroup: cgroup(exec.cgroup_v2, cgroups), proc: facts.proc.as_fd() };
         let stdio = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
         let failed = |errno: Errno| Failure::new(Step::Namespace, errno.raw_os_error(), "pid");
 
         if !facts.share_processes {
             namespace::children_into(main.pidfd.as_fd()).map_err(failed)?;
         }
-        let launch = Launch::new(&facts.single, Namespaces::default(), entering.cgroup, |teller| match entering.enter(stdio) {
-            Ok(()) => child::execute(exec.argv, start.env, teller),
-            Err(failure) => failure,
-        });
+        let launch =
+            Launch::new(&facts.single, Namespaces::default(), entering.cgroup, |teller| match entering.enter(stdio) {
+                Ok(()) => child::execute(exec.argv, start.env, teller),
+                Err(failure) => failure,
+            });
         if !facts.share_processes {
             // A pod-init whose children were born into a container would be no pod-init any more: better it ends, and the pod with it.
             namespace::children_into(facts.own.as_fd()).expect("the way back into the pod's own PID namespace");

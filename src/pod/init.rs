@@ -16,11 +16,11 @@ use crate::sys::spawn::SingleThreaded;
 use crate::sys::{mount, namespace, raw};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::mount::MountAttrFlags;
-use rustix::process::{DumpableBehavior, PidfdFlags, Pid, getpid, pidfd_open, set_dumpable_behavior};
+use rustix::process::{DumpableBehavior, Pid, PidfdFlags, getpid, pidfd_open, set_dumpable_behavior};
 use rustix::time::{ClockId, clock_gettime};
 use std::boxed::Box;
-use std::vec::Vec;
 use std::vec;
+use std::vec::Vec;
 
 /// What is true of the pod from its set-up on.
 #[derive(Debug)]
@@ -59,7 +59,8 @@ type Act = fn(&mut ()) -> Result<(), Broken>;
 const SECLUDE: &[(Step, Act)] = &[
     (Step::Namespace, |()| mount::make_private().on("/")),
     (Step::Root, |()| {
-        let root = mount::new_mount(c"tmpfs", &[(c"size", c"64k"), (c"mode", c"711")], MountAttrFlags::empty()).on("tmpfs")?;
+        let root =
+            mount::new_mount(c"tmpfs", &[(c"size", c"64k"), (c"mode", c"711")], MountAttrFlags::empty()).on("tmpfs")?;
         rootfs::furnish(root.as_fd())?;
         // Any place will do for the moment between being mounted and being the root.
         mount::attach_at(&root, c"/proc").on("/proc")?;
@@ -253,7 +254,9 @@ impl PodInit {
                     self.report(&Report::ExecEnded { id: exec.id, result: Err(failure) });
                 }
             }
-            Order::ExecKill { id } => self.executions.iter().filter(|execution| execution.id == id).for_each(Execution::kill),
+            Order::ExecKill { id } => {
+                self.executions.iter().filter(|execution| execution.id == id).for_each(Execution::kill)
+            }
             Order::MarkEnding(ending) => self.pod.ending = Some(ending),
             // With the end of a PID namespace's first process the kernel kills all others, and waits for them.
             Order::Quit => self.over = Some(0),
@@ -282,7 +285,10 @@ impl PodInit {
     }
 
     fn start(&mut self, start: &Start<'_>, packet: &[u8], descriptors: &mut Descriptors) -> Result<(), Failure> {
-        let slot = self.slots.get_mut(usize::from(start.container)).ok_or_else(|| Failure::new(Step::Order, libc::ENOENT, "(no such container)"))?;
+        let slot = self
+            .slots
+            .get_mut(usize::from(start.container))
+            .ok_or_else(|| Failure::new(Step::Order, libc::ENOENT, "(no such container)"))?;
         if slot.is_busy() {
             return Err(Failure::new(Step::Order, libc::EBUSY, "(an instance is still there)"));
         }
@@ -290,8 +296,13 @@ impl PodInit {
     }
 
     fn execute(&mut self, exec: &Exec<'_>, descriptors: &mut Descriptors) -> Result<(), Failure> {
-        let slot = self.slots.get(usize::from(exec.container)).ok_or_else(|| Failure::new(Step::Order, libc::ENOENT, "(no such container)"))?;
-        if self.executions.len() == limits::EXECUTIONS || self.executions.iter().any(|execution| execution.id == exec.id) {
+        let slot = self
+            .slots
+            .get(usize::from(exec.container))
+            .ok_or_else(|| Failure::new(Step::Order, libc::ENOENT, "(no such container)"))?;
+        if self.executions.len() == limits::EXECUTIONS
+            || self.executions.iter().any(|execution| execution.id == exec.id)
+        {
             return Err(Failure::new(Step::Order, libc::EAGAIN, "(too many programs are being executed)"));
         }
         let execution = Execution::new(&self.facts, exec, slot, descriptors)?;

@@ -2,7 +2,11 @@
 //!
 //! It is `podlingd` re-executed: single-threaded, non-dumpable, without the host's root, ordered about over one socket only.
 
-#![allow(clippy::result_large_err, clippy::large_enum_variant, reason = "a failure is told once, whole and without the heap")]
+#![allow(
+    clippy::result_large_err,
+    clippy::large_enum_variant,
+    reason = "a failure is told once, whole and without the heap"
+)]
 
 pub mod child;
 pub mod exec;

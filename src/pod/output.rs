@@ -126,7 +126,8 @@ impl Writer {
         }
         let mut end = self.offset + HEAD;
         let file = &self.segments[self.active];
-        let length = match splice(&pipe, None, file, Some(&mut end), RECORD, SpliceFlags::NONBLOCK | SpliceFlags::MOVE) {
+        let length = match splice(&pipe, None, file, Some(&mut end), RECORD, SpliceFlags::NONBLOCK | SpliceFlags::MOVE)
+        {
             Ok(0) => return Drained::End,
             Ok(length) => length,
             Err(Errno::AGAIN | Errno::INTR) => return Drained::Empty,
@@ -247,7 +248,13 @@ impl Reader {
             }
         };
         let bytes = &buffer[skip..usize::from(head.length).min(RECORD)];
-        Ok(Some(Record { time: head.time, instance: head.instance, stream: head.stream, lost: lost || head.lost, bytes }))
+        Ok(Some(Record {
+            time: head.time,
+            instance: head.instance,
+            stream: head.stream,
+            lost: lost || head.lost,
+            bytes,
+        }))
     }
 
     fn head(&self, segment: &OwnedFd, offset: u64) -> Result<Option<Head>> {

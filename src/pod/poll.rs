@@ -1,7 +1,7 @@
 //! What pod-init waits for: descriptors, each registered under the thing that it is about.
 
-use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Result;
 
@@ -89,7 +89,14 @@ mod tests {
 
     #[test]
     fn sources_survive_the_kernel() {
-        for source in [Source::Children, Source::Listener, Source::Connection, Source::Launch(15), Source::Output(15, 1), Source::Execution(u32::MAX)] {
+        for source in [
+            Source::Children,
+            Source::Listener,
+            Source::Connection,
+            Source::Launch(15),
+            Source::Output(15, 1),
+            Source::Execution(u32::MAX),
+        ] {
             assert_eq!(Source::from_token(source.token().u64()), source);
         }
     }

@@ -8,8 +8,8 @@ use super::wire::MountPoint;
 use crate::sys::mount::{self, NODEV, NOEXEC, NOSUID, PLAIN, RDONLY};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, fstat, fstatfs, makedev, mkdirat, mknodat, openat, openat2, readlinkat,
-    symlinkat,
+    CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, fstat, fstatfs, makedev, mkdirat, mknodat, openat,
+    openat2, readlinkat, symlinkat,
 };
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
@@ -28,7 +28,8 @@ const STILL: &str = "still";
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const NODE: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const MODE_755: Mode = Mode::RWXU.union(Mode::RGRP).union(Mode::XGRP).union(Mode::ROTH).union(Mode::XOTH);
-const MODE_666: Mode = Mode::RUSR.union(Mode::WUSR).union(Mode::RGRP).union(Mode::WGRP).union(Mode::ROTH).union(Mode::WOTH);
+const MODE_666: Mode =
+    Mode::RUSR.union(Mode::WUSR).union(Mode::RGRP).union(Mode::WGRP).union(Mode::ROTH).union(Mode::WOTH);
 const MODE_644: Mode = Mode::RUSR.union(Mode::WUSR).union(Mode::RGRP).union(Mode::ROTH);
 
 /// Furnishes pod-init's new root, before it is one.
@@ -73,15 +74,31 @@ pub fn size(bytes: u64) -> CString {
 }
 
 /// The device nodes that every container has: name, minor and major number.
-const NODES: [(&str, u32, u32); 6] = [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+const NODES: [(&str, u32, u32); 6] =
+    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
 
 /// The links of /dev.
-const LINKS: [(&str, &str); 5] =
-    [("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"), ("stderr", "/proc/self/fd/2"), ("ptmx", "pts/ptmx")];
+const LINKS: [(&str, &str); 5] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("ptmx", "pts/ptmx"),
+];
 
 /// What of /proc and /sys a container does not see, as with Docker.
-const MASKED_PROC: [&str; 10] =
-    ["acpi", "asound", "interrupts", "kcore", "keys", "latency_stats", "sched_debug", "scsi", "timer_list", "timer_stats"];
+const MASKED_PROC: [&str; 10] = [
+    "acpi",
+    "asound",
+    "interrupts",
+    "kcore",
+    "keys",
+    "latency_stats",
+    "sched_debug",
+    "scsi",
+    "timer_list",
+    "timer_stats",
+];
 const MASKED_SYS: [&str; 2] = ["firmware", "devices/virtual/powercap"];
 
 /// What of /proc it cannot write.
@@ -144,7 +161,10 @@ fn put(parent: BorrowedFd<'_>, name: &str, mounted: OwnedFd) -> Result<OwnedFd, 
         Err(errno) => return Err(errno).on(name),
     }
     let target = openat(parent, name, DIRECTORY, Mode::empty());
-    let target = target.map_err(|errno| Broken { errno: errno.raw_os_error(), subject: format!("{name} (not a directory in the image)") })?;
+    let target = target.map_err(|errno| Broken {
+        errno: errno.raw_os_error(),
+        subject: format!("{name} (not a directory in the image)"),
+    })?;
     mount::attach(&mounted, &target).on(name)?;
     Ok(mounted)
 }
@@ -164,7 +184,12 @@ fn present(found: rustix::io::Result<OwnedFd>, path: &str) -> Result<Option<Owne
 
 /// Mounts a volume or a managed file at its place inside `root`. In a volume that is a directory device nodes do not work, unless the
 /// container is trusted with the whole board; a device of the host given by name does.
-pub fn place(root: BorrowedFd<'_>, point: &MountPoint<'_>, mounted: BorrowedFd<'_>, trusted: bool) -> Result<(), Broken> {
+pub fn place(
+    root: BorrowedFd<'_>,
+    point: &MountPoint<'_>,
+    mounted: BorrowedFd<'_>,
+    trusted: bool,
+) -> Result<(), Broken> {
     let target = resolve(root, point.path, if point.directory { Leaf::Directory } else { Leaf::File }).on(point.path)?;
     if is_same(target.as_fd(), root).on(point.path)? {
         return Err(Errno::INVAL).on(point.path);
@@ -254,7 +279,9 @@ fn components(path: &str) -> Vec<String> {
 fn make(here: BorrowedFd<'_>, name: &str, leaf: Leaf) -> rustix::io::Result<()> {
     let made = match leaf {
         Leaf::Directory => mkdirat(here, name, MODE_755),
-        Leaf::File => openat(here, name, OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC, MODE_644).map(drop),
+        Leaf::File => {
+            openat(here, name, OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC, MODE_644).map(drop)
+        }
     };
     // Somebody else made it: what it is shows when it is opened.
     if made == Err(Errno::EXIST) { Ok(()) } else { made }

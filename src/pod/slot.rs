@@ -96,7 +96,13 @@ const STREAMS: [Stream; 2] = [Stream::Out, Stream::Err];
 impl Slot {
     /// A container that was never started.
     pub fn new() -> Slot {
-        Slot { record: ContainerRecord::NEW, state: State::Idle, start: Box::default(), output: [None, None], writer: None }
+        Slot {
+            record: ContainerRecord::NEW,
+            state: State::Idle,
+            start: Box::default(),
+            output: [None, None],
+            writer: None,
+        }
     }
 
     /// The newest start order.
@@ -121,7 +127,14 @@ impl Slot {
     }
 
     /// Starts an instance. On failure nothing is left of the attempt, and the record says so.
-    pub fn start(&mut self, pod: &Pod<'_>, start: &Start<'_>, packet: &[u8], descriptors: &mut Descriptors, now: Instant) -> Result<(), Failure> {
+    pub fn start(
+        &mut self,
+        pod: &Pod<'_>,
+        start: &Start<'_>,
+        packet: &[u8],
+        descriptors: &mut Descriptors,
+        now: Instant,
+    ) -> Result<(), Failure> {
         self.record = ContainerRecord { instance: start.instance, memo: start.memo, life: Life::None };
         self.close_output(pod.poller);
         let launched = self.launch(pod.facts, start, packet, descriptors);
@@ -137,10 +150,19 @@ impl Slot {
         launched
     }
 
-    fn launch(&mut self, facts: &Facts, start: &Start<'_>, packet: &[u8], descriptors: &mut Descriptors) -> Result<(), Failure> {
+    fn launch(
+        &mut self,
+        facts: &Facts,
+        start: &Start<'_>,
+        packet: &[u8],
+        descriptors: &mut Descriptors,
+    ) -> Result<(), Failure> {
         let refused = |errno: Errno, subject: &str| Failure::new(Step::Order, errno.raw_os_error(), subject);
-        let given = Given::new(start, descriptors).ok_or_else(|| refused(Errno::BADF, "(the descriptors beside it)"))?;
-        self.writer = Some(Writer::open(given.segments, limits::LOG_RING / 2).map_err(|errno| refused(errno, "(the output ring)"))?);
+        let given =
+            Given::new(start, descriptors).ok_or_else(|| refused(Errno::BADF, "(the descriptors beside it)"))?;
+        self.writer = Some(
+            Writer::open(given.segments, limits::LOG_RING / 2).map_err(|errno| refused(errno, "(the output ring)"))?,
+        );
         let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(|errno| refused(errno, "(standard output)"));
         let ((out, write_out), (err, write_err)) = (pipe()?, pipe()?);
         for end in [&out, &err] {
@@ -222,7 +244,9 @@ impl Slot {
 
     /// One turn on one output.
     pub fn drain(&mut self, stream: usize, poller: &Poller) -> Drained {
-        let (Some(Some(pipe)), Some(writer), Some(name)) = (self.output.get(stream), self.writer.as_mut(), STREAMS.get(stream)) else {
+        let (Some(Some(pipe)), Some(writer), Some(name)) =
+            (self.output.get(stream), self.writer.as_mut(), STREAMS.get(stream))
+        else {
             return Drained::End;
         };
         let drained = writer.drain(pipe, *name, self.record.instance);

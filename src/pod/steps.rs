@@ -42,7 +42,9 @@ impl fmt::Display for Failure {
         write!(f, "{} {}", self.step.as_str(), self.subject)?;
         match self.errno {
             0 => Ok(()),
-            libc::ENODEV if self.step == Step::Root => write!(f, ": {} (is it built into this kernel?)", sys::error::text(self.errno)),
+            libc::ENODEV if self.step == Step::Root => {
+                write!(f, ": {} (is it built into this kernel?)", sys::error::text(self.errno))
+            }
             errno => write!(f, ": {}", sys::error::text(errno)),
         }
     }
@@ -77,7 +79,9 @@ impl<T> On<T> for rustix::io::Result<T> {
 
 /// Takes the steps of a named list up to the first that fails.
 pub fn take<S, F: Fn(&mut S) -> Result<(), Broken>>(steps: &[(Step, F)], on: &mut S) -> Result<(), Failure> {
-    steps.iter().try_for_each(|(step, act)| act(on).map_err(|broken| Failure::new(*step, broken.errno, &broken.subject)))
+    steps
+        .iter()
+        .try_for_each(|(step, act)| act(on).map_err(|broken| Failure::new(*step, broken.errno, &broken.subject)))
 }
 
 #[cfg(test)]
@@ -90,7 +94,10 @@ mod tests {
         let failure = Failure::new(Step::Mount, libc::ENOTDIR, "/data");
         assert_eq!(failure.to_string(), "mounting /data: Not a directory");
         let failure = Failure::new(Step::Root, libc::ENODEV, "overlay");
-        assert_eq!(failure.to_string(), "making the root file system overlay: No such device (is it built into this kernel?)");
+        assert_eq!(
+            failure.to_string(),
+            "making the root file system overlay: No such device (is it built into this kernel?)"
+        );
         assert!(WORDS.iter().all(|(step, words)| step.as_str() == *words && !words.is_empty()));
     }
 }

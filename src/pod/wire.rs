@@ -239,7 +239,9 @@ pub fn encode<'b, T: Serialize>(message: &T, buffer: &'b mut [u8]) -> Option<&'b
 pub fn decode_order(packet: &[u8]) -> Option<Order<'_>> {
     let order = decode(packet)?;
     let sound = match &order {
-        Order::Setup(setup) => setup.hostname.len() <= limits::LABEL + 1 && usize::from(setup.containers) <= limits::CONTAINERS,
+        Order::Setup(setup) => {
+            setup.hostname.len() <= limits::LABEL + 1 && usize::from(setup.containers) <= limits::CONTAINERS
+        }
         Order::Start(start) => {
             is_sound(start.argv, 2 * limits::ARGS)
                 && is_sound(start.env, limits::POD_MESSAGE)

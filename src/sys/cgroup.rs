@@ -92,7 +92,8 @@ impl Hierarchy {
     pub fn detect(name: &str) -> Result<Hierarchy, Error> {
         let path = Path::new("/proc/self/mountinfo");
         let mounts = fs::read_to_string(path).map_err(failed("read", path))?;
-        let mut trees = find_trees(&mounts, |root| fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default());
+        let mut trees =
+            find_trees(&mounts, |root| fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default());
         if trees.is_empty() {
             let source = io::Error::from(Errno::NODEV);
             return Err(Error { what: "find one: mount -t cgroup2 none /sys/fs/cgroup".to_owned(), source });
@@ -129,7 +130,8 @@ impl Hierarchy {
 
     /// Why `limits` cannot be enforced here; `None` where they can (spec 98).
     pub fn refuses(&self, limits: &Limits) -> Option<&'static str> {
-        let asked = [("memory", limits.memory.is_some()), ("cpu", limits.cpu_milli.is_some()), ("pids", limits.pids.is_some())];
+        let asked =
+            [("memory", limits.memory.is_some()), ("cpu", limits.cpu_milli.is_some()), ("pids", limits.pids.is_some())];
         self.lacks().find(|fix| asked.iter().any(|(name, asked)| *asked && fix.starts_with(word(name))))
     }
 
@@ -149,7 +151,9 @@ impl Hierarchy {
                 }
                 _ => {}
             }
-            if let Err(error) = limit(tree, &dir, limits).and_then(|()| if parent { delegate(tree, &dir) } else { Ok(()) }) {
+            if let Err(error) =
+                limit(tree, &dir, limits).and_then(|()| if parent { delegate(tree, &dir) } else { Ok(()) })
+            {
                 group.remove().ok();
                 return Err(error);
             }
@@ -214,8 +218,8 @@ impl Group<'_> {
         for (_, dir) in self.dirs() {
             let (path, flags) =
                 if v2 { (dir, OFlags::RDONLY | OFlags::DIRECTORY) } else { (dir.join("cgroup.procs"), OFlags::WRONLY) };
-            let fd =
-                rustix::fs::open(&path, flags | OFlags::CLOEXEC, Mode::empty()).map_err(|e| failed("open", &path)(e.into()))?;
+            let fd = rustix::fs::open(&path, flags | OFlags::CLOEXEC, Mode::empty())
+                .map_err(|e| failed("open", &path)(e.into()))?;
             fds.push(fd);
         }
         Ok(Doors { fds, v2 })
@@ -276,7 +280,8 @@ impl Group<'_> {
                 usage.pids = number("pids.current");
             }
             if tree.v2 {
-                usage.cpu_us = fs::read_to_string(dir.join("cpu.stat")).ok().and_then(|text| keyed(&text, "usage_usec"));
+                usage.cpu_us =
+                    fs::read_to_string(dir.join("cpu.stat")).ok().and_then(|text| keyed(&text, "usage_usec"));
             } else if tree.cpuacct && usage.cpu_us.is_none() {
                 usage.cpu_us = number("cpuacct.usage").map(|ns| ns / 1000);
             }

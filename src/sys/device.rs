@@ -29,7 +29,8 @@ pub struct Loop {
 
 /// Puts a file behind a free loop device.
 pub fn attach_loop(file: impl AsFd) -> Result<Loop, Error> {
-    let control = open("/dev/loop-control", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).attempt("open", "/dev/loop-control")?;
+    let control = open("/dev/loop-control", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .attempt("open", "/dev/loop-control")?;
     for _ in 0..RACES {
         let number = raw::loop_free(&control).attempt("find a free loop device in", "/dev/loop-control")?;
         let path = format!("/dev/loop{number}");
@@ -64,13 +65,15 @@ pub fn squashfs(image: &Path) -> Result<OwnedFd, Error> {
     let device = attach_loop(&file)?;
     let subject = format!("squashfs image {name} on {}", device.path);
     let source = CString::new(device.path.as_str()).map_err(|_| Error::new("mount", subject.as_str(), Errno::INVAL))?;
-    mount::new_mount(c"squashfs", &[(c"source", &source), (c"ro", c"")], RDONLY | NOSUID | NODEV).attempt("mount", &subject)
+    mount::new_mount(c"squashfs", &[(c"source", &source), (c"ro", c"")], RDONLY | NOSUID | NODEV)
+        .attempt("mount", &subject)
 }
 
 /// Mounts a squashfs image read-only on the directory `target`.
 pub fn mount_squashfs(image: &Path, target: &Path) -> Result<(), Error> {
     let mounted = squashfs(image)?;
     let name = target.to_string_lossy();
-    let directory = open(target, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).attempt("open", &name)?;
+    let directory =
+        open(target, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).attempt("open", &name)?;
     mount::attach(&mounted, &directory).attempt("mount squashfs on", &name)
 }

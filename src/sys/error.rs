@@ -61,7 +61,10 @@ mod tests {
     #[test]
     fn an_error_says_what_on_what_and_why() {
         let missing = Error::new("mount", "squashfs on /images/a", Errno::NODEV);
-        assert_eq!(missing.to_string(), "mount squashfs on /images/a: No such device (is squashfs built into this kernel?)");
+        assert_eq!(
+            missing.to_string(),
+            "mount squashfs on /images/a: No such device (is squashfs built into this kernel?)"
+        );
         assert_eq!(Error::new("open", "/x", Errno::NOENT).to_string(), "open /x: No such file or directory");
     }
 }

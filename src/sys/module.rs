@@ -12,7 +12,8 @@ const COMPRESSED_FILE: i32 = 4;
 /// Loads a module. One that is loaded already, or built in, is fine.
 pub fn load(path: &str) -> Result<(), Error> {
     let fail = |what, errno| Error::new(what, path, errno);
-    let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| fail("open module", errno))?;
+    let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| fail("open module", errno))?;
     let flags = if is_compressed(path) { COMPRESSED_FILE } else { 0 };
     match finit_module(&file, c"", flags) {
         Ok(()) | Err(Errno::EXIST) => Ok(()),
@@ -40,6 +41,9 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_named() {
-        assert_eq!(load("/nowhere/x.ko").unwrap_err().to_string(), "open module /nowhere/x.ko: No such file or directory");
+        assert_eq!(
+            load("/nowhere/x.ko").unwrap_err().to_string(),
+            "open module /nowhere/x.ko: No such file or directory"
+        );
     }
 }

@@ -7,7 +7,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::{Errno, Result};
 use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
-use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, netdevice, recv, send, socket_with};
+use rustix::net::{
+    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, netdevice, recv, send, socket_with,
+};
 use std::time::Instant;
 
 /// NETLINK_ROUTE is number 0, which rustix writes so.
@@ -116,7 +118,12 @@ impl Message {
     fn new(kind: u16, flags: u16) -> Message {
         let flags = flags | NLM_F_REQUEST | NLM_F_ACK;
         // struct nlmsghdr: length, type, flags, sequence, port; one message at a time needs no number
-        Message(heapless::Vec::new()).number(0).bytes(&kind.to_ne_bytes()).bytes(&flags.to_ne_bytes()).number(0).number(0)
+        Message(heapless::Vec::new())
+            .number(0)
+            .bytes(&kind.to_ne_bytes())
+            .bytes(&flags.to_ne_bytes())
+            .number(0)
+            .number(0)
     }
 
     fn bytes(mut self, bytes: &[u8]) -> Message {

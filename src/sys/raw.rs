@@ -54,7 +54,16 @@ pub fn mount_private(mount: impl AsFd, recursive: bool) -> Result<()> {
 fn change_mount(mount: impl AsFd, attr: &MountAttr, recursive: bool) -> Result<()> {
     let flags = libc::AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
     // SAFETY: the path is a C string, and the structure is as long as it is said to be; both outlive the call.
-    let result = unsafe { libc::syscall(SYS_MOUNT_SETATTR, mount.as_fd().as_raw_fd(), c"".as_ptr(), flags, ptr::from_ref(attr), size_of::<MountAttr>()) };
+    let result = unsafe {
+        libc::syscall(
+            SYS_MOUNT_SETATTR,
+            mount.as_fd().as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            ptr::from_ref(attr),
+            size_of::<MountAttr>(),
+        )
+    };
     checked(result as i64).map(drop)
 }
 
@@ -76,7 +85,9 @@ pub(super) struct KernelAction(pub(super) [usize; 4], pub(super) u64);
 pub fn mask_signals(all: bool) -> Result<()> {
     let set: u64 = if all { u64::MAX } else { 0 };
     // SAFETY: the set is as long as it is said to be and outlives the call; no old set is asked for.
-    let result = unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const set, ptr::null::<u64>(), SIGSET) };
+    let result = unsafe {
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const set, ptr::null::<u64>(), SIGSET)
+    };
     checked(result as i64).map(drop)
 }
 
@@ -92,7 +103,9 @@ pub fn default_sigpipe() {
 pub fn signal_fd(signal: i32) -> Result<OwnedFd> {
     let set: u64 = 1 << (signal - 1);
     // SAFETY: the set is as long as it is said to be and outlives the call.
-    let fd = unsafe { libc::syscall(libc::SYS_signalfd4, -1, &raw const set, SIGSET, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
+    let fd = unsafe {
+        libc::syscall(libc::SYS_signalfd4, -1, &raw const set, SIGSET, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
+    };
     let fd = checked(fd as i64)? as RawFd;
     // SAFETY: the kernel has just made this descriptor, and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })

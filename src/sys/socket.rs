@@ -7,8 +7,9 @@ use core::mem::MaybeUninit;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, IoSlice, IoSliceMut, Result};
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect as connect_to, listen as listen_on, recvmsg, sendmsg, socket_with,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect as connect_to,
+    listen as listen_on, recvmsg, sendmsg, socket_with,
 };
 use std::path::Path;
 
@@ -77,7 +78,12 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8], descriptors: &mut Descripto
     descriptors.clear();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(POD_MESSAGE_FDS))];
     let mut beside = RecvAncillaryBuffer::new(&mut space);
-    let message = match recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut beside, RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT) {
+    let message = match recvmsg(
+        socket,
+        &mut [IoSliceMut::new(buffer)],
+        &mut beside,
+        RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT,
+    ) {
         Ok(message) => message,
         Err(Errno::AGAIN | Errno::INTR) => return Ok(Received::Nothing),
         Err(Errno::CONNRESET) => return Ok(Received::Closed),

@@ -167,7 +167,8 @@ const PARKED: RawFd = 64;
 pub fn spawn_exec(program: &Program<'_>) -> Result<Child, Error> {
     let name = program.argv.first().map_or("", |name| name.to_str().unwrap_or_default());
     let fail = |what, errno| Error::new(what, name, errno);
-    let park = |fd: BorrowedFd<'_>| fcntl_dupfd_cloexec(fd, PARKED).map_err(|errno| fail("duplicate descriptors for", errno));
+    let park =
+        |fd: BorrowedFd<'_>| fcntl_dupfd_cloexec(fd, PARKED).map_err(|errno| fail("duplicate descriptors for", errno));
 
     let (result, writing) = pipe_with(PipeFlags::CLOEXEC).map_err(|errno| fail("make a pipe for", errno))?;
     let told = park(writing.as_fd())?;
@@ -178,7 +179,14 @@ pub fn spawn_exec(program: &Program<'_>) -> Result<Child, Error> {
     let parked: Vec<RawFd> = held.iter().map(AsRawFd::as_raw_fd).collect();
     let argv: Vec<*const libc::c_char> = program.argv.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect();
     let env: Vec<*const libc::c_char> = program.env.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect();
-    let prepared = Prepared { file: file.as_raw_fd(), told: told.as_raw_fd(), parked: &parked, join: program.cgroup, argv: &argv, env: &env };
+    let prepared = Prepared {
+        file: file.as_raw_fd(),
+        told: told.as_raw_fd(),
+        parked: &parked,
+        join: program.cgroup,
+        argv: &argv,
+        env: &env,
+    };
 
     // SAFETY: the child does nothing but `Prepared::execute`, which makes system calls on prepared data and never returns.
     let child = match unsafe { clone(program.namespaces, program.cgroup) } {
@@ -252,7 +260,14 @@ impl Prepared<'_> {
         // SAFETY: a prepared set, as long as it is said to be. Then the file, with C strings in arrays that end in null.
         unsafe {
             libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, ptr::null::<u64>(), SIGSET);
-            libc::syscall(libc::SYS_execveat, self.file, c"".as_ptr(), self.argv.as_ptr(), self.env.as_ptr(), libc::AT_EMPTY_PATH);
+            libc::syscall(
+                libc::SYS_execveat,
+                self.file,
+                c"".as_ptr(),
+                self.argv.as_ptr(),
+                self.env.as_ptr(),
+                libc::AT_EMPTY_PATH,
+            );
         }
         self.fail(CHILD_EXEC)
     }
@@ -276,5 +291,6 @@ pub fn signal(pidfd: impl AsFd, signal: Signal) -> rustix::io::Result<()> {
 
 /// `/dev/null`, for the descriptors 0, 1 and 2 of a program.
 pub fn null() -> Result<OwnedFd, Error> {
-    rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| Error::new("open", "/dev/null", errno))
+    rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| Error::new("open", "/dev/null", errno))
 }

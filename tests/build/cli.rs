@@ -25,20 +25,7 @@ fn podling(folder: &Path, args: &[&str], input: &str) -> Output {
 }
 
 fn build(folder: &Path, input: &str) -> Output {
-    podling(
-        folder,
-        &[
-            "build",
-            "-",
-            "--board",
-            "qemu-virt-aarch64",
-            "-o",
-            "out",
-            "--sequence",
-            "7",
-        ],
-        input,
-    )
+    podling(folder, &["build", "-", "--board", "qemu-virt-aarch64", "-o", "out", "--sequence", "7"], input)
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -58,9 +45,7 @@ fn a_manifest_is_written_and_told_in_one_line() {
     let shown = podling(folder.path(), &["inspect", "out"], "");
     let shown = text(&shown.stdout);
     assert!(
-        shown.starts_with(
-            "# podling manifest, format version 1, for qemu-virt-aarch64\n# sequence 7, "
-        ),
+        shown.starts_with("# podling manifest, format version 1, for qemu-virt-aarch64\n# sequence 7, "),
         "{shown}"
     );
     assert!(shown.contains("not signed\n"));
@@ -69,18 +54,8 @@ fn a_manifest_is_written_and_told_in_one_line() {
 #[test]
 fn the_sequence_rises_with_time() {
     let folder = tempfile::tempdir().unwrap();
-    let output = podling(
-        folder.path(),
-        &["build", "-", "--board", "qemu-virt-aarch64", "-o", "out"],
-        &pod("", ""),
-    );
-    let sequence: u64 = text(&output.stdout)
-        .trim()
-        .rsplit(' ')
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap();
+    let output = podling(folder.path(), &["build", "-", "--board", "qemu-virt-aarch64", "-o", "out"], &pod("", ""));
+    let sequence: u64 = text(&output.stdout).trim().rsplit(' ').next().unwrap().parse().unwrap();
     assert!(sequence > 1_700_000_000);
 }
 
@@ -92,78 +67,40 @@ fn an_error_leaves_the_old_manifest_alone() {
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
     assert!(said.starts_with("<stdin>:4:"), "{said}");
-    assert!(
-        said.ends_with("podling: 1 error: nothing was written\n"),
-        "{said}"
-    );
-    assert_eq!(
-        fs::read_to_string(folder.path().join("out")).unwrap(),
-        "the old one"
-    );
-    assert_eq!(
-        fs::read_dir(folder.path()).unwrap().count(),
-        1,
-        "a temporary file is left"
-    );
+    assert!(said.ends_with("podling: 1 error: nothing was written\n"), "{said}");
+    assert_eq!(fs::read_to_string(folder.path().join("out")).unwrap(), "the old one");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file is left");
 }
 
 #[test]
 fn errors_of_all_files_are_shown_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let (typos, types) = (fixture("typos.yaml"), fixture("types.yaml"));
-    let args = [
-        "build",
-        typos.to_str().unwrap(),
-        types.to_str().unwrap(),
-        "--board",
-        "qemu-virt-aarch64",
-        "-o",
-        "out",
-    ];
+    let args = ["build", typos.to_str().unwrap(), types.to_str().unwrap(), "--board", "qemu-virt-aarch64", "-o", "out"];
     let output = podling(folder.path(), &args, "");
     let said = text(&output.stderr);
-    assert!(
-        said.contains("typos.yaml:") && said.contains("types.yaml:"),
-        "{said}"
-    );
+    assert!(said.contains("typos.yaml:") && said.contains("types.yaml:"), "{said}");
 }
 
 #[test]
 fn an_unknown_board_names_the_known_ones() {
     let folder = tempfile::tempdir().unwrap();
-    let output = podling(
-        folder.path(),
-        &["build", "-", "--board", "qemu-virt-aarch46", "-o", "out"],
-        "",
-    );
+    let output = podling(folder.path(), &["build", "-", "--board", "qemu-virt-aarch46", "-o", "out"], "");
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        said.contains(
-            "unknown board `qemu-virt-aarch46`; did you mean `qemu-virt-aarch64`? (known: "
-        ),
-        "{said}"
-    );
+    assert!(said.contains("unknown board `qemu-virt-aarch46`; did you mean `qemu-virt-aarch64`? (known: "), "{said}");
 }
 
 #[test]
 fn files_that_are_no_text_are_named() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("bad.yaml"), b"a: b\nc: \xff\n").unwrap();
-    for (file, part) in [
-        ("bad.yaml", "bad.yaml:2: this is not UTF-8 text"),
-        ("none.yaml", "cannot open none.yaml: No such file"),
-    ] {
-        let output = podling(
-            folder.path(),
-            &["build", file, "--board", "qemu-virt-aarch64", "-o", "out"],
-            "",
-        );
+    for (file, part) in
+        [("bad.yaml", "bad.yaml:2: this is not UTF-8 text"), ("none.yaml", "cannot open none.yaml: No such file")]
+    {
+        let output = podling(folder.path(), &["build", file, "--board", "qemu-virt-aarch64", "-o", "out"], "");
         let said = text(&output.stderr);
-        assert!(
-            output.status.code() == Some(1) && said.contains(part),
-            "{said}"
-        );
+        assert!(output.status.code() == Some(1) && said.contains(part), "{said}");
     }
 }
 
@@ -184,11 +121,6 @@ fn inspect_says_what_is_wrong_with_a_file() {
         fs::write(folder.path().join("bad"), bytes).unwrap();
         let output = podling(folder.path(), &["inspect", "bad"], "");
         let said = text(&output.stderr);
-        assert!(
-            output.status.code() == Some(1)
-                && said.starts_with("podling: bad: ")
-                && said.contains(part),
-            "{said}"
-        );
+        assert!(output.status.code() == Some(1) && said.starts_with("podling: bad: ") && said.contains(part), "{said}");
     }
 }

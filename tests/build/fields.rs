@@ -12,84 +12,30 @@ const PLACES: &[(&Table, &str)] = &[
     (&schema::HOST_ALIAS, "spec: {hostAliases: [{@}]}"),
     (&schema::POD_SECURITY, "spec: {securityContext: {@}}"),
     (&schema::CONTAINER, "spec: {containers: [{@}]}"),
-    (
-        &schema::SECURITY,
-        "spec: {containers: [{securityContext: {@}}]}",
-    ),
-    (
-        &schema::SECCOMP,
-        "spec: {containers: [{securityContext: {seccompProfile: {@}}}]}",
-    ),
-    (
-        &schema::CAPABILITIES,
-        "spec: {containers: [{securityContext: {capabilities: {@}}}]}",
-    ),
+    (&schema::SECURITY, "spec: {containers: [{securityContext: {@}}]}"),
+    (&schema::SECCOMP, "spec: {containers: [{securityContext: {seccompProfile: {@}}}]}"),
+    (&schema::CAPABILITIES, "spec: {containers: [{securityContext: {capabilities: {@}}}]}"),
     (&schema::PORT, "spec: {containers: [{ports: [{@}]}]}"),
     (&schema::ENV_VAR, "spec: {containers: [{env: [{@}]}]}"),
-    (
-        &schema::ENV_SOURCE,
-        "spec: {containers: [{env: [{name: A, valueFrom: {@}}]}]}",
-    ),
-    (
-        &schema::KEY_REF,
-        "spec: {containers: [{env: [{name: A, valueFrom: {secretKeyRef: {@}}}]}]}",
-    ),
-    (
-        &schema::FIELD_REF,
-        "spec: {containers: [{env: [{name: A, valueFrom: {fieldRef: {@}}}]}]}",
-    ),
+    (&schema::ENV_SOURCE, "spec: {containers: [{env: [{name: A, valueFrom: {@}}]}]}"),
+    (&schema::KEY_REF, "spec: {containers: [{env: [{name: A, valueFrom: {secretKeyRef: {@}}}]}]}"),
+    (&schema::FIELD_REF, "spec: {containers: [{env: [{name: A, valueFrom: {fieldRef: {@}}}]}]}"),
     (&schema::ENV_FROM, "spec: {containers: [{envFrom: [{@}]}]}"),
-    (
-        &schema::ENV_REF,
-        "spec: {containers: [{envFrom: [{secretRef: {@}}]}]}",
-    ),
+    (&schema::ENV_REF, "spec: {containers: [{envFrom: [{secretRef: {@}}]}]}"),
     (&schema::RESOURCES, "spec: {containers: [{resources: {@}}]}"),
-    (
-        &schema::QUANTITIES,
-        "spec: {containers: [{resources: {limits: {@}}}]}",
-    ),
+    (&schema::QUANTITIES, "spec: {containers: [{resources: {limits: {@}}}]}"),
     (&schema::LIFECYCLE, "spec: {containers: [{lifecycle: {@}}]}"),
-    (
-        &schema::HANDLER,
-        "spec: {containers: [{lifecycle: {preStop: {@}}}]}",
-    ),
-    (
-        &schema::EXEC,
-        "spec: {containers: [{lifecycle: {preStop: {exec: {@}}}}]}",
-    ),
-    (
-        &schema::SLEEP,
-        "spec: {containers: [{lifecycle: {preStop: {sleep: {@}}}}]}",
-    ),
-    (
-        &schema::MOUNT,
-        "spec: {containers: [{volumeMounts: [{@}]}]}",
-    ),
+    (&schema::HANDLER, "spec: {containers: [{lifecycle: {preStop: {@}}}]}"),
+    (&schema::EXEC, "spec: {containers: [{lifecycle: {preStop: {exec: {@}}}}]}"),
+    (&schema::SLEEP, "spec: {containers: [{lifecycle: {preStop: {sleep: {@}}}}]}"),
+    (&schema::MOUNT, "spec: {containers: [{volumeMounts: [{@}]}]}"),
     (&schema::VOLUME, "spec: {volumes: [{name: v, @}]}"),
-    (
-        &schema::EMPTY_DIR,
-        "spec: {volumes: [{name: v, emptyDir: {@}}]}",
-    ),
-    (
-        &schema::HOST_PATH,
-        "spec: {volumes: [{name: v, hostPath: {@}}]}",
-    ),
-    (
-        &schema::CLAIM_VOLUME,
-        "spec: {volumes: [{name: v, persistentVolumeClaim: {@}}]}",
-    ),
-    (
-        &schema::CONFIG_MAP_VOLUME,
-        "spec: {volumes: [{name: v, configMap: {@}}]}",
-    ),
-    (
-        &schema::SECRET_VOLUME,
-        "spec: {volumes: [{name: v, secret: {@}}]}",
-    ),
-    (
-        &schema::KEY_TO_PATH,
-        "spec: {volumes: [{name: v, configMap: {name: data, items: [{@}]}}]}",
-    ),
+    (&schema::EMPTY_DIR, "spec: {volumes: [{name: v, emptyDir: {@}}]}"),
+    (&schema::HOST_PATH, "spec: {volumes: [{name: v, hostPath: {@}}]}"),
+    (&schema::CLAIM_VOLUME, "spec: {volumes: [{name: v, persistentVolumeClaim: {@}}]}"),
+    (&schema::CONFIG_MAP_VOLUME, "spec: {volumes: [{name: v, configMap: {@}}]}"),
+    (&schema::SECRET_VOLUME, "spec: {volumes: [{name: v, secret: {@}}]}"),
+    (&schema::KEY_TO_PATH, "spec: {volumes: [{name: v, configMap: {name: data, items: [{@}]}}]}"),
 ];
 
 /// A value that has the right type for no field at all.
@@ -98,30 +44,19 @@ const WRONG: &str = "[[{}]]";
 /// A document of `place` with `field` in it, and a ConfigMap to refer to.
 fn document(place: &str, field: &str) -> String {
     let text = place.replace('@', field);
-    let meta = if place.contains("metadata:") {
-        ""
-    } else {
-        "metadata: {name: web}\n"
-    };
-    format!(
-        "apiVersion: v1\nkind: Pod\n{meta}{text}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: data}}\n"
-    )
+    let meta = if place.contains("metadata:") { "" } else { "metadata: {name: web}\n" };
+    format!("apiVersion: v1\nkind: Pod\n{meta}{text}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: data}}\n")
 }
 
 /// Whether something is said of the field by its name, with `words` in the same line.
 fn said(text: &str, field: &Field, words: &str) -> bool {
-    text.lines()
-        .any(|line| line.contains(field.name) && line.contains(words))
+    text.lines().any(|line| line.contains(field.name) && line.contains(words))
 }
 
 #[test]
 fn every_type_has_a_place() {
     for table in schema::POD_TYPES {
-        assert!(
-            PLACES.iter().any(|(known, _)| known.name == table.name),
-            "{}",
-            table.name
-        );
+        assert!(PLACES.iter().any(|(known, _)| known.name == table.name), "{}", table.name);
     }
 }
 
@@ -143,10 +78,7 @@ fn every_field_is_honoured_warned_about_or_refused() {
                 Support::NotYet => "not supported on the board yet",
             };
             if !said(&outcome.said, field, words) {
-                missed.push(format!(
-                    "{}.{} ({words}):\n{}",
-                    table.name, field.name, outcome.said
-                ));
+                missed.push(format!("{}.{} ({words}):\n{}", table.name, field.name, outcome.said));
             }
         }
     }
@@ -156,9 +88,7 @@ fn every_field_is_honoured_warned_about_or_refused() {
 /// Whether `field` stands beside the `@` of its place.
 fn is_given(place: &str, field: &Field) -> bool {
     let before = place.split('@').next().unwrap_or("");
-    let own = before
-        .rfind('{')
-        .map_or("apiVersion: kind: metadata: ", |at| &before[at..]);
+    let own = before.rfind('{').map_or("apiVersion: kind: metadata: ", |at| &before[at..]);
     own.contains(&format!("{}: ", field.name))
 }
 
@@ -170,21 +100,10 @@ fn only_the_values_that_are_listed_pass() {
                 continue;
             };
             let other = compile(&document(place, &format!("{}: something-else", field.name)));
-            assert!(
-                said(&other.said, field, "not supported on the board yet: only"),
-                "{}.{}",
-                table.name,
-                field.name
-            );
+            assert!(said(&other.said, field, "not supported on the board yet: only"), "{}.{}", table.name, field.name);
             for value in values {
                 let listed = compile(&document(place, &format!("{}: {value}", field.name)));
-                assert!(
-                    !said(&listed.said, field, "not supported"),
-                    "{}.{}: {}",
-                    table.name,
-                    field.name,
-                    listed.said
-                );
+                assert!(!said(&listed.said, field, "not supported"), "{}.{}: {}", table.name, field.name, listed.said);
             }
         }
     }
@@ -202,10 +121,5 @@ fn null_is_as_good_as_absent() {
         "apiVersion: v1\nkind: Pod\nmetadata: {{name: web}}\nspec: {{hostNetwork: true, containers: [{{name: app, image: busybox{nulls}}}]}}\n"
     );
     let outcome = compile(&text);
-    assert_eq!(
-        (outcome.errors, outcome.warnings),
-        (0, 0),
-        "{}",
-        outcome.said
-    );
+    assert_eq!((outcome.errors, outcome.warnings), (0, 0), "{}", outcome.said);
 }

@@ -17,19 +17,12 @@ fn board() -> BoardFile {
     BOARD.clone()
 }
 
-static BOARD: LazyLock<BoardFile> = LazyLock::new(|| {
-    boards::load(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/boards/qemu-virt-aarch64"
-    ))
-    .unwrap()
-});
+static BOARD: LazyLock<BoardFile> =
+    LazyLock::new(|| boards::load(concat!(env!("CARGO_MANIFEST_DIR"), "/boards/qemu-virt-aarch64")).unwrap());
 
 /// The path of a file of `tests/yaml`.
 fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/yaml")
-        .join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/yaml").join(name)
 }
 
 /// What became of one source.
@@ -79,11 +72,7 @@ impl Outcome {
 /// A pod with one container; `spec` and `container` are more lines of either, in YAML's flow style.
 fn pod(spec: &str, container: &str) -> String {
     let comma = |more: &str| {
-        if more.is_empty() {
-            String::new()
-        } else {
-            format!(", {more}")
-        }
+        if more.is_empty() { String::new() } else { format!(", {more}") }
     };
     format!(
         "apiVersion: v1\nkind: Pod\nmetadata: {{name: web}}\nspec: {{hostNetwork: true, containers: [{{name: app, image: busybox{}}}]{}}}\n",

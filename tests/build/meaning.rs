@@ -5,8 +5,8 @@ use podling::host::boards::BoardFile;
 use podling::host::inspect::inspect;
 use podling::manifest::codec::{self, Kind};
 use podling::manifest::pod::{
-    Container, ContainerKind, Hook, HostPathKind, Manifest, Pair, Pod, Resources, RestartPolicy,
-    Security, Source, Volume,
+    Container, ContainerKind, Hook, HostPathKind, Manifest, Pair, Pod, Resources, RestartPolicy, Security, Source,
+    Volume,
 };
 use podling::manifest::{check, limits};
 use std::fs;
@@ -32,40 +32,23 @@ fn first<T>(text: &str, look: impl FnOnce(Pod<'_>) -> T) -> T {
 /// Calls `look` with the one container of a pod.
 #[track_caller]
 fn container<T>(container: &str, look: impl FnOnce(Container<'_>) -> T) -> T {
-    first(&pod("", container), |pod| {
-        look(pod.containers.get(0).unwrap())
-    })
+    first(&pod("", container), |pod| look(pod.containers.get(0).unwrap()))
 }
 
 #[test]
 fn what_inspect_shows_compiles_to_the_same() {
-    let sample = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/boards/qemu-virt-aarch64/pods/web.yaml"
-    );
-    for text in [
-        read("full.yaml"),
-        fs::read_to_string(sample).unwrap(),
-        pod("", ""),
-    ] {
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/boards/qemu-virt-aarch64/pods/web.yaml");
+    for text in [read("full.yaml"), fs::read_to_string(sample).unwrap(), pod("", "")] {
         let outcome = compile(&text);
         let body = outcome.body();
         let shown = inspect(&file(&body), true).unwrap();
         let again = compile(&shown);
         assert_eq!(again.errors, 0, "{}\n{shown}", again.said);
-        let (first, second) = (
-            check::manifest(&body).unwrap(),
-            again.compiled.unwrap().body,
-        );
+        let (first, second) = (check::manifest(&body).unwrap(), again.compiled.unwrap().body);
         let second = check::manifest(&second).unwrap();
         // A variable that came from a Secret is shown with its value, and then it is a plain one.
         let plain = |m: Manifest<'_>| format!("{m:#?}").replace("secret: true", "secret: false");
-        assert!(
-            plain(first) == plain(second),
-            "{shown}\n{}\n{}",
-            plain(first),
-            plain(second)
-        );
+        assert!(plain(first) == plain(second), "{shown}\n{}\n{}", plain(first), plain(second));
     }
 }
 
@@ -81,10 +64,7 @@ fn inspect_redacts_secrets() {
 
 #[test]
 fn the_sample_pod_compiles_without_a_word() {
-    let sample = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/boards/qemu-virt-aarch64/pods/web.yaml"
-    );
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/boards/qemu-virt-aarch64/pods/web.yaml");
     let outcome = compile(&fs::read_to_string(sample).unwrap());
     assert_eq!(outcome.said, "");
     assert_eq!(outcome.compiled.unwrap().containers, 2);
@@ -93,23 +73,14 @@ fn the_sample_pod_compiles_without_a_word() {
 #[test]
 fn defaults_are_written_out() {
     first(&pod("", ""), |pod| {
-        assert_eq!(
-            (pod.namespace, pod.name, pod.hostname),
-            ("default", "web", "web")
-        );
+        assert_eq!((pod.namespace, pod.name, pod.hostname), ("default", "web", "web"));
         assert_eq!(pod.restart_policy, RestartPolicy::Always, "spec 43");
         assert_eq!(pod.grace_seconds, 30, "spec 66");
         assert!(!pod.sharing.process_namespace, "spec 27");
-        assert_eq!(
-            (pod.resources, pod.pids_limit, pod.critical),
-            (Resources::default(), None, false)
-        );
+        assert_eq!((pod.resources, pod.pids_limit, pod.critical), (Resources::default(), None, false));
         let container = pod.containers.get(0).unwrap();
         assert_eq!(container.image, "docker.io/library/busybox:latest");
-        assert_eq!(
-            (container.kind, container.command, container.args),
-            (ContainerKind::App, None, None)
-        );
+        assert_eq!((container.kind, container.command, container.args), (ContainerKind::App, None, None));
         assert_eq!(container.security, Security::default());
     });
 }
@@ -118,33 +89,15 @@ fn defaults_are_written_out() {
 fn a_full_pod_keeps_everything() {
     first(&read("full.yaml"), |pod| {
         assert_eq!(pod.hostname, "full.sub.home.svc.cluster.local", "spec 26");
-        assert_eq!(
-            (pod.restart_policy, pod.grace_seconds),
-            (RestartPolicy::OnFailure, 7)
-        );
-        assert!(
-            pod.sharing.host_network
-                && pod.sharing.host_ipc
-                && pod.sharing.process_namespace
-                && pod.critical
-        );
+        assert_eq!((pod.restart_policy, pod.grace_seconds), (RestartPolicy::OnFailure, 7));
+        assert!(pod.sharing.host_network && pod.sharing.host_ipc && pod.sharing.process_namespace && pod.critical);
         assert_eq!(pod.pids_limit, Some(99));
         assert_eq!(pod.supplemental_groups.iter().collect::<Vec<_>>(), [5, 6]);
-        assert_eq!(
-            pod.host_aliases.get(0),
-            Some(Pair {
-                key: "10.0.0.1",
-                value: "one one.example.com"
-            })
-        );
+        assert_eq!(pod.host_aliases.get(0), Some(Pair { key: "10.0.0.1", value: "one one.example.com" }));
         let kinds: Vec<_> = pod.containers.iter().map(|c| (c.name, c.kind)).collect();
         assert_eq!(
             kinds,
-            [
-                ("setup", ContainerKind::Init),
-                ("proxy", ContainerKind::Sidecar),
-                ("app", ContainerKind::App)
-            ],
+            [("setup", ContainerKind::Init), ("proxy", ContainerKind::Sidecar), ("app", ContainerKind::App)],
             "spec 36"
         );
         volumes(&pod);
@@ -154,35 +107,15 @@ fn a_full_pod_keeps_everything() {
         assert_eq!(app.working_dir, Some("/srv"));
         let security = app.security;
         assert_eq!(
-            (
-                security.run_as_user,
-                security.run_as_group,
-                security.run_as_non_root
-            ),
+            (security.run_as_user, security.run_as_group, security.run_as_non_root),
             (Some(7), Some(1001), true)
         );
         assert!(security.read_only_root && security.no_new_privileges);
         assert_eq!(security.capabilities, 1 << 10 | 1);
-        let Some(Hook::Exec(words)) = app.pre_stop else {
-            panic!("spec 69")
-        };
-        assert_eq!(
-            words.iter().collect::<Vec<_>>(),
-            ["sync", "$(NAME)"],
-            "Kubernetes expands nothing in a hook"
-        );
-        assert_eq!(
-            pod.containers.get(1).unwrap().pre_stop,
-            Some(Hook::Sleep(2))
-        );
-        let setup: Vec<_> = pod
-            .containers
-            .get(0)
-            .unwrap()
-            .command
-            .unwrap()
-            .iter()
-            .collect();
+        let Some(Hook::Exec(words)) = app.pre_stop else { panic!("spec 69") };
+        assert_eq!(words.iter().collect::<Vec<_>>(), ["sync", "$(NAME)"], "Kubernetes expands nothing in a hook");
+        assert_eq!(pod.containers.get(1).unwrap().pre_stop, Some(Hook::Sleep(2)));
+        let setup: Vec<_> = pod.containers.get(0).unwrap().command.unwrap().iter().collect();
         assert_eq!(setup, ["sh", "-c", "echo fast $(UNSET) $(MODE)"]);
     });
 }
@@ -190,76 +123,24 @@ fn a_full_pod_keeps_everything() {
 /// Spec 31–35.
 fn volumes(pod: &Pod<'_>) {
     let volumes: Vec<Volume<'_>> = pod.volumes.iter().collect();
-    assert_eq!(
-        volumes[0].source,
-        Source::EmptyDir {
-            memory: false,
-            size_limit: None
-        }
-    );
-    assert_eq!(
-        volumes[1].source,
-        Source::EmptyDir {
-            memory: true,
-            size_limit: Some(3 << 19)
-        }
-    );
-    assert_eq!(
-        volumes[2].source,
-        Source::HostPath {
-            path: "/var/tmp",
-            kind: HostPathKind::DirectoryOrCreate
-        }
-    );
-    assert_eq!(
-        volumes[3].source,
-        Source::Claim {
-            name: "store",
-            read_only: true
-        }
-    );
+    assert_eq!(volumes[0].source, Source::EmptyDir { memory: false, size_limit: None });
+    assert_eq!(volumes[1].source, Source::EmptyDir { memory: true, size_limit: Some(3 << 19) });
+    assert_eq!(volumes[2].source, Source::HostPath { path: "/var/tmp", kind: HostPathKind::DirectoryOrCreate });
+    assert_eq!(volumes[3].source, Source::Claim { name: "store", read_only: true });
     let files = |n: usize| match volumes[n].source {
-        Source::Files { secret, files } => (
-            secret,
-            files
-                .iter()
-                .map(|f| (f.path, f.mode, f.data))
-                .collect::<Vec<_>>(),
-        ),
+        Source::Files { secret, files } => (secret, files.iter().map(|f| (f.path, f.mode, f.data)).collect::<Vec<_>>()),
         _ => panic!("{:?}", volumes[n]),
     };
     let conf: &[u8] = b"a = 1\nb = \"$(NOT)\"\n";
     assert_eq!(
         files(4),
-        (
-            false,
-            vec![
-                ("blob", 0o400, &[0, 1, 2, 255][..]),
-                ("conf", 0o400, conf),
-                ("mode", 0o400, b"fast")
-            ]
-        )
+        (false, vec![("blob", 0o400, &[0, 1, 2, 255][..]), ("conf", 0o400, conf), ("mode", 0o400, b"fast")])
     );
     assert_eq!(files(5), (false, vec![("etc/app.conf", 0o600, conf)]));
-    assert_eq!(
-        files(6),
-        (
-            true,
-            vec![
-                ("password", 0o644, &b"hunter2"[..]),
-                ("user", 0o644, b"root")
-            ]
-        )
-    );
+    assert_eq!(files(6), (true, vec![("password", 0o644, &b"hunter2"[..]), ("user", 0o644, b"root")]));
     assert_eq!(files(7), (true, vec![]));
-    let mounts: Vec<_> = pod
-        .containers
-        .get(2)
-        .unwrap()
-        .mounts
-        .iter()
-        .map(|m| (m.volume, m.path, m.read_only))
-        .collect();
+    let mounts: Vec<_> =
+        pod.containers.get(2).unwrap().mounts.iter().map(|m| (m.volume, m.path, m.read_only)).collect();
     let expected = [
         (0, "/data", false),
         (1, "/fast", true),
@@ -297,13 +178,10 @@ fn the_environment_is_resolved() {
 
 #[test]
 fn a_later_variable_replaces_an_earlier_one() {
-    container(
-        "env: [{name: A, value: '1'}, {name: B, value: $(A)}, {name: A, value: $(A)2}]",
-        |c| {
-            let env: Vec<_> = c.env.iter().map(|v| (v.key, v.value)).collect();
-            assert_eq!(env, [("A", "12"), ("B", "1")]);
-        },
-    );
+    container("env: [{name: A, value: '1'}, {name: B, value: $(A)}, {name: A, value: $(A)2}]", |c| {
+        let env: Vec<_> = c.env.iter().map(|v| (v.key, v.value)).collect();
+        assert_eq!(env, [("A", "12"), ("B", "1")]);
+    });
 }
 
 #[test]
@@ -311,10 +189,7 @@ fn spec_26_host_names_are_cut() {
     let name = format!("{}-{}", "a".repeat(62), "b".repeat(20));
     let text = pod("", "").replace("name: web", &format!("name: {name}"));
     assert_eq!(first(&text, |pod| pod.hostname.to_owned()), "a".repeat(62));
-    assert_eq!(
-        first(&pod("hostname: other", ""), |pod| pod.hostname.to_owned()),
-        "other"
-    );
+    assert_eq!(first(&pod("hostname: other", ""), |pod| pod.hostname.to_owned()), "other");
 }
 
 #[test]
@@ -326,18 +201,12 @@ fn spec_93_limits_are_requests_where_there_are_none() {
         memory_request,
         memory_limit,
     };
-    assert_eq!(
-        resources("{limits: {cpu: 0.5, memory: 64M}}"),
-        all(500, Some(500), 64_000_000, Some(64_000_000))
-    );
+    assert_eq!(resources("{limits: {cpu: 0.5, memory: 64M}}"), all(500, Some(500), 64_000_000, Some(64_000_000)));
     assert_eq!(
         resources("{limits: {cpu: 2}, requests: {cpu: 1500m, memory: 1Gi}}"),
         all(1500, Some(2000), 1 << 30, None)
     );
-    assert_eq!(
-        resources("{limits: {cpu: 0, memory: '0'}}"),
-        Resources::default()
-    );
+    assert_eq!(resources("{limits: {cpu: 0, memory: '0'}}"), Resources::default());
 }
 
 #[test]
@@ -356,83 +225,48 @@ fn spec_19_a_pod_is_bounded_by_the_sum_of_its_containers() {
     };
     assert_eq!(of(&pod("", &limits("8Mi"))), (Some(8), 8, Some(100)));
     // The largest init container counts where it needs more than everything after it.
-    assert_eq!(
-        of(&spec(&one("a", &limits("20Mi")), &limits("8Mi"))),
-        (Some(20), 20, Some(100))
-    );
+    assert_eq!(of(&spec(&one("a", &limits("20Mi")), &limits("8Mi"))), (Some(20), 20, Some(100)));
     // A sidecar counts beside what comes after it.
     let sidecar = one("s", &format!("restartPolicy: Always, {}", limits("5Mi")));
     assert_eq!(
-        of(&spec(
-            &format!("{sidecar}, {}", one("b", &limits("6Mi"))),
-            &limits("8Mi")
-        )),
+        of(&spec(&format!("{sidecar}, {}", one("b", &limits("6Mi"))), &limits("8Mi"))),
         (Some(13), 13, Some(200))
     );
     // One without a limit leaves the pod without.
-    assert_eq!(
-        of(&spec(&one("a", "restartPolicy: Always"), &limits("8Mi"))),
-        (None, 8, None)
-    );
+    assert_eq!(of(&spec(&one("a", "restartPolicy: Always"), &limits("8Mi"))), (None, 8, None));
     // What the pod says itself wins.
-    assert_eq!(
-        of(&pod("resources: {limits: {memory: 50Mi}}", &limits("8Mi"))),
-        (Some(50), 8, Some(100))
-    );
-    assert_eq!(
-        of(&pod("resources: {limits: {memory: 50Mi}}", "")),
-        (Some(50), 50, None)
-    );
+    assert_eq!(of(&pod("resources: {limits: {memory: 50Mi}}", &limits("8Mi"))), (Some(50), 8, Some(100)));
+    assert_eq!(of(&pod("resources: {limits: {memory: 50Mi}}", "")), (Some(50), 50, None));
 }
 
 #[test]
 fn capabilities_are_folded_as_the_runtimes_do() {
-    let of = |text: &str| {
-        container(&format!("securityContext: {{capabilities: {text}}}"), |c| {
-            c.security.capabilities
-        })
-    };
+    let of = |text: &str| container(&format!("securityContext: {{capabilities: {text}}}"), |c| c.security.capabilities);
     let all = (1 << Security::CAPABILITIES.len()) - 1;
     assert_eq!(of("{}"), Security::DEFAULT_CAPABILITIES);
     assert_eq!(of("{drop: [ALL]}"), 0);
     assert_eq!(of("{add: [ALL]}"), all);
     assert_eq!(of("{add: [ALL], drop: [NET_RAW]}"), all & !(1 << 13));
     assert_eq!(of("{drop: [all], add: [cap_net_admin]}"), 1 << 12);
-    assert_eq!(
-        of("{add: [CHOWN], drop: [CHOWN]}"),
-        Security::DEFAULT_CAPABILITIES & !1
-    );
+    assert_eq!(of("{add: [CHOWN], drop: [CHOWN]}"), Security::DEFAULT_CAPABILITIES & !1);
 }
 
 #[test]
 fn yaml_reads_as_in_kubernetes() {
     // YAML 1.1: octal modes, words for booleans; anchors and merge keys.
-    let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {k: v}\n---\n"
-        .to_owned()
-        + &pod(
-            "shareProcessNamespace: yes, volumes: [{name: v, configMap: {name: c, defaultMode: 0644}}]",
-            "",
-        );
+    let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {k: v}\n---\n".to_owned()
+        + &pod("shareProcessNamespace: yes, volumes: [{name: v, configMap: {name: c, defaultMode: 0644}}]", "");
     first(&text, |pod| {
         assert!(pod.sharing.process_namespace);
-        let Source::Files { files, .. } = pod.volumes.get(0).unwrap().source else {
-            panic!()
-        };
+        let Source::Files { files, .. } = pod.volumes.get(0).unwrap().source else { panic!() };
         assert_eq!(files.get(0).unwrap().mode, 0o644);
     });
     let body = compile(&read("full.yaml")).body();
     let small = check::manifest(&body).unwrap().pods.get(1).unwrap();
-    let containers: Vec<_> = small
-        .containers
-        .iter()
-        .map(|c| (c.name, c.image, c.resources.memory_limit))
-        .collect();
+    let containers: Vec<_> = small.containers.iter().map(|c| (c.name, c.image, c.resources.memory_limit)).collect();
     assert_eq!(
         containers,
-        [
-            ("a", "docker.io/library/busybox:latest", None),
-            ("b", "docker.io/library/busybox:latest", Some(4 << 20))
-        ]
+        [("a", "docker.io/library/busybox:latest", None), ("b", "docker.io/library/busybox:latest", Some(4 << 20))]
     );
 }
 
@@ -443,15 +277,7 @@ fn the_board_sets_the_node() {
     board.node.pod_pids_limit = Some(77);
     let body = compile_for(&pod("", ""), &board).body();
     let node = check::manifest(&body).unwrap().node;
-    assert_eq!(
-        (
-            node.backoff_base_ms,
-            node.backoff_cap_ms,
-            node.pod_pids_limit
-        ),
-        (3000, 300_000, 77),
-        "spec 43"
-    );
+    assert_eq!((node.backoff_base_ms, node.backoff_cap_ms, node.pod_pids_limit), (3000, 300_000, 77), "spec 43");
 }
 
 #[test]

@@ -48,20 +48,14 @@ fn secrets_are_never_printed() {
 #[test]
 fn spec_87_privileged_is_refused_where_the_board_forbids_it() {
     let outcome = compile(&pod("", "securityContext: {privileged: true}"));
-    outcome.refused(
-        "The Pod \"web\" is invalid: spec.containers[0].securityContext.privileged: forbidden\n",
-    );
+    outcome.refused("The Pod \"web\" is invalid: spec.containers[0].securityContext.privileged: forbidden\n");
 }
 
 #[test]
 fn privileged_is_not_there_yet_where_the_board_allows_it() {
-    let board = podling::host::boards::BoardFile {
-        allow_privileged: true,
-        ..super::board()
-    };
+    let board = podling::host::boards::BoardFile { allow_privileged: true, ..super::board() };
     let outcome = super::compile_for(&pod("", "securityContext: {privileged: true}"), &board);
-    outcome
-        .refused("spec.containers[0].securityContext.privileged: not supported on the board yet");
+    outcome.refused("spec.containers[0].securityContext.privileged: not supported on the board yet");
 }
 
 #[test]
@@ -87,8 +81,7 @@ fn no_pod_is_an_error_and_empty_documents_are_not() {
 /// Every bound of `manifest::limits` that YAML can break.
 #[test]
 fn limits_are_reported_where_they_are_passed() {
-    let many =
-        |n: usize, item: &dyn Fn(usize) -> String| (0..n).map(item).collect::<Vec<_>>().join(", ");
+    let many = |n: usize, item: &dyn Fn(usize) -> String| (0..n).map(item).collect::<Vec<_>>().join(", ");
     let container = |n| format!("{{name: c{n}, image: busybox}}");
     let cases = [
         (
@@ -96,69 +89,28 @@ fn limits_are_reported_where_they_are_passed() {
             "at most 16 containers are possible in a pod, and there are 17",
         ),
         (
-            pod(
-                &format!(
-                    "volumes: [{}]",
-                    many(33, &|n| format!("{{name: v{n}, emptyDir: {{}}}}"))
-                ),
-                "",
-            ),
+            pod(&format!("volumes: [{}]", many(33, &|n| format!("{{name: v{n}, emptyDir: {{}}}}"))), ""),
             "spec.volumes[32]: at most 32",
         ),
+        (pod("", &format!("env: [{}]", many(257, &|n| format!("{{name: V{n}, value: x}}")))), "env[256]: at most 256"),
+        (pod("", &format!("args: [{}]", many(129, &|_| "x".into()))), "args[128]: at most 128"),
         (
-            pod(
-                "",
-                &format!(
-                    "env: [{}]",
-                    many(257, &|n| format!("{{name: V{n}, value: x}}"))
-                ),
-            ),
-            "env[256]: at most 256",
-        ),
-        (
-            pod("", &format!("args: [{}]", many(129, &|_| "x".into()))),
-            "args[128]: at most 128",
-        ),
-        (
-            pod(
-                "",
-                &format!(
-                    "ports: [{}]",
-                    many(33, &|n| format!("{{containerPort: {}}}", n + 1))
-                ),
-            ),
+            pod("", &format!("ports: [{}]", many(33, &|n| format!("{{containerPort: {}}}", n + 1)))),
             "ports[32]: at most 32",
         ),
         (
-            pod(
-                &format!(
-                    "securityContext: {{supplementalGroups: [{}]}}",
-                    many(33, &|n| n.to_string())
-                ),
-                "",
-            ),
+            pod(&format!("securityContext: {{supplementalGroups: [{}]}}", many(33, &|n| n.to_string())), ""),
             "at most 32",
         ),
-        (
-            pod("", &format!("args: [{}]", "x".repeat(200_000))),
-            "a text of 200000 bytes: at most 131072",
-        ),
-        (
-            pod("", &format!("workingDir: /{}", "x".repeat(2000))),
-            "is longer than a path may be",
-        ),
+        (pod("", &format!("args: [{}]", "x".repeat(200_000))), "a text of 200000 bytes: at most 131072"),
+        (pod("", &format!("workingDir: /{}", "x".repeat(2000))), "is longer than a path may be"),
         (pod("", "args: [\"a\\0b\"]"), "must not contain a NUL"),
-        (
-            pod("terminationGracePeriodSeconds: 86401", ""),
-            "86401 is not possible here: from 0 to 86400",
-        ),
+        (pod("terminationGracePeriodSeconds: 86401", ""), "86401 is not possible here: from 0 to 86400"),
     ];
     for (text, part) in cases {
         compile(&text).refused(part);
     }
-    let pods: Vec<String> = (0..65)
-        .map(|n| pod("", "").replace("name: web", &format!("name: w{n}")))
-        .collect();
+    let pods: Vec<String> = (0..65).map(|n| pod("", "").replace("name: web", &format!("name: w{n}"))).collect();
     compile(&pods.join("---\n")).refused("a manifest holds at most 64 pods, and there are 65");
 }
 
@@ -166,8 +118,7 @@ fn limits_are_reported_where_they_are_passed() {
 fn a_manifest_that_no_board_takes_is_refused() {
     let word = "x".repeat(100_000);
     let words: Vec<&str> = vec![&word; 12];
-    compile(&pod("", &format!("args: [{}]", words.join(", "))))
-        .refused("a board takes at most 1Mi");
+    compile(&pod("", &format!("args: [{}]", words.join(", ")))).refused("a board takes at most 1Mi");
 }
 
 /// Variables that double each time would need 2^60 bytes.
@@ -176,13 +127,7 @@ fn expansion_is_bounded() {
     let mut env = vec!["{name: V0, value: xxxxxxxxxxxxxxxx}".to_owned()];
     env.extend((1..60).map(|n| format!("{{name: V{n}, value: \"$(V{})$(V{})\"}}", n - 1, n - 1)));
     let outcome = compile(&pod("", &format!("env: [{}]", env.join(", "))));
-    assert!(
-        outcome
-            .said
-            .contains("with its variables this is longer than"),
-        "{}",
-        outcome.said
-    );
+    assert!(outcome.said.contains("with its variables this is longer than"), "{}", outcome.said);
 }
 
 /// Aliases of aliases would make 10^9 nodes if they were copied.

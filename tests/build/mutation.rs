@@ -82,9 +82,7 @@ fn mutate(text: &mut String, random: &mut Random) {
     };
     let (a, b) = (at(text, random), at(text, random));
     let (from, near) = (a.min(b), a.max(b).min(a.min(b) + random.below(40)));
-    let to = (near..=text.len())
-        .find(|n| text.is_char_boundary(*n))
-        .unwrap_or(from);
+    let to = (near..=text.len()).find(|n| text.is_char_boundary(*n)).unwrap_or(from);
     match random.below(5) {
         0 => text.replace_range(from..to, ""),
         1 => {
@@ -103,21 +101,9 @@ fn mutate(text: &mut String, random: &mut Random) {
 
 #[test]
 fn failure_f11_the_compiler_never_panics() {
-    let names = [
-        "full.yaml",
-        "types.yaml",
-        "references.yaml",
-        "syntax.yaml",
-        "ports.yaml",
-    ];
-    let mut seeds: Vec<String> = names
-        .iter()
-        .map(|name| fs::read_to_string(fixture(name)).unwrap())
-        .collect();
-    let sample = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/boards/qemu-virt-aarch64/pods/web.yaml"
-    );
+    let names = ["full.yaml", "types.yaml", "references.yaml", "syntax.yaml", "ports.yaml"];
+    let mut seeds: Vec<String> = names.iter().map(|name| fs::read_to_string(fixture(name)).unwrap()).collect();
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/boards/qemu-virt-aarch64/pods/web.yaml");
     seeds.push(fs::read_to_string(sample).unwrap());
     let mut random = Random(0x0070_6f64_6c69_6e67);
     let (mut good, mut bad) = (0, 0);
@@ -144,8 +130,5 @@ fn failure_f11_the_compiler_never_panics() {
             outcome.said
         );
     }
-    assert!(
-        good > 100 && bad > 5000,
-        "the mutations prove nothing: {good} good, {bad} bad"
-    );
+    assert!(good > 100 && bad > 5000, "the mutations prove nothing: {good} good, {bad} bad");
 }

@@ -67,19 +67,13 @@ impl Machine {
         let socket = dir.join(format!("{}.socket", self.name));
         let _ = fs::remove_file(&socket);
         // QEMU connects to us, so there is nothing to wait for and no output to miss.
-        let listener = UnixListener::bind(&socket)
-            .unwrap_or_else(|e| panic!("cannot listen on {}: {e}", socket.display()));
-        listener
-            .set_nonblocking(true)
-            .expect("a listener can be made non-blocking");
+        let listener =
+            UnixListener::bind(&socket).unwrap_or_else(|e| panic!("cannot listen on {}: {e}", socket.display()));
+        listener.set_nonblocking(true).expect("a listener can be made non-blocking");
         let port = self.port.map(|_| free_port());
 
         let mut command = Command::new("timeout");
-        command.args([
-            "--kill-after=2",
-            &LIFE.as_secs().to_string(),
-            "qemu-system-aarch64",
-        ]);
+        command.args(["--kill-after=2", &LIFE.as_secs().to_string(), "qemu-system-aarch64"]);
         command.args([
             "-M",
             "virt",
@@ -94,12 +88,7 @@ impl Machine {
             "none",
         ]);
         command.args(["-m", &self.memory_mib.to_string()]);
-        command
-            .arg("-kernel")
-            .arg(&self.kernel)
-            .arg("-initrd")
-            .arg(&self.initramfs)
-            .args(["-append", &self.cmdline]);
+        command.arg("-kernel").arg(&self.kernel).arg("-initrd").arg(&self.initramfs).args(["-append", &self.cmdline]);
         let log = dir.join(format!("{}.log", self.name));
         command.arg("-chardev").arg(format!(
             "socket,id=console,path={},server=off,logfile={}",
@@ -111,10 +100,7 @@ impl Machine {
             command.arg("-no-reboot");
         }
         if let Some(disk) = &self.disk {
-            command.arg("-drive").arg(format!(
-                "if=none,id=disk,format=raw,file={}",
-                disk.display()
-            ));
+            command.arg("-drive").arg(format!("if=none,id=disk,format=raw,file={}", disk.display()));
             command.args(["-device", "virtio-blk-device,drive=disk"]);
         }
         let forward = match (self.port, port) {
@@ -124,8 +110,7 @@ impl Machine {
         command.args(["-netdev", &format!("user,id=net,restrict=on{forward}")]);
         command.args(["-device", "virtio-net-device,netdev=net"]);
         command.args(&self.extra);
-        let errors = fs::File::create(dir.join(format!("{}.err", self.name)))
-            .expect("target/ can be written");
+        let errors = fs::File::create(dir.join(format!("{}.err", self.name))).expect("target/ can be written");
         let mut qemu = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -136,27 +121,17 @@ impl Machine {
         let line = loop {
             match listener.accept() {
                 Ok((line, _)) => break line,
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    thread::sleep(Duration::from_millis(5))
-                }
+                Err(e) if e.kind() == ErrorKind::WouldBlock => thread::sleep(Duration::from_millis(5)),
                 Err(e) => panic!("cannot take QEMU's connection: {e}"),
             }
             if let Ok(Some(status)) = qemu.try_wait() {
-                let why =
-                    fs::read_to_string(dir.join(format!("{}.err", self.name))).unwrap_or_default();
-                panic!(
-                    "{}: QEMU ended before the guest started ({status}): {why}",
-                    self.name
-                );
+                let why = fs::read_to_string(dir.join(format!("{}.err", self.name))).unwrap_or_default();
+                panic!("{}: QEMU ended before the guest started ({status}): {why}", self.name);
             }
         };
-        line.set_nonblocking(false)
-            .expect("a socket can be made blocking");
+        line.set_nonblocking(false).expect("a socket can be made blocking");
         let console = Arc::new(Console::default());
-        let (mut reader, filled) = (
-            line.try_clone().expect("a socket can be duplicated"),
-            Arc::clone(&console),
-        );
+        let (mut reader, filled) = (line.try_clone().expect("a socket can be duplicated"), Arc::clone(&console));
         thread::spawn(move || {
             let mut buffer = [0; 4096];
             loop {
@@ -170,13 +145,7 @@ impl Machine {
                 }
             }
         });
-        Guest {
-            name: self.name,
-            qemu,
-            line,
-            console,
-            port,
-        }
+        Guest { name: self.name, qemu, line, console, port }
     }
 }
 
@@ -192,9 +161,7 @@ impl Guest {
             let found = wanted
                 .iter()
                 .enumerate()
-                .filter_map(|(n, text)| {
-                    find(unread, text.as_bytes()).map(|at| (at + text.len(), n))
-                })
+                .filter_map(|(n, text)| find(unread, text.as_bytes()).map(|at| (at + text.len(), n)))
                 .min();
             if let Some((length, n)) = found {
                 let text = String::from_utf8_lossy(&unread[..length]).into_owned();
@@ -203,26 +170,13 @@ impl Guest {
             }
             let left = limit.saturating_duration_since(Instant::now());
             if left.is_zero() || said.closed {
-                let why = if said.closed {
-                    "QEMU ended"
-                } else {
-                    "the time was up"
-                };
+                let why = if said.closed { "QEMU ended" } else { "the time was up" };
                 let end = tail(&said.bytes);
                 drop(said);
-                let errors = fs::read_to_string(directory().join(format!("{}.err", self.name)))
-                    .unwrap_or_default();
-                panic!(
-                    "{}: waited {within:?} for {wanted:?}, but {why}. {errors}The console's end:\n{end}",
-                    self.name
-                );
+                let errors = fs::read_to_string(directory().join(format!("{}.err", self.name))).unwrap_or_default();
+                panic!("{}: waited {within:?} for {wanted:?}, but {why}. {errors}The console's end:\n{end}", self.name);
             }
-            said = self
-                .console
-                .more
-                .wait_timeout(said, left.min(GLANCE))
-                .unwrap()
-                .0;
+            said = self.console.more.wait_timeout(said, left.min(GLANCE)).unwrap().0;
         }
     }
 
@@ -238,9 +192,7 @@ impl Guest {
 
     /// Types bytes as they are.
     pub fn send(&mut self, bytes: &[u8]) {
-        self.line
-            .write_all(bytes)
-            .unwrap_or_else(|e| panic!("{}: cannot type on the console: {e}", self.name));
+        self.line.write_all(bytes).unwrap_or_else(|e| panic!("{}: cannot type on the console: {e}", self.name));
     }
 
     /// Types a command and gives what it answers, up to the next prompt, without the echo.
@@ -255,10 +207,7 @@ impl Guest {
         self.expect(text, within);
         self.expect("\n", within);
         let answer = self.expect(prompt, within);
-        answer
-            .strip_suffix(prompt)
-            .unwrap_or(&answer)
-            .replace('\r', "")
+        answer.strip_suffix(prompt).unwrap_or(&answer).replace('\r', "")
     }
 
     /// Everything the console said since the start.
@@ -327,10 +276,7 @@ pub fn directory() -> PathBuf {
 
 /// Runs a command that must succeed; gives what it prints.
 pub fn run(command: &mut Command) -> String {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
+    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
     if !output.status.success() {
         let mut text = String::new();
         let _ = write!(
@@ -347,10 +293,7 @@ pub fn run(command: &mut Command) -> String {
 
 fn free_port() -> u16 {
     let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has free ports");
-    probe
-        .local_addr()
-        .expect("a listener has an address")
-        .port()
+    probe.local_addr().expect("a listener has an address").port()
 }
 
 fn tail(bytes: &[u8]) -> String {
@@ -358,7 +301,5 @@ fn tail(bytes: &[u8]) -> String {
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes
-        .windows(wanted.len())
-        .position(|window| window == wanted)
+    bytes.windows(wanted.len()).position(|window| window == wanted)
 }

@@ -64,7 +64,8 @@ impl Desk {
             let words = ["get", "restart", "reboot", "pods"];
             let mut complete = |line: &str| {
                 let start = line.rfind(' ').map_or(0, |at| at + 1);
-                let candidates = words.iter().filter(|w| w.starts_with(&line[start..])).map(|w| w.to_string()).collect();
+                let candidates =
+                    words.iter().filter(|w| w.starts_with(&line[start..])).map(|w| w.to_string()).collect();
                 Completion { start, candidates }
             };
             if let Some(input) = self.editor.byte(*byte, &mut complete, &mut out) {

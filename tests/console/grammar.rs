@@ -48,7 +48,8 @@ fn spec_104_verbs() {
     assert_eq!(ok("describe po/web"), ok("describe pods web"));
     assert_eq!(ok("top"), Command::Top { scope: here(), names: vec![] });
     assert_eq!(ok("top pods web"), Command::Top { scope: here(), names: names(&["web"]) });
-    let logs = Logs { target: target("web", Some("a")), follow: true, previous: false, tail: Some(5), timestamps: true };
+    let logs =
+        Logs { target: target("web", Some("a")), follow: true, previous: false, tail: Some(5), timestamps: true };
     assert_eq!(ok("logs web -c a -f --tail=5 --timestamps"), Command::Logs(logs.clone()));
     assert_eq!(ok("logs pod/web a --follow --tail 5 --timestamps=true"), Command::Logs(logs));
     assert_eq!(ok("logs web --tail=-1"), ok("logs web"));
@@ -84,7 +85,10 @@ fn spec_78_79_80_delete() {
         err("delete pod web --force --grace-period=3"),
         "error: --force and --grace-period greater than 0 cannot be specified together"
     );
-    assert_eq!(err("delete pod web --now --grace-period=3"), "error: --now and --grace-period cannot be specified together");
+    assert_eq!(
+        err("delete pod web --now --grace-period=3"),
+        "error: --now and --grace-period cannot be specified together"
+    );
     assert_eq!(err("delete pod"), "error: resource(s) were provided, but no name was specified");
 }
 

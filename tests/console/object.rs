@@ -13,14 +13,20 @@ fn full() -> Pod<'static> {
     let mut server = container("server", ContainerKind::App);
     server.command = Some(arena.list(["sh", "-c", "echo $(MODE) $$ $(date) 'a: b'\nexec nginx\n"]));
     server.args = Some(List::EMPTY);
-    server.env = arena
-        .list([EnvVar { key: "MODE", value: "yes", secret: false }, EnvVar { key: "TOKEN", value: "hunter2", secret: true }]);
+    server.env = arena.list([
+        EnvVar { key: "MODE", value: "yes", secret: false },
+        EnvVar { key: "TOKEN", value: "hunter2", secret: true },
+    ]);
     server.ports = arena.list([Port { container: 80, udp: false }, Port { container: 53, udp: true }]);
     server.mounts = arena.list([Mount { volume: 1, path: "/etc/web", read_only: true }]);
     server.working_dir = Some("/srv");
     server.pre_stop = Some(Hook::Exec(arena.list(["nginx", "-s", "quit"])));
-    server.resources =
-        Resources { cpu_request_milli: 1000, cpu_limit_milli: Some(1500), memory_request: 0, memory_limit: Some(64 << 20) };
+    server.resources = Resources {
+        cpu_request_milli: 1000,
+        cpu_limit_milli: Some(1500),
+        memory_request: 0,
+        memory_limit: Some(64 << 20),
+    };
     server.security = Security {
         run_as_user: Some(101),
         no_new_privileges: true,
@@ -50,7 +56,10 @@ fn full() -> Pod<'static> {
         ),
         volume(
             "keys",
-            Source::Files { secret: true, files: arena.list([file("deep/key", 0o400, b"hunter2"), file("b", 0o440, b"")]) },
+            Source::Files {
+                secret: true,
+                files: arena.list([file("deep/key", 0o400, b"hunter2"), file("b", 0o440, b"")]),
+            },
         ),
         volume("data", Source::Claim { name: "web-data", read_only: false }),
         volume("dev", Source::HostPath { path: "/dev", kind: HostPathKind::Any }),
@@ -241,7 +250,10 @@ fn spec_44_45_status_in_json() {
             "lastTransitionTime": "2026-11-20T12:59:00Z", "reason": "ContainersNotReady", "status": "False", "type": "Ready",
         })
     );
-    assert_eq!(value["status"]["containerStatuses"][0]["state"], json!({ "running": { "startedAt": "2026-11-20T12:59:00Z" } }));
+    assert_eq!(
+        value["status"]["containerStatuses"][0]["state"],
+        json!({ "running": { "startedAt": "2026-11-20T12:59:00Z" } })
+    );
     assert_eq!(
         value["status"]["containerStatuses"][1],
         json!({
@@ -270,6 +282,7 @@ fn lists() {
     assert_eq!((value["kind"].as_str(), value["items"].as_array().map(Vec::len)), (Some("List"), Some(2)));
     let mut out = String::new();
     object::pod(&full(), None, Format::Json, Options { files: true, secrets: true }, &mut out).unwrap();
-    let kinds: Vec<String> = parsed(&out)["items"].as_array().unwrap().iter().map(|item| item["kind"].to_string()).collect();
+    let kinds: Vec<String> =
+        parsed(&out)["items"].as_array().unwrap().iter().map(|item| item["kind"].to_string()).collect();
     assert_eq!(kinds, ["\"Pod\"", "\"ConfigMap\"", "\"Secret\""]);
 }

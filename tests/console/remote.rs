@@ -122,8 +122,10 @@ fn interrupts_and_hang_ups() {
         let own = std::process::id();
         let holds = || {
             let name = |entry: &std::fs::DirEntry| entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
-            let others = std::fs::read_dir("/proc").unwrap().flatten().filter(|entry| name(entry).is_some_and(|pid| pid != own));
-            let mut files = others.filter_map(|entry| std::fs::read_dir(entry.path().join("fd")).ok()).flatten().flatten();
+            let others =
+                std::fs::read_dir("/proc").unwrap().flatten().filter(|entry| name(entry).is_some_and(|pid| pid != own));
+            let mut files =
+                others.filter_map(|entry| std::fs::read_dir(entry.path().join("fd")).ok()).flatten().flatten();
             files.any(|file| std::fs::read_link(file.path()).is_ok_and(|to| to == marker.path()))
         };
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
@@ -245,7 +247,10 @@ fn podlingd(path: &Path, words: &[&str], stdin: &[u8]) -> (Vec<u8>, String, Opti
 /// Spec 104: the same verbs as a command line on the board, with its outputs, its input and its exit code.
 #[test]
 fn spec_104_command_line() {
-    assert!(rustix::process::geteuid().is_root(), "this test mounts in a namespace of its own, so it must be run by root");
+    assert!(
+        rustix::process::geteuid().is_root(),
+        "this test mounts in a namespace of its own, so it must be run by root"
+    );
     served(Fake::new(&[web()]), |path| {
         let (out, err, code) = podlingd(path, &["get", "pods", "-o", "name"], b"");
         assert_eq!((out.as_slice(), err.as_str(), code), (&b"pod/web\n"[..], "", Some(0)));

@@ -173,7 +173,10 @@ fn notices_do_not_break_the_line() {
     desk.session.notice("warn: web: Back-off restarting failed container");
     desk.settle();
     let text = desk.printed();
-    assert_eq!(text, format!("get po\r{}\rwarn: web: Back-off restarting failed container\r\nqemu# get po", " ".repeat(12))[6..]);
+    assert_eq!(
+        text,
+        format!("get po\r{}\rwarn: web: Back-off restarting failed container\r\nqemu# get po", " ".repeat(12))[6..]
+    );
     assert!(desk.typed("ds\r").starts_with("ds\r\nNAME"));
 }
 

@@ -55,16 +55,32 @@ fn spec_44_47_status_column() {
         // Init containers, one after another (spec 36).
         (Pending, vec![view(Init, waiting(PodInitializing)), view(App, waiting(PodInitializing))], "0/1 Init:0/1"),
         (Pending, vec![view(Init, running()), view(App, waiting(PodInitializing))], "0/1 Init:0/1"),
-        (Pending, vec![view(Init, ended(0)), view(Init, running()), view(App, waiting(PodInitializing))], "0/1 Init:1/2"),
+        (
+            Pending,
+            vec![view(Init, ended(0)), view(Init, running()), view(App, waiting(PodInitializing))],
+            "0/1 Init:1/2",
+        ),
         (Pending, vec![view(Init, ended(2)), view(App, waiting(PodInitializing))], "0/1 Init:Error"),
         (Pending, vec![view(Init, oom()), view(App, waiting(PodInitializing))], "0/1 Init:OOMKilled"),
-        (Pending, vec![view(Init, waiting(CrashLoopBackOff)), view(App, waiting(PodInitializing))], "0/1 Init:CrashLoopBackOff"),
-        (Pending, vec![view(Init, waiting(ImageMissing)), view(App, waiting(PodInitializing))], "0/1 Init:ImageMissing"),
+        (
+            Pending,
+            vec![view(Init, waiting(CrashLoopBackOff)), view(App, waiting(PodInitializing))],
+            "0/1 Init:CrashLoopBackOff",
+        ),
+        (
+            Pending,
+            vec![view(Init, waiting(ImageMissing)), view(App, waiting(PodInitializing))],
+            "0/1 Init:ImageMissing",
+        ),
         (Pending, vec![view(Init, ended(0)), view(App, waiting(PodInitializing))], "0/1 PodInitializing"),
         (Running, vec![view(Init, ended(0)), view(App, running())], "1/1 Running"),
         // Sidecars count among the containers that should be ready.
         (Running, vec![view(Sidecar, running()), view(App, running())], "2/2 Running"),
-        (Pending, vec![view(Sidecar, running()), view(Init, running()), view(App, waiting(PodInitializing))], "1/2 Init:1/2"),
+        (
+            Pending,
+            vec![view(Sidecar, running()), view(Init, running()), view(App, waiting(PodInitializing))],
+            "1/2 Init:1/2",
+        ),
         (Succeeded, vec![view(Sidecar, ended(0)), view(App, ended(0))], "0/2 Completed"),
     ];
     for (n, (phase, containers, expected)) in table.into_iter().enumerate() {
@@ -147,7 +163,8 @@ fn spec_103_dates() {
 fn states() -> impl Strategy<Value = ContainerState> {
     use Reason::*;
     prop_oneof![
-        prop::sample::select(vec![ContainerCreating, PodInitializing, CrashLoopBackOff, ImageMissing]).prop_map(waiting),
+        prop::sample::select(vec![ContainerCreating, PodInitializing, CrashLoopBackOff, ImageMissing])
+            .prop_map(waiting),
         Just(running()),
         any::<u8>().prop_map(ended),
         Just(oom()),

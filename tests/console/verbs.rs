@@ -189,7 +189,8 @@ fn spec_67_77_82_delete() {
 #[test]
 fn logs() {
     let board = Fake::new(&[web()]);
-    *board.output.borrow_mut() = [(false, b"one\ntw".to_vec()), (true, b"err\n".to_vec()), (false, b"o\n".to_vec())].into();
+    *board.output.borrow_mut() =
+        [(false, b"one\ntw".to_vec()), (true, b"err\n".to_vec()), (false, b"o\n".to_vec())].into();
     let printed = told(&board, "logs web");
     assert_eq!(printed.out, "one\ntwerr\no\n");
     assert_eq!(printed.err, "Defaulted container \"server\" out of: server, puller\n");
@@ -241,8 +242,10 @@ fn spec_41_exec() {
 #[test]
 fn exec_ends_with_its_program() {
     let mark = tempfile::NamedTempFile::new().unwrap();
-    let waits =
-        format!("n=0; while test -e {} && test $n -lt 100; do sleep 0.1; n=$((n+1)); done; echo late", mark.path().display());
+    let waits = format!(
+        "n=0; while test -e {} && test $n -lt 100; do sleep 0.1; n=$((n+1)); done; echo late",
+        mark.path().display()
+    );
     let board = Fake::new(&[web()]);
     let printed = told(&board, &format!("exec web -c server -- sh -c '({waits}) & echo early'"));
     assert_eq!((printed.out.as_str(), printed.code), ("early\n", 0));
@@ -287,23 +290,34 @@ fn describe() {
     let arena = arena();
     let mut server = container("server", ContainerKind::App);
     server.command = Some(arena.list(["nginx", "-g", "daemon off;"]));
-    server.env = arena
-        .list([EnvVar { key: "MODE", value: "fast", secret: false }, EnvVar { key: "TOKEN", value: "hunter2", secret: true }]);
+    server.env = arena.list([
+        EnvVar { key: "MODE", value: "fast", secret: false },
+        EnvVar { key: "TOKEN", value: "hunter2", secret: true },
+    ]);
     server.ports = arena.list([Port { container: 80, udp: false }]);
     server.mounts = arena.list([Mount { volume: 0, path: "/www", read_only: true }]);
-    server.resources =
-        Resources { cpu_request_milli: 100, cpu_limit_milli: Some(500), memory_request: 0, memory_limit: Some(64 << 20) };
+    server.resources = Resources {
+        cpu_request_milli: 100,
+        cpu_limit_milli: Some(500),
+        memory_request: 0,
+        memory_limit: Some(64 << 20),
+    };
     let mut it = pod("web", &[container("prepare", ContainerKind::Init), server]);
     it.labels = arena.list([Pair { key: "app", value: "web" }, Pair { key: "tier", value: "front" }]);
     let volume = |name, source| Volume { name, source };
     it.volumes = arena.list([
         volume("www", Source::EmptyDir { memory: true, size_limit: Some(1 << 20) }),
         volume("dev", Source::HostPath { path: "/dev", kind: HostPathKind::Directory }),
-        volume("keys", Source::Files { secret: true, files: arena.list([File { path: "key", mode: 0o600, data: b"hunter2" }]) }),
+        volume(
+            "keys",
+            Source::Files { secret: true, files: arena.list([File { path: "key", mode: 0o600, data: b"hunter2" }]) },
+        ),
     ]);
     let crashed = ContainerView { restarts: 2, last: Some(exit(3)), ..view(ContainerKind::App, running()) };
-    let board =
-        Fake::new(&[(it, status(Phase::Running, &[view(ContainerKind::Init, ContainerState::Terminated(exit(0))), crashed]))]);
+    let board = Fake::new(&[(
+        it,
+        status(Phase::Running, &[view(ContainerKind::Init, ContainerState::Terminated(exit(0))), crashed]),
+    )]);
     *board.events.borrow_mut() = vec![event("Started", "Started container server")];
     let text = told(&board, "describe pod web").out;
     assert!(!text.contains("hunter2"), "a secret is shown");

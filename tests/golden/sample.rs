@@ -81,8 +81,12 @@ pub fn app(name: &'static str) -> Container<'static> {
 
 /// A pod with everything.
 pub fn full() -> Pod<'static> {
-    let resources =
-        Resources { cpu_request_milli: 250, cpu_limit_milli: Some(1500), memory_request: 16 << 20, memory_limit: Some(64 << 20) };
+    let resources = Resources {
+        cpu_request_milli: 250,
+        cpu_limit_milli: Some(1500),
+        memory_request: 16 << 20,
+        memory_limit: Some(64 << 20),
+    };
     Pod {
         namespace: "kube-system",
         name: "full.example",
@@ -99,11 +103,19 @@ pub fn full() -> Pod<'static> {
         critical: true,
         volumes: volumes(),
         containers: list([
-            Container { kind: ContainerKind::Init, command: Some(list(["/bin/sh", "-c"])), args: Some(list(["true", ""])), ..app("init") },
+            Container {
+                kind: ContainerKind::Init,
+                command: Some(list(["/bin/sh", "-c"])),
+                args: Some(list(["true", ""])),
+                ..app("init")
+            },
             Container { kind: ContainerKind::Sidecar, pre_stop: Some(Hook::Sleep(5)), ..app("puller") },
             Container {
                 working_dir: Some("/srv"),
-                env: list([EnvVar { key: "MODE", value: "a=b", secret: false }, EnvVar { key: "PASSWORD", value: "", secret: true }]),
+                env: list([
+                    EnvVar { key: "MODE", value: "a=b", secret: false },
+                    EnvVar { key: "PASSWORD", value: "", secret: true },
+                ]),
                 ports: list([Port { container: 80, udp: false }, Port { container: 53, udp: true }]),
                 mounts: list([
                     Mount { volume: 0, path: "/srv/www", read_only: true },

@@ -16,9 +16,7 @@ pub struct Bench {
 
 impl Bench {
     pub fn new() -> Bench {
-        Bench {
-            directory: tempfile::tempdir().unwrap(),
-        }
+        Bench { directory: tempfile::tempdir().unwrap() }
     }
 
     pub fn layout(&self) -> PathBuf {
@@ -38,20 +36,13 @@ impl Bench {
         self.pack_again(None, None, Limits::default())
     }
 
-    pub fn pack_again(
-        &self,
-        name: Option<&str>,
-        arch: Option<&str>,
-        limits: Limits,
-    ) -> anyhow::Result<Outcome> {
+    pub fn pack_again(&self, name: Option<&str>, arch: Option<&str>, limits: Limits) -> anyhow::Result<Outcome> {
         pack(&self.source(), name, arch, &self.output(), limits)
     }
 
     /// What packing `layers` says, and that it leaves nothing behind.
     pub fn refusal(&self, layers: Vec<Layer>) -> String {
-        let error = self
-            .pack(&[Spec::new(layers)])
-            .expect_err("this image must be refused");
+        let error = self.pack(&[Spec::new(layers)]).expect_err("this image must be refused");
         self.is_empty();
         format!("{error:#}")
     }
@@ -96,30 +87,13 @@ pub fn facts(root: &Path) -> BTreeMap<String, Facts> {
             let meta = fs::symlink_metadata(&path).unwrap();
             let kind = meta.file_type();
             let content = match () {
-                () if kind.is_symlink() => fs::read_link(&path)
-                    .unwrap()
-                    .into_os_string()
-                    .into_encoded_bytes(),
+                () if kind.is_symlink() => fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes(),
                 () if kind.is_file() => fs::read(&path).unwrap(),
                 () => vec![],
             };
-            let device = if kind.is_char_device() || kind.is_block_device() {
-                meta.rdev()
-            } else {
-                0
-            };
+            let device = if kind.is_char_device() || kind.is_block_device() { meta.rdev() } else { 0 };
             let name = format!("/{}", path.strip_prefix(root).unwrap().display());
-            all.insert(
-                name,
-                (
-                    meta.mode(),
-                    meta.uid(),
-                    meta.gid(),
-                    device,
-                    meta.mtime(),
-                    content,
-                ),
-            );
+            all.insert(name, (meta.mode(), meta.uid(), meta.gid(), device, meta.mtime(), content));
             if kind.is_dir() {
                 folders.push(path);
             }

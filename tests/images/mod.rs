@@ -20,15 +20,7 @@ impl Layer {
     }
 
     /// Any entry, its name and target byte for byte; names over 100 bytes go into a PAX record.
-    pub fn entry(
-        mut self,
-        kind: u8,
-        name: &[u8],
-        link: &[u8],
-        mode: u32,
-        owner: (u64, u64),
-        bytes: &[u8],
-    ) -> Layer {
+    pub fn entry(mut self, kind: u8, name: &[u8], link: &[u8], mode: u32, owner: (u64, u64), bytes: &[u8]) -> Layer {
         if name.len() > 100 {
             self = self.pax(&[("path", name)]);
         }
@@ -128,24 +120,13 @@ pub enum Packing {
 
 impl Spec {
     pub fn new(layers: Vec<Layer>) -> Spec {
-        let layers = layers
-            .into_iter()
-            .map(|layer| (layer.end(), Packing::Gzip))
-            .collect();
-        Spec {
-            tag: Some("test/image:1"),
-            arch: "arm64",
-            config: json!({}),
-            layers,
-        }
+        let layers = layers.into_iter().map(|layer| (layer.end(), Packing::Gzip)).collect();
+        Spec { tag: Some("test/image:1"), arch: "arm64", config: json!({}), layers }
     }
 }
 
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Writes `bytes` as a blob; its descriptor.
@@ -171,27 +152,15 @@ pub fn image(layout: &Path, spec: &Spec) -> Value {
             }
             Packing::Zstd => ("tar+zstd", zstd::encode_all(&plain[..], 3).unwrap()),
         };
-        layers.push(blob(
-            layout,
-            &format!("application/vnd.oci.image.layer.v1.{end}"),
-            &stored,
-        ));
+        layers.push(blob(layout, &format!("application/vnd.oci.image.layer.v1.{end}"), &stored));
     }
     let config = json!({
         "architecture": spec.arch, "os": "linux", "config": spec.config,
         "rootfs": {"type": "layers", "diff_ids": diff_ids},
     });
-    let config = blob(
-        layout,
-        "application/vnd.oci.image.config.v1+json",
-        config.to_string().as_bytes(),
-    );
+    let config = blob(layout, "application/vnd.oci.image.config.v1+json", config.to_string().as_bytes());
     let manifest = json!({"schemaVersion": 2, "config": config, "layers": layers});
-    let mut descriptor = blob(
-        layout,
-        "application/vnd.oci.image.manifest.v1+json",
-        manifest.to_string().as_bytes(),
-    );
+    let mut descriptor = blob(layout, "application/vnd.oci.image.manifest.v1+json", manifest.to_string().as_bytes());
     if let Some(tag) = spec.tag {
         descriptor["annotations"] = json!({"org.opencontainers.image.ref.name": tag});
     }
@@ -206,11 +175,7 @@ pub fn layout(directory: &Path, specs: &[Spec]) {
 
 pub fn write_index(directory: &Path, manifests: &[Value]) {
     fs::create_dir_all(directory).unwrap();
-    fs::write(
-        directory.join("oci-layout"),
-        r#"{"imageLayoutVersion":"1.0.0"}"#,
-    )
-    .unwrap();
+    fs::write(directory.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
     let index = json!({"schemaVersion": 2, "manifests": manifests});
     fs::write(directory.join("index.json"), index.to_string()).unwrap();
 }
@@ -222,10 +187,6 @@ pub fn tool(program: &str, arguments: &[&str]) -> String {
         .output()
         .unwrap_or_else(|error| panic!("{program}: {error}; scripts/setup installs it"));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{program} {arguments:?}: {}\n{said}",
-        output.status
-    );
+    assert!(output.status.success(), "{program} {arguments:?}: {}\n{said}", output.status);
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -96,7 +96,10 @@ fn spec_78_a_second_delete_may_only_hasten() {
     let mut story = Story::running(rules(Always, &[App]));
     story.tell(Event::Delete { grace: Some(Duration::from_secs(100)), force: false, replace: false });
     assert_eq!(story.pod.dead_after(), Some(Instant(100_000)));
-    story.at(10).tell(Event::Delete { grace: Some(Duration::from_secs(5)), force: false, replace: false }).asks(&["mark"]);
+    story
+        .at(10)
+        .tell(Event::Delete { grace: Some(Duration::from_secs(5)), force: false, replace: false })
+        .asks(&["mark"]);
     story.at(11).tell(Event::Delete { grace: Some(Duration::from_secs(500)), force: false, replace: false }).asks(&[]);
     assert_eq!(story.pod.dead_after(), Some(Instant(15_000)));
     story.wakes_at(15).asks(&["kill 0"]);
@@ -106,9 +109,15 @@ fn spec_78_a_second_delete_may_only_hasten() {
 fn spec_79_to_82_a_forced_delete_does_not_wait_but_the_node_gives_two_seconds() {
     let mut story = Story::running(hooked(&[App]));
     story.tell(Event::Delete { grace: Some(Duration::ZERO), force: true, replace: true }).asks(&["mark", "stop 0"]);
-    assert!(story.pod.is_hidden() && story.pod.wants_replacement() && !story.pod.is_gone(), "spec 80: the name is free at once");
+    assert!(
+        story.pod.is_hidden() && story.pod.wants_replacement() && !story.pod.is_gone(),
+        "spec 80: the name is free at once"
+    );
     story.at(1).delete();
-    assert!(story.pod.is_hidden() && !story.pod.wants_replacement(), "what was freed stays free; who asks last decides what follows");
+    assert!(
+        story.pod.is_hidden() && !story.pod.wants_replacement(),
+        "what was freed stays free; who asks last decides what follows"
+    );
     story.wakes_at(2).asks(&["kill 0"]);
     // Force may come later, in the middle of a hook.
     let mut story = Story::running(hooked(&[App]));
@@ -139,7 +148,8 @@ fn failure_f3_a_pod_that_is_being_ended_loses_its_pod_init() {
 #[test]
 fn spec_76_an_agent_that_comes_back_ends_with_the_full_grace_period() {
     let ending = PodRecord { ending: Some(Ending { grace_ms: 20_000, force: false, replace: true }) };
-    let mut story = Story::adopted(rules(Always, &[App]), 500, ending, &[record(1, 1, Life::Running { started: Instant(0) })]);
+    let mut story =
+        Story::adopted(rules(Always, &[App]), 500, ending, &[record(1, 1, Life::Running { started: Instant(0) })]);
     story.asks(&["stop 0"]).wakes_at(520).asks(&["kill 0"]).exited(0, Exit::by_signal(9)).asks(&["remove"]);
     story.tell(Event::SandboxRemoved);
     assert!(story.pod.wants_replacement());

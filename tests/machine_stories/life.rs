@@ -32,8 +32,16 @@ fn spec_48_a_sandbox_that_cannot_be_made_is_tried_again() {
 #[test]
 fn spec_36_init_containers_run_one_after_another() {
     let mut story = Story::standing(rules(Always, &[Init, Init, App]));
-    story.asks(&["start 0.1"]).waits(0, Reason::ContainerCreating).waits(1, Reason::PodInitializing).waits(2, Reason::PodInitializing);
-    story.started(0).asks(&[]).exited(0, Exit::OK).asks(&["start 1.1"]).is(Phase::Pending).ended(0, Reason::Completed, 0);
+    story
+        .asks(&["start 0.1"])
+        .waits(0, Reason::ContainerCreating)
+        .waits(1, Reason::PodInitializing)
+        .waits(2, Reason::PodInitializing);
+    story.started(0).asks(&[]).exited(0, Exit::OK).asks(&["start 1.1"]).is(Phase::Pending).ended(
+        0,
+        Reason::Completed,
+        0,
+    );
     // Always is OnFailure for an init container: it fails, and it alone comes again.
     story.started(1).exited(1, FAILED).asks(&["start 1.2"]).is(Phase::Pending);
     story.started(1).is_false(ConditionKind::Initialized, "ContainersNotInitialized", 0);
@@ -52,13 +60,24 @@ fn spec_51_a_failed_init_container_fails_a_pod_that_never_restarts() {
 #[test]
 fn spec_36_a_sidecar_lets_the_next_start_and_never_blocks_completion() {
     let mut story = Story::standing(rules(Never, &[Sidecar, Sidecar, App]));
-    story.asks(&["start 0.1"]).started(0).asks(&["start 1.1"]).started(1).asks(&["start 2.1"]).started(2).is(Phase::Running);
+    story
+        .asks(&["start 0.1"])
+        .started(0)
+        .asks(&["start 1.1"])
+        .started(1)
+        .asks(&["start 2.1"])
+        .started(2)
+        .is(Phase::Running);
     // It restarts on its own, whatever the policy of the pod, and whoever runs already goes on.
     story.exited(0, Exit::OK).asks(&["start 0.2"]).is(Phase::Running).started(0);
     // After the last app container they end, the last one first, and their exit codes do not matter.
     story.exited(2, Exit::OK).asks(&["stop 1"]).is(Phase::Running);
     story.exited(1, TERM).asks(&["stop 0"]).is(Phase::Running);
-    story.exited(0, Exit::by_signal(9)).asks(&[]).is(Phase::Succeeded).is_false(ConditionKind::Ready, "PodCompleted", 0);
+    story.exited(0, Exit::by_signal(9)).asks(&[]).is(Phase::Succeeded).is_false(
+        ConditionKind::Ready,
+        "PodCompleted",
+        0,
+    );
     story.is_true(ConditionKind::Initialized, 0);
     assert_eq!(story.pod.poll_at(), None);
 }
@@ -77,7 +96,13 @@ fn spec_42_43_restarts_back_off_and_a_long_run_forgets() {
     story.exited(0, FAILED).asks(&["start 0.2"]).says(&[]);
     let mut now = 0;
     for (n, wait) in (3..).zip([10, 20, 40, 80, 160, 300, 300]) {
-        story.started(0).exited(0, FAILED).asks(&[]).says(&["!BackOff"]).waits(0, Reason::CrashLoopBackOff).is(Phase::Running);
+        story
+            .started(0)
+            .exited(0, FAILED)
+            .asks(&[])
+            .says(&["!BackOff"])
+            .waits(0, Reason::CrashLoopBackOff)
+            .is(Phase::Running);
         now += wait;
         story.wakes_at(now).asks(&[&start(0, n)]);
     }
@@ -134,7 +159,9 @@ fn spec_43_both_bounds_are_the_nodes_to_set() {
 
 #[test]
 fn spec_44_what_cannot_be_made_waits_and_is_tried_again_whatever_the_policy() {
-    for reason in [Reason::ImageMissing, Reason::ImageInvalid, Reason::CreateContainerConfigError, Reason::CreateContainerError] {
+    for reason in
+        [Reason::ImageMissing, Reason::ImageInvalid, Reason::CreateContainerConfigError, Reason::CreateContainerError]
+    {
         let mut story = Story::standing(rules(Never, &[App]));
         story.failed(0, reason).says(&["!Failed"]).waits(0, reason).is(Phase::Pending);
         assert_eq!(story.pod.containers()[0].message(), "what went wrong");
@@ -146,9 +173,12 @@ fn spec_44_what_cannot_be_made_waits_and_is_tried_again_whatever_the_policy() {
 #[test]
 fn spec_41_44_how_it_ended() {
     let oom = Exit { code: 137, signal: 9, oom: true };
-    for (exit, reason, code) in
-        [(Exit::OK, Reason::Completed, 0), (FAILED, Reason::Error, 1), (TERM, Reason::Error, 143), (oom, Reason::OomKilled, 137)]
-    {
+    for (exit, reason, code) in [
+        (Exit::OK, Reason::Completed, 0),
+        (FAILED, Reason::Error, 1),
+        (TERM, Reason::Error, 143),
+        (oom, Reason::OomKilled, 137),
+    ] {
         Story::running(rules(Never, &[App])).exited(0, exit).ended(0, reason, code);
     }
     let mut story = Story::standing(rules(Never, &[App]));
@@ -166,7 +196,8 @@ fn spec_44_last_state_and_restart_count() {
     assert_eq!(container.restarts(), 1);
     // What the next agent is told: failure F24.
     story.exited(0, Exit::OK).wakes_at(15);
-    let memo = story.asked.iter().find_map(|effect| if let Effect::Start { memo, .. } = effect { Some(*memo) } else { None });
+    let memo =
+        story.asked.iter().find_map(|effect| if let Effect::Start { memo, .. } = effect { Some(*memo) } else { None });
     let memo = memo.expect("it is started");
     assert_eq!((memo.failures, memo.last.map(|last| last.exit)), (3, Some(Exit::OK)));
 }
@@ -206,7 +237,13 @@ fn spec_9_one_container_restarts_alone() {
     // It is in a back-off of its own by now, which the restart forgets.
     story.exited(0, FAILED).started(0).tell(Event::Restart { container: 0 }).asks(&["prestop 0"]);
     story.pre_stop_ended(0, None).asks(&["stop 0"]).wakes_at(30).asks(&["kill 0"]);
-    story.exited(0, Exit::by_signal(9)).asks(&["start 0.3"]).is(Phase::Running).started(0).exited(0, FAILED).asks(&["start 0.4"]);
+    story
+        .exited(0, Exit::by_signal(9))
+        .asks(&["start 0.3"])
+        .is(Phase::Running)
+        .started(0)
+        .exited(0, FAILED)
+        .asks(&["start 0.4"]);
     // spec 40: also where its policy would not, and where it waits.
     let mut story = Story::running(rules(Never, &[App, App]));
     story.exited(0, Exit::OK).tell(Event::Restart { container: 0 }).asks(&["start 0.2"]);
@@ -223,7 +260,12 @@ fn failure_f3_a_lost_pod_init_ends_the_pod_once_and_policy_brings_it_back() {
     assert_eq!((last.reason, last.exit.code), (Reason::ContainerStatusUnknown, 137));
     story.tell(Event::SandboxLost).asks(&[]).says(&[]);
     // A new sandbox under the same pod: init containers run again, and instances count on.
-    story.tell(Event::SandboxRemoved).asks(&["create"]).tell(Event::SandboxReady).asks(&["start 0.2"]).is(Phase::Pending);
+    story
+        .tell(Event::SandboxRemoved)
+        .asks(&["create"])
+        .tell(Event::SandboxReady)
+        .asks(&["start 0.2"])
+        .is(Phase::Pending);
     story.started(0).exited(0, Exit::OK).asks(&["start 1.2"]).started(1).is(Phase::Running);
     // A pod-init that keeps dying is not made again at once for ever.
     story.tell(Event::SandboxLost).tell(Event::SandboxRemoved).asks(&[]);
@@ -255,7 +297,10 @@ fn failure_f24_an_adopted_back_off_waits_out_the_rest() {
 #[test]
 fn failure_f1_what_runs_is_adopted_as_it_is() {
     let running = Life::Running { started: Instant(5000) };
-    let records = [record(1, 1, Life::Ended { started: Some(Instant(1)), finished: Instant(2), exit: Exit::OK }), record(3, 2, running)];
+    let records = [
+        record(1, 1, Life::Ended { started: Some(Instant(1)), finished: Instant(2), exit: Exit::OK }),
+        record(3, 2, running),
+    ];
     let mut story = Story::adopted(rules(Always, &[Init, App, App]), 60, PodRecord::default(), &records);
     story.asks(&["start 2.1"]).says(&[]).ended(0, Reason::Completed, 0).started(2).is(Phase::Running);
     assert_eq!((story.state(1), story.pod.containers()[1].restarts()), (ContainerState::Running(Instant(5000)), 2));
@@ -291,10 +336,12 @@ fn failure_f23_spec_103_a_clock_that_goes_back_hurts_nobody() {
 fn spec_36_whether_a_sidecar_is_wanted_depends_on_the_app_containers() {
     let ended = |exit| record(2, 2, Life::Ended { started: Some(Instant(0)), finished: Instant(9000), exit });
     // All have ended while nobody looked: by policy all come again, each in its turn.
-    let mut story = Story::adopted(rules(Always, &[Sidecar, App]), 19, PodRecord::default(), &[ended(FAILED), ended(FAILED)]);
+    let mut story =
+        Story::adopted(rules(Always, &[Sidecar, App]), 19, PodRecord::default(), &[ended(FAILED), ended(FAILED)]);
     story.asks(&["start 0.3", "start 1.3"]);
     // Nothing is left to do: the sidecar stays ended, and nobody is told that it is waited for.
-    let mut story = Story::adopted(rules(OnFailure, &[Sidecar, App]), 10, PodRecord::default(), &[ended(FAILED), ended(Exit::OK)]);
+    let mut story =
+        Story::adopted(rules(OnFailure, &[Sidecar, App]), 10, PodRecord::default(), &[ended(FAILED), ended(Exit::OK)]);
     story.asks(&[]).says(&[]).is(Phase::Succeeded).tell(Event::Wake).says(&[]);
     let mut story = Story::running(rules(Never, &[Sidecar, App]));
     story.exited(0, FAILED).started(0).exited(1, Exit::OK).asks(&["stop 0"]).exited(0, TERM).asks(&[]).says(&[]);

@@ -127,7 +127,8 @@ impl Story {
     /// What the last step asked for, without what it told people.
     #[track_caller]
     pub fn asks(&mut self, orders: &[&str]) -> &mut Story {
-        let asked: Vec<String> = self.asked.iter().filter(|effect| !matches!(effect, Effect::Report(_))).map(short).collect();
+        let asked: Vec<String> =
+            self.asked.iter().filter(|effect| !matches!(effect, Effect::Report(_))).map(short).collect();
         assert_eq!(asked, orders);
         self
     }
@@ -135,7 +136,8 @@ impl Story {
     /// What the last step told people.
     #[track_caller]
     pub fn says(&mut self, reasons: &[&str]) -> &mut Story {
-        let said: Vec<String> = self.asked.iter().filter(|effect| matches!(effect, Effect::Report(_))).map(short).collect();
+        let said: Vec<String> =
+            self.asked.iter().filter(|effect| matches!(effect, Effect::Report(_))).map(short).collect();
         assert_eq!(said, reasons);
         self
     }

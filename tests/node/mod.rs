@@ -42,7 +42,10 @@ pub struct Node {
 impl Node {
     pub fn new() -> Node {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        assert!(rustix::process::geteuid().is_root(), "these tests make namespaces, mounts and cgroups: run them as root");
+        assert!(
+            rustix::process::geteuid().is_root(),
+            "these tests make namespaces, mounts and cgroups: run them as root"
+        );
         let name = format!("podling-test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let root = Path::new("/run").join(&name);
         fs::create_dir_all(root.join("data/images")).expect("make the node's directories");
@@ -205,7 +208,10 @@ impl Drop for Node {
     fn drop(&mut self) {
         // What a test that failed has left.
         for pid in self.processes() {
-            let _ = rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::Signal::KILL);
+            let _ = rustix::process::kill_process(
+                rustix::process::Pid::from_raw(pid).unwrap(),
+                rustix::process::Signal::KILL,
+            );
         }
         if thread::panicking() {
             thread::sleep(Duration::from_millis(300));
@@ -296,14 +302,16 @@ impl Board {
 
     fn container<T>(&self, pod: &str, container: &str, look: impl FnOnce(&Container) -> T) -> Option<T> {
         let entry = self.0.find("default", pod)?;
-        let at = entry.manifest().containers.iter().position(|it| it.name == container).expect("there is such a container");
+        let at =
+            entry.manifest().containers.iter().position(|it| it.name == container).expect("there is such a container");
         entry.machine().containers().get(at).map(look)
     }
 
     /// Waits until an instance runs, and gives its number.
     pub async fn running(&self, pod: &str, container: &str) -> u32 {
         self.until(&format!("{pod}/{container} runs"), |_| {
-            self.container(pod, container, |it| matches!(it.state(), ContainerState::Running(_)).then(|| it.instance())).flatten()
+            self.container(pod, container, |it| matches!(it.state(), ContainerState::Running(_)).then(|| it.instance()))
+                .flatten()
         })
         .await
     }
@@ -344,7 +352,8 @@ impl Board {
 
     /// Waits until no entry has this UID.
     pub async fn gone(&self, uid: &str) {
-        self.until("gone", |agent| (!agent.pods().iter().any(|entry| entry.uid().to_string() == uid)).then_some(())).await;
+        self.until("gone", |agent| (!agent.pods().iter().any(|entry| entry.uid().to_string() == uid)).then_some(()))
+            .await;
     }
 
     /// Waits for an event with that reason, and gives its message.
@@ -377,8 +386,12 @@ impl Board {
                 format!("{} {:?} {states:#?}", entry.manifest().name, entry.machine().phase())
             })
             .collect();
-        let events: Vec<String> =
-            self.0.events().iter().map(|e| format!("{} {} {}: {}", e.object, e.container, e.reason, e.message)).collect();
+        let events: Vec<String> = self
+            .0
+            .events()
+            .iter()
+            .map(|e| format!("{} {} {}: {}", e.object, e.container, e.reason, e.message))
+            .collect();
         format!("{pods:#?}\n{events:#?}")
     }
 }
@@ -391,10 +404,12 @@ fn log_wait(what: &str) {
 
 /// A pod with one container of busybox that runs a script; `more` is put into its spec, `inside` into the container.
 pub fn pod(name: &str, script: &str, more: &str, inside: &str) -> String {
-    let lines =
-        |text: &str, depth: usize| -> String { text.lines().map(|line| format!("{}{line}\n", " ".repeat(depth))).collect() };
+    let lines = |text: &str, depth: usize| -> String {
+        text.lines().map(|line| format!("{}{line}\n", " ".repeat(depth))).collect()
+    };
     // A shell that is process 1 of its namespace hears no TERM that it has no trap for.
-    let grace = if more.contains("terminationGracePeriodSeconds") { "" } else { "  terminationGracePeriodSeconds: 1\n" };
+    let grace =
+        if more.contains("terminationGracePeriodSeconds") { "" } else { "  terminationGracePeriodSeconds: 1\n" };
     format!(
         "---\napiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\nspec:\n{grace}{}  containers:\n  - name: main\n    image: busybox\n    \
          command: [\"/bin/sh\", \"-c\", {}]\n{}",

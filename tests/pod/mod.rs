@@ -8,10 +8,10 @@ use podling::manifest::record::Memo;
 use podling::manifest::status::{Exit, Uid};
 use podling::pod::output::{RECORD, Reader, Stream};
 use podling::pod::wire::{self, Exec, Failure, Hello, MountPoint, Order, Report, Setup, Start};
+use podling::sys::mount;
 use podling::sys::namespace::Namespaces;
 use podling::sys::socket::{self, Descriptors, Received};
 use podling::sys::spawn::{self, Cgroup, Child, Program};
-use podling::sys::mount;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, MemfdFlags, memfd_create};
@@ -53,7 +53,10 @@ impl Scratch {
             fs::create_dir_all(root.join(directory)).expect("make the image");
         }
         fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox: install Debian's package busybox-static");
-        for applet in ["sh", "true", "cat", "ls", "sleep", "hostname", "nc", "id", "grep", "head", "dd", "ps", "mount", "ln", "touch", "readlink", "stat", "kill", "mkdir", "umount", "chmod", "yes", "wc", "seq", "mknod"] {
+        for applet in [
+            "sh", "true", "cat", "ls", "sleep", "hostname", "nc", "id", "grep", "head", "dd", "ps", "mount", "ln",
+            "touch", "readlink", "stat", "kill", "mkdir", "umount", "chmod", "yes", "wc", "seq", "mknod",
+        ] {
             let _ = symlink("busybox", root.join("bin").join(applet));
         }
         root
@@ -144,7 +147,8 @@ impl Pod {
         let program = spawn::program(env!("CARGO_BIN_EXE_podlingd")).expect("open podlingd");
         let null = spawn::null().expect("open /dev/null");
         let stderr = rustix::stdio::stderr();
-        let namespaces = Namespaces::PID.and(Namespaces::NETWORK).and(Namespaces::IPC).and(Namespaces::NAMES).and(Namespaces::MOUNT);
+        let namespaces =
+            Namespaces::PID.and(Namespaces::NETWORK).and(Namespaces::IPC).and(Namespaces::NAMES).and(Namespaces::MOUNT);
         let init = spawn::spawn_exec(&Program {
             file: program.as_fd(),
             argv: &[c"pod-init"],
@@ -337,7 +341,9 @@ impl Pod {
 
     /// The bytes of its log segments.
     pub fn log_sizes(&self, container: u8) -> [u64; 2] {
-        self.logs[usize::from(container)].each_ref().map(|segment| rustix::fs::fstat(segment).expect("stat").st_size as u64)
+        self.logs[usize::from(container)]
+            .each_ref()
+            .map(|segment| rustix::fs::fstat(segment).expect("stat").st_size as u64)
     }
 
     /// Waits until a running container has written this. The ring is in memory without a bell, so look, with a bound.
@@ -362,7 +368,15 @@ impl Pod {
         (result, text)
     }
 
-    pub fn order_exec(&self, id: u32, container: u8, argv: &[&str], output: &OwnedFd, cgroups: &[OwnedFd], cgroup_v2: bool) {
+    pub fn order_exec(
+        &self,
+        id: u32,
+        container: u8,
+        argv: &[&str],
+        output: &OwnedFd,
+        cgroups: &[OwnedFd],
+        cgroup_v2: bool,
+    ) {
         let argv = list(argv);
         let null = spawn::null().expect("open /dev/null");
         let exec = Exec { id, container, argv: List::from_bytes(&argv), cgroups: cgroups.len() as u8, cgroup_v2 };
@@ -385,7 +399,8 @@ impl Pod {
     /// Waits for the end of pod-init itself.
     pub fn wait_gone(&self) -> i32 {
         wait_readable(self.init.pidfd.as_fd(), "the end of pod-init");
-        let status = waitid(WaitId::PidFd(self.init.pidfd.as_fd()), WaitIdOptions::EXITED).expect("wait").expect("an end");
+        let status =
+            waitid(WaitId::PidFd(self.init.pidfd.as_fd()), WaitIdOptions::EXITED).expect("wait").expect("an end");
         status.exit_status().unwrap_or_else(|| 128 + status.terminating_signal().unwrap_or(0))
     }
 }

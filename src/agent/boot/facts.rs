@@ -118,8 +118,11 @@ mod tests {
     /// Spec 99 as the agent sees it: one good slot is enough, and what is wrong with the other is said.
     #[test]
     fn the_good_slot_is_taken_and_the_bad_one_told() {
-        let body = postcard::to_extend(&crate::manifest::pod::Manifest { node: Default::default(), pods: Default::default() }, Vec::new())
-            .unwrap();
+        let body = postcard::to_extend(
+            &crate::manifest::pod::Manifest { node: Default::default(), pods: Default::default() },
+            Vec::new(),
+        )
+        .unwrap();
         let file = [&codec::seal(Kind::Manifest, "board", 1, &body).unwrap()[..], &body].concat();
         let mut flash = vec![0; 8192];
         flash[..file.len()].copy_from_slice(&file);
@@ -131,7 +134,11 @@ mod tests {
         let mut config = Config::board("node", "other");
         take(&Store::new(Bytes(flash), 4096, "other"), &mut config);
         assert!(config.manifest.is_none());
-        assert!(config.troubles[0].starts_with("manifest slot A: the manifest is for boards of class board"), "{:?}", config.troubles);
+        assert!(
+            config.troubles[0].starts_with("manifest slot A: the manifest is for boards of class board"),
+            "{:?}",
+            config.troubles
+        );
         assert!(config.troubles[1].starts_with("manifest slot B: not a podling manifest"), "{:?}", config.troubles);
         assert!(config.troubles[2].starts_with("no manifest to run"));
     }
@@ -139,7 +146,10 @@ mod tests {
     #[test]
     fn a_board_record_that_cannot_be_read_says_what_to_do() {
         let error = read_board(Path::new("/nowhere/board")).unwrap_err();
-        assert!(error.starts_with("read the board record /nowhere/board: No such file") && error.ends_with("flash again"), "{error}");
+        assert!(
+            error.starts_with("read the board record /nowhere/board: No such file") && error.ends_with("flash again"),
+            "{error}"
+        );
         assert!(read_board(Path::new("/dev/zero")).unwrap_err().contains("not a podling board record"));
     }
 }

@@ -50,7 +50,8 @@ impl Init {
             Ok((fd, power))
         };
         // SIGINT is the kernel's word for Ctrl-Alt-Del; the others are as in busybox's init.
-        let requests = [hear(libc::SIGINT, Power::Reboot)?, hear(libc::SIGTERM, Power::Reboot)?, hear(libc::SIGUSR2, Power::Off)?];
+        let requests =
+            [hear(libc::SIGINT, Power::Reboot)?, hear(libc::SIGTERM, Power::Reboot)?, hear(libc::SIGUSR2, Power::Off)?];
         let words = ["podlingd", "agent"].into_iter().chain(troubles.iter().map(String::as_str));
         let argv = words.filter_map(|word| CString::new(word).ok()).collect();
         Ok(Init { children, requests, argv, keeper: Keeper::new(now()), agent: None })
@@ -117,7 +118,8 @@ impl Init {
             Timespec { tv_sec: left.as_secs() as _, tv_nsec: (left.0 % 1000 * 1_000_000) as _ }
         });
         let [a, b, c] = &self.requests;
-        let mut fds = [self.children.as_fd(), a.0.as_fd(), b.0.as_fd(), c.0.as_fd()].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        let mut fds = [self.children.as_fd(), a.0.as_fd(), b.0.as_fd(), c.0.as_fd()]
+            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(errno) => Err(Error::new("wait for", "anything to happen", errno)),

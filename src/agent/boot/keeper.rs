@@ -86,7 +86,9 @@ impl Keeper {
                 self.failures = RESTARTS.counted(self.failures.saturating_add(1), now.since(since));
                 (State::Waiting { until: now.after(RESTARTS.after_end(self.failures)) }, Act::None)
             }
-            (State::Running { .. }, Event::Asked(power)) => (State::Ending { power, until: now.after(ENDING) }, Act::End),
+            (State::Running { .. }, Event::Asked(power)) => {
+                (State::Ending { power, until: now.after(ENDING) }, Act::End)
+            }
             (State::Ending { power, .. }, Event::Ended(_) | Event::NotStarted) => (State::Down, Act::Down(power)),
             // Whoever asks twice does not want to wait.
             (State::Ending { .. }, Event::Asked(power)) => (State::Down, Act::Down(power)),

@@ -57,16 +57,32 @@ const VIRTUAL: [Virtual; 6] = [
     Virtual { kind: c"devtmpfs", at: c"/dev", options: &[(c"mode", c"0755")], attributes: mount::NOSUID },
     Virtual { kind: c"proc", at: c"/proc", options: &[], attributes: mount::PLAIN },
     Virtual { kind: c"sysfs", at: c"/sys", options: &[], attributes: mount::PLAIN },
-    Virtual { kind: c"tmpfs", at: c"/run", options: &[(c"mode", c"0755")], attributes: mount::NOSUID.union(mount::NODEV) },
-    Virtual { kind: c"tmpfs", at: c"/tmp", options: &[(c"mode", c"1777")], attributes: mount::NOSUID.union(mount::NODEV) },
-    Virtual { kind: c"devpts", at: c"/dev/pts", options: &[(c"mode", c"0620"), (c"ptmxmode", c"0666")], attributes: NOTHING },
+    Virtual {
+        kind: c"tmpfs",
+        at: c"/run",
+        options: &[(c"mode", c"0755")],
+        attributes: mount::NOSUID.union(mount::NODEV),
+    },
+    Virtual {
+        kind: c"tmpfs",
+        at: c"/tmp",
+        options: &[(c"mode", c"1777")],
+        attributes: mount::NOSUID.union(mount::NODEV),
+    },
+    Virtual {
+        kind: c"devpts",
+        at: c"/dev/pts",
+        options: &[(c"mode", c"0620"), (c"ptmxmode", c"0666")],
+        attributes: NOTHING,
+    },
 ];
 
 impl Virtual {
     fn mount(&self) -> Result<(), String> {
         let at = self.at.to_string_lossy();
         fs::create_dir_all(&*at).map_err(|error| format!("make the directory {at}: {error}"))?;
-        let mounted = mount::new_mount(self.kind, self.options, self.attributes).and_then(|new| mount::attach_at(new, self.at));
+        let mounted =
+            mount::new_mount(self.kind, self.options, self.attributes).and_then(|new| mount::attach_at(new, self.at));
         let subject = || format!("{} on {at}", self.kind.to_string_lossy());
         mounted.map_err(|errno| words(Error::new("mount", subject(), errno)))
     }
@@ -110,12 +126,17 @@ const SETTINGS: [(&str, &str); 3] = [
 pub(super) fn settings(_: &mut Boot) -> Said {
     // Ctrl-Alt-Del is a request to this process, not a reset.
     let _ = reboot(RebootCommand::CadOff);
-    all("made", SETTINGS.iter().map(|(path, value)| fs::write(path, value).map_err(|error| format!("write {path}: {error}"))))
+    all(
+        "made",
+        SETTINGS.iter().map(|(path, value)| fs::write(path, value).map_err(|error| format!("write {path}: {error}"))),
+    )
 }
 
 /// In the order of the record, which is that of their dependencies.
 pub(super) fn modules(boot: &mut Boot) -> Said {
-    with_board(boot, |board| all("loaded", board.modules.iter().map(|name| module::load(&format!("/modules/{name}")).map_err(words))))
+    with_board(boot, |board| {
+        all("loaded", board.modules.iter().map(|name| module::load(&format!("/modules/{name}")).map_err(words)))
+    })
 }
 
 /// cgroup v2 with the controllers that limits need. What is missing is told again where a pod asks for it (spec 98).
@@ -123,7 +144,8 @@ pub(super) fn cgroups(_: &mut Boot) -> Said {
     Virtual { kind: c"cgroup2", at: c"/sys/fs/cgroup", options: &[], attributes: mount::PLAIN }.mount()?;
     let enable = |(name, fix)| {
         let line = format!("+{name}");
-        fs::write("/sys/fs/cgroup/cgroup.subtree_control", line).map_err(|error| format!("enable the {name} controller: {error}{fix}"))
+        fs::write("/sys/fs/cgroup/cgroup.subtree_control", line)
+            .map_err(|error| format!("enable the {name} controller: {error}{fix}"))
     };
     let pi = " (on a Raspberry Pi: cgroup_enable=memory in cmdline.txt)";
     all("controllers", [("cpu", ""), ("memory", pi), ("pids", "")].into_iter().map(enable))
@@ -131,7 +153,8 @@ pub(super) fn cgroups(_: &mut Boot) -> Said {
 
 pub(super) fn host_name(boot: &mut Boot) -> Said {
     with_board(boot, |board| {
-        sethostname(board.hostname.as_bytes()).map_err(|errno| words(Error::new("set the host name", board.hostname, errno)))?;
+        sethostname(board.hostname.as_bytes())
+            .map_err(|errno| words(Error::new("set the host name", board.hostname, errno)))?;
         Ok(board.hostname.into())
     })
 }
@@ -145,7 +168,9 @@ pub(super) fn data(boot: &mut Boot) -> Said {
     with_board(boot, |board| {
         let mounted = await_device(board.data).and_then(|()| mount_data(board.data_fs, board.data));
         mounted.map(|()| format!("{} on {}", board.data_fs, board.data)).map_err(|error| {
-            let memory = Virtual { kind: c"tmpfs", at: c"/data", options: &[(c"mode", c"0755")], attributes: mount::NODEV }.mount();
+            let memory =
+                Virtual { kind: c"tmpfs", at: c"/data", options: &[(c"mode", c"0755")], attributes: mount::NODEV }
+                    .mount();
             let instead = memory.map_or_else(|error| error, |()| "/data is in memory and will be lost".into());
             format!("{error}; {instead}: mend the data partition, then reboot")
         })
@@ -156,7 +181,8 @@ fn mount_data(kind: &str, device: &str) -> Result<(), String> {
     let (c_kind, c_device) = (CString::new(kind).map_err(words)?, CString::new(device).map_err(words)?);
     fs::create_dir_all("/data").map_err(|error| format!("make the directory /data: {error}"))?;
     let attributes = mount::NODEV.union(mount::NOSUID).union(MountAttrFlags::MOUNT_ATTR_NOATIME);
-    let new = mount::new_mount(&c_kind, &[(c"source", &c_device)], attributes).and_then(|new| mount::attach_at(new, c"/data"));
+    let new = mount::new_mount(&c_kind, &[(c"source", &c_device)], attributes)
+        .and_then(|new| mount::attach_at(new, c"/data"));
     new.map_err(|errno| words(Error::new("mount", format!("{kind} of {device} on /data"), errno)))
 }
 
@@ -165,7 +191,10 @@ fn await_device(path: &str) -> Result<(), String> {
     if there() || Uevents::listen().map_err(words)?.wait_until(PATIENCE, there) {
         return Ok(());
     }
-    Err(format!("{path} has not come up in {} s: is it there, and is its driver in the list of modules?", PATIENCE.as_secs()))
+    Err(format!(
+        "{path} has not come up in {} s: is it there, and is its driver in the list of modules?",
+        PATIENCE.as_secs()
+    ))
 }
 
 /// The loopback, and the Ethernet with the address of the board's record.

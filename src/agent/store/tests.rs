@@ -156,7 +156,8 @@ fn mark(loaded: &Loaded) -> Option<u32> {
 
 /// What a power cut may leave of the writes between two syncs: any of the sectors, in any order, and one of them torn.
 fn cuts(before: &[u8], after: &[u8], tear_every: usize) -> HashSet<Vec<u8>> {
-    let changed: Vec<usize> = (0..before.len()).step_by(SECTOR).filter(|at| before[*at..][..SECTOR] != after[*at..][..SECTOR]).collect();
+    let changed: Vec<usize> =
+        (0..before.len()).step_by(SECTOR).filter(|at| before[*at..][..SECTOR] != after[*at..][..SECTOR]).collect();
     let mut states = HashSet::new();
     for subset in 0..1u32 << changed.len() {
         let mut state = before.to_vec();

@@ -197,7 +197,9 @@ fn split(text: &str) -> Result<Vec<String>, Error> {
             }
             (None | Some('"'), '\\') => match (quote, chars.next()) {
                 (_, None) => return error("nothing follows the last backslash"),
-                (Some(_), Some(next)) if next != '"' && next != '\\' => word.get_or_insert_default().extend(['\\', next]),
+                (Some(_), Some(next)) if next != '"' && next != '\\' => {
+                    word.get_or_insert_default().extend(['\\', next])
+                }
                 (_, Some(next)) => word.get_or_insert_default().push(next),
             },
             (None, c) if c.is_ascii_whitespace() || c.is_ascii_control() => words.extend(word.take()),
@@ -318,7 +320,9 @@ fn exec(given: &Given<'_>) -> Result<Command, Error> {
     }
     match given.tail {
         None | Some([]) => error("you must specify at least one command for the container"),
-        Some(words) if words.len() > limits::ARGS => error(format!("more than {} words for the container", limits::ARGS)),
+        Some(words) if words.len() > limits::ARGS => {
+            error(format!("more than {} words for the container", limits::ARGS))
+        }
         Some(words) => {
             let argv = words.iter().map(|word| (*word).to_owned()).collect();
             Ok(Command::Exec(Exec { target, argv, stdin: given.is_on(FlagId::Stdin)? }))

@@ -7,7 +7,12 @@ use crate::manifest::pod::{Container, ContainerKind, Hook, Pod, Security};
 use alloc::string::String;
 use core::fmt;
 
-pub(super) fn container(emit: &mut dyn Emit, pod: &Pod<'_>, container: &Container<'_>, options: Options) -> fmt::Result {
+pub(super) fn container(
+    emit: &mut dyn Emit,
+    pod: &Pod<'_>,
+    container: &Container<'_>,
+    options: Options,
+) -> fmt::Result {
     emit.open(Kind::Map)?;
     if let Some(args) = container.args {
         expanded(emit, container, "args", args)?;

@@ -30,7 +30,13 @@ pub struct Options {
 }
 
 /// One pod: in YAML its documents after each other, in JSON one object (a `List` where there are several).
-pub fn pod(pod: &Pod<'_>, status: Option<&StatusView<'_>>, format: Format, options: Options, out: &mut dyn Write) -> fmt::Result {
+pub fn pod(
+    pod: &Pod<'_>,
+    status: Option<&StatusView<'_>>,
+    format: Format,
+    options: Options,
+    out: &mut dyn Write,
+) -> fmt::Result {
     let has_files = |volume: Volume<'_>| matches!(volume.source, Source::Files { .. });
     let several = options.files && pod.volumes.iter().any(has_files);
     match format {

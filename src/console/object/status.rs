@@ -66,7 +66,12 @@ fn containers(emit: &mut dyn Emit, key: &str, pod: &Pod<'_>, status: &StatusView
     emit.close()
 }
 
-fn one(emit: &mut dyn Emit, container: &Container<'_>, view: &ContainerView<'_>, status: &StatusView<'_>) -> fmt::Result {
+fn one(
+    emit: &mut dyn Emit,
+    container: &Container<'_>,
+    view: &ContainerView<'_>,
+    status: &StatusView<'_>,
+) -> fmt::Result {
     emit.open(Kind::Map)?;
     emit.pair("image", container.image)?;
     emit.begin("lastState", Kind::Map)?;

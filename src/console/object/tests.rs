@@ -94,9 +94,14 @@ fn node<'a>(events: &mut impl Iterator<Item = Event<'a>>, event: Event<'a>) -> T
 }
 
 fn texts() -> impl Strategy<Value = String> {
-    let odd =
-        "([-?:,\\[\\]{}#&*!|>'\"%@`~=<.0-9xeE+_ \n\t$()a-z]|\\PC|[\u{0}-\u{1f}\u{7f}-\u{a0}\u{2028}\u{feff}\u{ffff}]){0,12}";
-    prop_oneof![odd.prop_map(String::from), ".{0,20}", "[ -~]{0,30}", "[-+.0-9eExob_:]{0,8}", "([a-z #:-]{0,6}\n){0,4}[a-z]{0,3}"]
+    let odd = "([-?:,\\[\\]{}#&*!|>'\"%@`~=<.0-9xeE+_ \n\t$()a-z]|\\PC|[\u{0}-\u{1f}\u{7f}-\u{a0}\u{2028}\u{feff}\u{ffff}]){0,12}";
+    prop_oneof![
+        odd.prop_map(String::from),
+        ".{0,20}",
+        "[ -~]{0,30}",
+        "[-+.0-9eExob_:]{0,8}",
+        "([a-z #:-]{0,6}\n){0,4}[a-z]{0,3}"
+    ]
 }
 
 fn trees() -> impl Strategy<Value = Tree> {

@@ -53,7 +53,9 @@ async fn gone(board: &dyn Board, mut ending: Vec<Uid>) {
 }
 
 pub(super) async fn restart(board: &dyn Board, target: &Target, io: &Io) -> Done {
-    board.restart(&target.namespace, &target.pod, target.container.as_deref()).map_err(|refusal| refused(refusal, target))?;
+    board
+        .restart(&target.namespace, &target.pod, target.container.as_deref())
+        .map_err(|refusal| refused(refusal, target))?;
     let text = match &target.container {
         Some(container) => format!("container \"{container}\" of pod \"{}\" restarted\n", target.pod),
         None => format!("pod \"{}\" restarted\n", target.pod),

@@ -19,7 +19,8 @@ use std::string::ToString;
 
 pub(super) async fn pods(board: &dyn Board, scope: &Scope, names: &[String], io: &Io) -> Done {
     let mut texts = Vec::new();
-    let missing = each(board, scope, names, &mut |seen| texts.push((seen.pod.namespace.into(), seen.pod.name.into(), pod(seen))));
+    let missing =
+        each(board, scope, names, &mut |seen| texts.push((seen.pod.namespace.into(), seen.pod.name.into(), pod(seen))));
     for (n, (namespace, name, mut text)) in texts.into_iter().enumerate() {
         if n > 0 {
             io.out("\n\n").await;
@@ -65,13 +66,19 @@ fn heading(sheet: &mut Sheet, seen: &Seen<'_>) {
         sheet.line(0, "Priority Class Name", "system-node-critical");
     }
     let node = status.scene.node;
-    sheet.line(0, "Node", &status.scene.node_ip.map_or_else(|| node.into(), |ip| format!("{node}/{}", Ipv4Addr::from(ip))));
+    sheet.line(
+        0,
+        "Node",
+        &status.scene.node_ip.map_or_else(|| node.into(), |ip| format!("{node}/{}", Ipv4Addr::from(ip))),
+    );
     sheet.line(0, "Start Time", &moment(status, status.created));
     sheet.lines(0, "Labels", pairs(pod.labels, "="));
     sheet.lines(0, "Annotations", pairs(pod.annotations, ": "));
     sheet.line(0, "UID", &status.uid.to_string());
     if status.terminating {
-        let left = status.dead_after.map_or(String::new(), |end| format!(" (at most {} left)", Age(end.since(status.scene.now))));
+        let left = status
+            .dead_after
+            .map_or(String::new(), |end| format!(" (at most {} left)", Age(end.since(status.scene.now))));
         sheet.line(0, "Status", &format!("Terminating{left}"));
         sheet.line(0, "Termination Grace Period", &format!("{}s", pod.grace_seconds));
     } else {
@@ -92,7 +99,13 @@ fn pairs<'a>(pairs: List<'a, Pair<'a>>, between: &'a str) -> impl Iterator<Item 
     pairs.into_iter().map(move |pair| format!("{}{between}{}", pair.key, pair.value))
 }
 
-fn container(sheet: &mut Sheet, pod: &Pod<'_>, container: &Container<'_>, view: &ContainerView<'_>, status: &StatusView<'_>) {
+fn container(
+    sheet: &mut Sheet,
+    pod: &Pod<'_>,
+    container: &Container<'_>,
+    view: &ContainerView<'_>,
+    status: &StatusView<'_>,
+) {
     sheet.head(1, container.name);
     sheet.line(2, "Image", container.image);
     let port = |port: Port| format!("{}/{}", port.container, if port.udp { "UDP" } else { "TCP" });
@@ -206,13 +219,20 @@ fn volume(sheet: &mut Sheet, volume: &Volume<'_>) {
             sheet.line(2, "HostPathType", host_path_kind(kind));
         }
         Source::Claim { name, read_only } => {
-            sheet.line(2, "Type", "PersistentVolumeClaim (a reference to a PersistentVolumeClaim in the same namespace)");
+            sheet.line(
+                2,
+                "Type",
+                "PersistentVolumeClaim (a reference to a PersistentVolumeClaim in the same namespace)",
+            );
             sheet.line(2, "ClaimName", name);
             sheet.line(2, "ReadOnly", if read_only { "true" } else { "false" });
         }
         Source::Files { secret, files } => {
-            let kind =
-                if secret { "Secret (a volume populated by a Secret)" } else { "ConfigMap (a volume populated by a ConfigMap)" };
+            let kind = if secret {
+                "Secret (a volume populated by a Secret)"
+            } else {
+                "ConfigMap (a volume populated by a ConfigMap)"
+            };
             sheet.line(2, "Type", kind);
             sheet.lines(2, "Files", files.iter().map(|file| format!("{} ({} bytes)", file.path, file.data.len())));
         }

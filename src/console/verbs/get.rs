@@ -195,7 +195,8 @@ pub(super) async fn events(board: &dyn Board, scope: &Scope, watch: bool, io: &I
 /// Tells an event, and each repetition of it, from all others.
 fn mark(event: &Event) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (event.last.0, event.count, event.reason, &*event.object, &*event.container, event.message.as_str()).hash(&mut hasher);
+    (event.last.0, event.count, event.reason, &*event.object, &*event.container, event.message.as_str())
+        .hash(&mut hasher);
     hasher.finish()
 }
 

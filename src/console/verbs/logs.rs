@@ -47,7 +47,9 @@ fn waiting(board: &dyn Board, target: &Target, container: &str) -> Failure {
         }
     });
     let pod = &target.pod;
-    Failure(format!("Error from server (BadRequest): container \"{container}\" in pod \"{pod}\" is waiting to start: {reason}"))
+    Failure(format!(
+        "Error from server (BadRequest): container \"{container}\" in pod \"{pod}\" is waiting to start: {reason}"
+    ))
 }
 
 /// Puts pieces together again into lines.

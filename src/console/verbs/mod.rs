@@ -172,7 +172,9 @@ fn refused(refusal: Refusal, target: &Target) -> Failure {
         Refusal::NoSuchPod => return not_found(pod),
         Refusal::NoSuchContainer(name) => format!("error: container {name} is not valid for pod {pod}"),
         Refusal::NoPrevious(name) => {
-            format!("Error from server (BadRequest): previous terminated container \"{name}\" in pod \"{pod}\" not found")
+            format!(
+                "Error from server (BadRequest): previous terminated container \"{name}\" in pod \"{pod}\" not found"
+            )
         }
         Refusal::NotRunning(name) => {
             format!("Error from server (BadRequest): container \"{name}\" in pod \"{pod}\" is not running")

@@ -24,17 +24,12 @@ pub(super) fn lower<'c, 'a: 'c>(
     let working_dir = object.get("workingDir").filter(|p| p.text() != Some(""));
     pull_policy(object);
     Container {
-        name: object
-            .require("name")
-            .and_then(|name| names::label(&name))
-            .unwrap_or_default(),
+        name: object.require("name").and_then(|name| names::label(&name)).unwrap_or_default(),
         kind,
         image: image_name(cx, object),
         command: words(cx, &environment, object.get("command")),
         args: words(cx, &environment, object.get("args")),
-        working_dir: working_dir
-            .and_then(|p| names::absolute(&p))
-            .map(|path| cx.arena.str(&path)),
+        working_dir: working_dir.and_then(|p| names::absolute(&p)).map(|path| cx.arena.str(&path)),
         env: cx.arena.list(environment.iter()),
         ports: cx.arena.list(ports::lower(object, pod.host_network)),
         mounts: cx.arena.list(pod.volumes.mounts(cx, object)),
@@ -46,12 +41,9 @@ pub(super) fn lower<'c, 'a: 'c>(
 
 /// Spec 36: an init container with `restartPolicy: Always` is a sidecar.
 fn kind(object: &Object<'_>, app: bool) -> ContainerKind {
-    let own = object.get("restartPolicy").and_then(|place| {
-        Some((
-            place.clone(),
-            place.one_of(&["Always", "OnFailure", "Never"])?,
-        ))
-    });
+    let own = object
+        .get("restartPolicy")
+        .and_then(|place| Some((place.clone(), place.one_of(&["Always", "OnFailure", "Never"])?)));
     match own {
         None if app => ContainerKind::App,
         None => ContainerKind::Init,
@@ -91,18 +83,12 @@ fn pull_policy(object: &Object<'_>) {
         return;
     };
     if place.one_of(&["IfNotPresent", "Never", "Always"]) == Some("Always") {
-        place.warning(
-            "a board pulls no images: it runs the one that was packed with `podling pack`",
-        );
+        place.warning("a board pulls no images: it runs the one that was packed with `podling pack`");
     }
 }
 
 /// `command` or `args`, with the container's variables put in.
-fn words<'c>(
-    cx: &'c Context<'_>,
-    environment: &Environment<'c>,
-    list: Option<Place<'_>>,
-) -> Option<List<'c, &'c str>> {
+fn words<'c>(cx: &'c Context<'_>, environment: &Environment<'c>, list: Option<Place<'_>>) -> Option<List<'c, &'c str>> {
     let places = list?.list(limits::ARGS);
     // As in Kubernetes, an empty list says no more than none.
     if places.is_empty() {

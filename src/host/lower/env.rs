@@ -39,10 +39,7 @@ impl<'c> Environment<'c> {
 
     /// `text` with `$(NAME)` replaced where NAME is set, and `$$` by `$`; nothing else is touched. `None` where it gets too long.
     pub(super) fn expand(&self, text: &str) -> Option<Expanded> {
-        let mut out = Expanded {
-            text: String::new(),
-            secret: false,
-        };
+        let mut out = Expanded { text: String::new(), secret: false };
         let mut rest = text;
         while let Some(dollar) = rest.find('$') {
             out.text.push_str(&rest[..dollar]);
@@ -50,9 +47,7 @@ impl<'c> Environment<'c> {
             if let Some(after) = rest.strip_prefix('$') {
                 out.text.push('$');
                 rest = after;
-            } else if let Some((name, after)) =
-                rest.strip_prefix('(').and_then(|r| r.split_once(')'))
-            {
+            } else if let Some((name, after)) = rest.strip_prefix('(').and_then(|r| r.split_once(')')) {
                 match self.0.iter().find(|v| v.key == name) {
                     Some(variable) => {
                         out.text.push_str(variable.value);
@@ -84,18 +79,10 @@ pub(super) fn lower<'c, 'a: 'c>(
     container: &Object<'a>,
 ) -> Environment<'c> {
     let mut environment = Environment::default();
-    for place in container
-        .get("envFrom")
-        .iter()
-        .flat_map(|list| list.list(limits::ENV))
-    {
+    for place in container.get("envFrom").iter().flat_map(|list| list.list(limits::ENV)) {
         from(cx, meta, &place, &mut environment);
     }
-    for place in container
-        .get("env")
-        .iter()
-        .flat_map(|list| list.list(limits::ENV))
-    {
+    for place in container.get("env").iter().flat_map(|list| list.list(limits::ENV)) {
         let Some(object) = place.object(&schema::ENV_VAR) else {
             continue;
         };
@@ -103,10 +90,7 @@ pub(super) fn lower<'c, 'a: 'c>(
             let key = name.text()?;
             if !names::is_env(key) {
                 let rule = "printable ASCII without =";
-                name.error(format!(
-                    "{} is not the name of a variable: {rule}",
-                    name.quoted(key)
-                ));
+                name.error(format!("{} is not the name of a variable: {rule}", name.quoted(key)));
                 return None;
             }
             Some(key)
@@ -127,19 +111,11 @@ pub(super) fn lower<'c, 'a: 'c>(
 }
 
 /// All entries of a ConfigMap or Secret.
-fn from<'c, 'a: 'c>(
-    cx: &'c Context<'a>,
-    meta: &Metadata<'_>,
-    place: &Place<'a>,
-    environment: &mut Environment<'c>,
-) {
+fn from<'c, 'a: 'c>(cx: &'c Context<'a>, meta: &Metadata<'_>, place: &Place<'a>, environment: &mut Environment<'c>) {
     let Some(object) = place.object(&schema::ENV_FROM) else {
         return;
     };
-    let prefix = object
-        .get("prefix")
-        .and_then(|p| p.text())
-        .unwrap_or_default();
+    let prefix = object.get("prefix").and_then(|p| p.text()).unwrap_or_default();
     let (source, secret) = match (object.get("configMapRef"), object.get("secretRef")) {
         (Some(config), None) => (config, false),
         (None, Some(secret)) => (secret, true),
@@ -152,11 +128,7 @@ fn from<'c, 'a: 'c>(
     let Some(data) = find(cx, meta, &reference, "name", secret) else {
         return;
     };
-    for (key, bytes) in data
-        .entries
-        .iter()
-        .filter(|(key, _)| !data.binary.contains(key))
-    {
+    for (key, bytes) in data.entries.iter().filter(|(key, _)| !data.binary.contains(key)) {
         let name = format!("{prefix}{key}");
         if !names::is_env(&name) {
             source.warning(format!(
@@ -167,11 +139,7 @@ fn from<'c, 'a: 'c>(
             continue;
         }
         if let Some(value) = text(cx, &source, key, bytes) {
-            environment.set(EnvVar {
-                key: cx.arena.str(&name),
-                value,
-                secret,
-            });
+            environment.set(EnvVar { key: cx.arena.str(&name), value, secret });
         }
     }
 }
@@ -183,34 +151,23 @@ fn value<'c, 'a: 'c>(
     variable: &Object<'a>,
     before: &Environment<'c>,
 ) -> Option<(&'c str, bool)> {
-    let plain = variable
-        .get("value")
-        .and_then(|place| Some((place.env_value()?, place)));
+    let plain = variable.get("value").and_then(|place| Some((place.env_value()?, place)));
     let Some(place) = variable.get("valueFrom") else {
         let Some((text, place)) = plain else {
             return Some(("", false));
         };
         let Some(expanded) = before.expand(text) else {
-            place.error(format!(
-                "with its variables this is longer than {} bytes",
-                limits::STRING
-            ));
+            place.error(format!("with its variables this is longer than {} bytes", limits::STRING));
             return None;
         };
-        return cx
-            .afford(&place, expanded.text.len())
-            .then(|| (cx.arena.str(&expanded.text), expanded.secret));
+        return cx.afford(&place, expanded.text.len()).then(|| (cx.arena.str(&expanded.text), expanded.secret));
     };
     if plain.is_some_and(|(text, _)| !text.is_empty()) {
         place.error("value or valueFrom, not both");
         return None;
     }
     let source = place.object(&schema::ENV_SOURCE)?;
-    match (
-        source.get("configMapKeyRef"),
-        source.get("secretKeyRef"),
-        source.get("fieldRef"),
-    ) {
+    match (source.get("configMapKeyRef"), source.get("secretKeyRef"), source.get("fieldRef")) {
         (Some(reference), None, None) => Some((key(cx, meta, &reference, false)?, false)),
         (None, Some(reference), None) => Some((key(cx, meta, &reference, true)?, true)),
         (None, None, Some(reference)) => Some((field(meta, &reference)?, false)),
@@ -228,17 +185,10 @@ fn value<'c, 'a: 'c>(
 }
 
 /// The entry that a `configMapKeyRef` or `secretKeyRef` names.
-fn key<'c, 'a: 'c>(
-    cx: &'c Context<'a>,
-    meta: &Metadata<'_>,
-    place: &Place<'a>,
-    secret: bool,
-) -> Option<&'c str> {
+fn key<'c, 'a: 'c>(cx: &'c Context<'a>, meta: &Metadata<'_>, place: &Place<'a>, secret: bool) -> Option<&'c str> {
     let reference = place.object(&schema::KEY_REF)?;
     let optional = reference.flag("optional").unwrap_or(false);
-    let key = reference
-        .require("key")
-        .and_then(|key| Some((key.text()?, key)));
+    let key = reference.require("key").and_then(|key| Some((key.text()?, key)));
     let data = find(cx, meta, &reference, "name", secret);
     let ((name, key), data) = (key?, data?);
     match data.entries.get(name) {
@@ -264,34 +214,23 @@ pub(super) fn find<'c, 'a: 'c>(
     field: &'static str,
     secret: bool,
 ) -> Option<&'c Data<'a>> {
-    let optional = reference
-        .get("optional")
-        .and_then(|p| p.boolean())
-        .unwrap_or(false);
+    let optional = reference.get("optional").and_then(|p| p.boolean()).unwrap_or(false);
     let place = reference.require(field)?;
     let name = place.text()?;
-    let known = if secret {
-        &cx.objects.secrets
-    } else {
-        &cx.objects.configs
-    };
+    let known = if secret { &cx.objects.secrets } else { &cx.objects.configs };
     let found = objects::lookup(known, meta.namespace, name);
     if found.is_none() && !optional {
         let what = if secret { "Secret" } else { "ConfigMap" };
         let hint = objects::hint(known, meta.namespace, name);
-        place.error(format!(
-            "there is no {what} {} in these files{hint}",
-            quote(&format!("{}/{name}", meta.namespace))
-        ));
+        place
+            .error(format!("there is no {what} {} in these files{hint}", quote(&format!("{}/{name}", meta.namespace))));
     }
     found
 }
 
 /// The bytes of an entry as the value of a variable.
 fn text<'c>(cx: &'c Context<'_>, place: &Place<'_>, key: &str, bytes: &'c [u8]) -> Option<&'c str> {
-    let text = core::str::from_utf8(bytes)
-        .ok()
-        .filter(|t| !t.contains('\0') && t.len() <= limits::STRING);
+    let text = core::str::from_utf8(bytes).ok().filter(|t| !t.contains('\0') && t.len() <= limits::STRING);
     if text.is_none() {
         place.error(format!(
             "the key {} cannot be a variable: it is not text, or longer than {} bytes",
@@ -317,11 +256,7 @@ fn field<'c>(meta: &'c Metadata<'c>, place: &Place<'_>) -> Option<&'c str> {
     ];
     let place = place.object(&schema::FIELD_REF)?.require("fieldPath")?;
     let path = place.text()?;
-    let keyed = |prefix: &str| {
-        path.strip_prefix(prefix)?
-            .strip_prefix("['")?
-            .strip_suffix("']")
-    };
+    let keyed = |prefix: &str| path.strip_prefix(prefix)?.strip_prefix("['")?.strip_suffix("']");
     let of = |pairs: &'c [crate::manifest::pod::Pair<'c>], key: &str| {
         pairs.iter().find(|p| p.key == key).map_or("", |p| p.value)
     };
@@ -337,22 +272,12 @@ fn field<'c>(meta: &'c Metadata<'c>, place: &Place<'_>) -> Option<&'c str> {
         return Some(of(&meta.annotations, key));
     }
     if RUNTIME.contains(&path) {
-        place.error(format!(
-            "{path} is not supported on the board yet: it is known only when the pod runs"
-        ));
+        place.error(format!("{path} is not supported on the board yet: it is known only when the pod runs"));
         return None;
     }
-    let known = [
-        "metadata.name",
-        "metadata.namespace",
-        "metadata.labels['KEY']",
-        "metadata.annotations['KEY']",
-    ];
+    let known = ["metadata.name", "metadata.namespace", "metadata.labels['KEY']", "metadata.annotations['KEY']"];
     let hint = did_you_mean(nearest(path, known.into_iter().chain(RUNTIME)));
-    place.error(format!(
-        "{} is not a field that a variable can take{hint}",
-        quote(path)
-    ));
+    place.error(format!("{} is not a field that a variable can take{hint}", quote(path)));
     None
 }
 

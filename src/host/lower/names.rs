@@ -9,12 +9,9 @@ use std::prelude::v1::*;
 /// Letters, digits, `-`, `_` and `.`, with a letter or digit at both ends: the name part of a label's key, or a label's value.
 fn is_name(text: &str) -> bool {
     let bytes = text.as_bytes();
-    let ends = bytes.first().is_some_and(u8::is_ascii_alphanumeric)
-        && bytes.last().is_some_and(u8::is_ascii_alphanumeric);
-    ends && bytes.len() <= limits::LABEL
-        && bytes
-            .iter()
-            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
+    let ends =
+        bytes.first().is_some_and(u8::is_ascii_alphanumeric) && bytes.last().is_some_and(u8::is_ascii_alphanumeric);
+    ends && bytes.len() <= limits::LABEL && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
 }
 
 /// The value of a label.
@@ -32,19 +29,13 @@ pub(super) fn is_qualified(key: &str) -> bool {
 
 /// The name of an environment variable: printable ASCII without `=`.
 pub(super) fn is_env(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|b| (b' '..=b'~').contains(&b) && b != b'=')
+    !name.is_empty() && name.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'=')
 }
 
 /// The key of a ConfigMap or Secret: also the name of a file.
 pub(super) fn is_key(key: &str) -> bool {
     let legal = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-    (1..=limits::SUBDOMAIN).contains(&key.len())
-        && key.bytes().all(legal)
-        && key != "."
-        && !key.starts_with("..")
+    (1..=limits::SUBDOMAIN).contains(&key.len()) && key.bytes().all(legal) && key != "." && !key.starts_with("..")
 }
 
 /// The text of `place`, if it keeps `rule`; else a message.
@@ -77,10 +68,7 @@ pub(super) fn absolute(place: &Place<'_>) -> Option<String> {
     } else if path.split('/').any(|part| part == "..") {
         "must not contain .."
     } else {
-        let parts: Vec<&str> = path
-            .split('/')
-            .filter(|part| !part.is_empty() && *part != ".")
-            .collect();
+        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
         return Some(format!("/{}", parts.join("/")));
     };
     place.error(format!("{} {problem}", place.quoted(path)));
@@ -94,12 +82,7 @@ mod tests {
     #[test]
     fn keys_follow_their_own_rules() {
         assert!(is_qualified("podling.dev/pids-limit") && is_qualified("App_1"));
-        assert!(
-            !is_qualified("/a")
-                && !is_qualified("a/")
-                && !is_qualified("A.b/c")
-                && !is_qualified("a/b/c")
-        );
+        assert!(!is_qualified("/a") && !is_qualified("a/") && !is_qualified("A.b/c") && !is_qualified("a/b/c"));
         assert!(
             is_key("index.html")
                 && is_key(".profile")
@@ -117,11 +100,6 @@ mod tests {
                 && !is_env("A\n")
                 && !is_env("Ä")
         );
-        assert!(
-            is_label_value("")
-                && is_label_value("v1.2_3")
-                && !is_label_value("-")
-                && !is_label_value("a b")
-        );
+        assert!(is_label_value("") && is_label_value("v1.2_3") && !is_label_value("-") && !is_label_value("a b"));
     }
 }

@@ -62,11 +62,7 @@ impl<'a> Objects<'a> {
     /// Takes one document.
     pub(super) fn take(&mut self, root: &Place<'a>, sources: &Sources) {
         let Some(kind) = kind(root) else { return };
-        let root = if kind == "Secret" {
-            root.clone().hidden()
-        } else {
-            root.clone()
-        };
+        let root = if kind == "Secret" { root.clone().hidden() } else { root.clone() };
         match kind {
             "Pod" => self.pod(&root, sources),
             "ConfigMap" => self.data(&root, &schema::CONFIG_MAP, sources),
@@ -76,11 +72,7 @@ impl<'a> Objects<'a> {
                 let Some(list) = root.object(&schema::LIST) else {
                     return;
                 };
-                for item in list
-                    .require("items")
-                    .iter()
-                    .flat_map(|items| items.list(ITEMS))
-                {
+                for item in list.require("items").iter().flat_map(|items| items.list(ITEMS)) {
                     // A path in an item begins at the item, as it would in a document of its own.
                     self.take(&item.renamed(""), sources);
                 }
@@ -93,24 +85,15 @@ impl<'a> Objects<'a> {
             return;
         };
         let meta = metadata(&object);
-        let spec = object
-            .require("spec")
-            .and_then(|spec| spec.object(&schema::POD_SPEC));
+        let spec = object.require("spec").and_then(|spec| spec.object(&schema::POD_SPEC));
         let same = |p: &&PodObject<'_>| {
             (p.meta.namespace, p.meta.name) == (meta.namespace, meta.name) && !meta.name.is_empty()
         };
         if let Some(first) = self.pods.iter().find(same) {
             let place = sources.place(first.meta.at);
-            root.error(format!(
-                "the pod {}/{} is declared at {place} already",
-                meta.namespace, meta.name
-            ));
+            root.error(format!("the pod {}/{} is declared at {place} already", meta.namespace, meta.name));
         }
-        self.pods.push(PodObject {
-            place: root.clone(),
-            meta,
-            spec,
-        });
+        self.pods.push(PodObject { place: root.clone(), meta, spec });
     }
 
     fn data(&mut self, root: &Place<'a>, table: &'static schema::Table, sources: &Sources) {
@@ -118,18 +101,10 @@ impl<'a> Objects<'a> {
             return;
         };
         let meta = metadata(&object);
-        let mut data = Data {
-            entries: BTreeMap::new(),
-            binary: vec![],
-            at: meta.at,
-        };
+        let mut data = Data { entries: BTreeMap::new(), binary: vec![], at: meta.at };
         let secret = core::ptr::eq(table, &schema::SECRET);
         for (key, value) in keys(object.get("data")) {
-            if let Some(bytes) = if secret {
-                base64(&value)
-            } else {
-                value.text().map(|t| t.as_bytes().to_vec())
-            } {
+            if let Some(bytes) = if secret { base64(&value) } else { value.text().map(|t| t.as_bytes().to_vec()) } {
                 data.entries.insert(key, bytes);
             }
         }
@@ -151,11 +126,7 @@ impl<'a> Objects<'a> {
                 }
             }
         }
-        let known = if secret {
-            &mut self.secrets
-        } else {
-            &mut self.configs
-        };
+        let known = if secret { &mut self.secrets } else { &mut self.configs };
         match known.entry((meta.namespace, meta.name)) {
             Entry::Occupied(first) => {
                 let place = sources.place(first.get().at);
@@ -173,9 +144,7 @@ impl<'a> Objects<'a> {
             return;
         };
         let meta = metadata(&object);
-        let _ = object
-            .require("spec")
-            .and_then(|spec| spec.object(&schema::CLAIM_SPEC));
+        let _ = object.require("spec").and_then(|spec| spec.object(&schema::CLAIM_SPEC));
         if let Some(first) = self.claims.insert((meta.namespace, meta.name), meta.at) {
             let place = sources.place(first);
             root.error(format!(
@@ -189,55 +158,33 @@ impl<'a> Objects<'a> {
 /// The kind of a document, if a board takes it.
 fn kind(root: &Place<'_>) -> Option<&'static str> {
     if !root.is_map() {
-        root.clone()
-            .hidden()
-            .error("this is not an object: a pod begins with `apiVersion: v1` and `kind: Pod`");
+        root.clone().hidden().error("this is not an object: a pod begins with `apiVersion: v1` and `kind: Pod`");
         return None;
     }
     let fields = root.map(usize::MAX);
-    let field = |name| {
-        fields
-            .iter()
-            .find(|(key, _)| *key == name)
-            .map(|(_, place)| place.clone().hidden())
-    };
+    let field = |name| fields.iter().find(|(key, _)| *key == name).map(|(_, place)| place.clone().hidden());
     let Some(place) = field("kind") else {
-        root.clone()
-            .hidden()
-            .error("this document has no kind: a pod begins with `apiVersion: v1` and `kind: Pod`");
+        root.clone().hidden().error("this document has no kind: a pod begins with `apiVersion: v1` and `kind: Pod`");
         return None;
     };
     let kind = place.text()?;
     if let Some((_, instead)) = schema::OTHER_KINDS.iter().find(|(name, _)| *name == kind) {
-        place.error(format!(
-            "{kind} is not supported on the board yet: {instead}"
-        ));
+        place.error(format!("{kind} is not supported on the board yet: {instead}"));
         return None;
     }
     let Some(known) = schema::KINDS.iter().find(|name| **name == kind) else {
-        let all = schema::KINDS
-            .iter()
-            .chain(schema::OTHER_KINDS.iter().map(|(name, _)| name));
+        let all = schema::KINDS.iter().chain(schema::OTHER_KINDS.iter().map(|(name, _)| name));
         let hint = did_you_mean(nearest(kind, all.copied()));
-        place.error(format!(
-            "unknown kind {}{hint} (a board takes {})",
-            quote(kind),
-            alternatives(schema::KINDS)
-        ));
+        place.error(format!("unknown kind {}{hint} (a board takes {})", quote(kind), alternatives(schema::KINDS)));
         return None;
     };
     let Some(version) = field("apiVersion") else {
-        root.clone().hidden().error(format!(
-            "apiVersion: is required: write `apiVersion: v1` above `kind: {known}`"
-        ));
+        root.clone().hidden().error(format!("apiVersion: is required: write `apiVersion: v1` above `kind: {known}`"));
         return None;
     };
     let text = version.text()?;
     if text != "v1" {
-        version.error(format!(
-            "{} is not a version of {known} that a board knows: write v1",
-            quote(text)
-        ));
+        version.error(format!("{} is not a version of {known} that a board knows: write v1", quote(text)));
         return None;
     }
     Some(known)
@@ -245,15 +192,8 @@ fn kind(root: &Place<'_>) -> Option<&'static str> {
 
 /// `metadata`, with the name required.
 fn metadata<'a>(object: &Object<'a>) -> Metadata<'a> {
-    let mut found = Metadata {
-        namespace: "default",
-        at: object.place.at(),
-        ..Metadata::default()
-    };
-    let Some(meta) = object
-        .require("metadata")
-        .and_then(|m| m.object(&schema::METADATA))
-    else {
+    let mut found = Metadata { namespace: "default", at: object.place.at(), ..Metadata::default() };
+    let Some(meta) = object.require("metadata").and_then(|m| m.object(&schema::METADATA)) else {
         return found;
     };
     if let Some(name) = meta.require("name") {
@@ -275,27 +215,17 @@ fn metadata<'a>(object: &Object<'a>) -> Metadata<'a> {
         }
         found.labels.push(Pair { key, value: text });
     }
-    found.annotation_places = meta
-        .get("annotations")
-        .iter()
-        .flat_map(|l| l.map(limits::PAIRS))
-        .collect();
+    found.annotation_places = meta.get("annotations").iter().flat_map(|l| l.map(limits::PAIRS)).collect();
     for (key, value) in &found.annotation_places {
         check_key(key, value);
-        found.annotations.push(Pair {
-            key,
-            value: value.text().unwrap_or_default(),
-        });
+        found.annotations.push(Pair { key, value: value.text().unwrap_or_default() });
     }
     found
 }
 
 fn check_key(key: &str, value: &Place<'_>) {
     if !names::is_qualified(key) {
-        value.error(format!(
-            "{} is not a key: letters, digits, -, _ and ., perhaps after a domain and /",
-            quote(key)
-        ));
+        value.error(format!("{} is not a key: letters, digits, -, _ and ., perhaps after a domain and /", quote(key)));
     }
 }
 
@@ -304,10 +234,7 @@ fn keys<'a>(map: Option<Place<'a>>) -> Vec<(&'a str, Place<'a>)> {
     let entries: Vec<_> = map.iter().flat_map(|m| m.map(KEYS)).collect();
     for (key, value) in &entries {
         if !names::is_key(key) {
-            value.error(format!(
-                "{} is not a key: letters, digits, -, _ and . only",
-                quote(key)
-            ));
+            value.error(format!("{} is not a key: letters, digits, -, _ and . only", quote(key)));
         }
     }
     entries
@@ -315,11 +242,7 @@ fn keys<'a>(map: Option<Place<'a>>) -> Vec<(&'a str, Place<'a>)> {
 
 /// The bytes that a value stands for in base64, line breaks allowed.
 fn base64(value: &Place<'_>) -> Option<Vec<u8>> {
-    let text: String = value
-        .text()?
-        .chars()
-        .filter(|c| !c.is_ascii_whitespace())
-        .collect();
+    let text: String = value.text()?.chars().filter(|c| !c.is_ascii_whitespace()).collect();
     let bytes = base64::engine::general_purpose::STANDARD.decode(text);
     if bytes.is_err() {
         value.error("this is not base64: encode it (`base64 -w0`), or write plain text under stringData or data");
@@ -328,26 +251,13 @@ fn base64(value: &Place<'_>) -> Option<Vec<u8>> {
 }
 
 /// The object of that namespace and name.
-pub(super) fn lookup<'c, T>(
-    known: &'c BTreeMap<Key<'_>, T>,
-    namespace: &str,
-    name: &str,
-) -> Option<&'c T> {
-    known
-        .iter()
-        .find(|((n, k), _)| *n == namespace && *k == name)
-        .map(|(_, object)| object)
+pub(super) fn lookup<'c, T>(known: &'c BTreeMap<Key<'_>, T>, namespace: &str, name: &str) -> Option<&'c T> {
+    known.iter().find(|((n, k), _)| *n == namespace && *k == name).map(|(_, object)| object)
 }
 
 /// `; did you mean "web-config"?` for a name that no object of the namespace has.
 pub(super) fn hint<'a, T>(known: &BTreeMap<Key<'a>, T>, namespace: &str, name: &str) -> String {
-    let hint = did_you_mean(nearest(
-        name,
-        known
-            .keys()
-            .filter(|(n, _)| *n == namespace)
-            .map(|(_, name)| *name),
-    ));
+    let hint = did_you_mean(nearest(name, known.keys().filter(|(n, _)| *n == namespace).map(|(_, name)| *name)));
     match known.keys().find(|(n, k)| *k == name && *n != namespace) {
         Some((other, _)) if hint.is_empty() => {
             format!("; there is one in the namespace {}", quote(other))

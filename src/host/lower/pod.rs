@@ -39,19 +39,13 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
     let containers = containers(cx, &shared, spec);
     ports::check_pod(sharing.host_network, &containers);
     if !sharing.host_network {
-        spec.place.warning("pod networking is not there yet: the pod has only its loopback; use hostNetwork: true to serve");
+        spec.place
+            .warning("pod networking is not there yet: the pod has only its loopback; use hostNetwork: true to serve");
     }
-    if let Some(os) = spec
-        .get("os")
-        .and_then(|os| os.object(&schema::POD_OS))
-        .and_then(|os| os.require("name"))
-    {
+    if let Some(os) = spec.get("os").and_then(|os| os.object(&schema::POD_OS)).and_then(|os| os.require("name")) {
         // Spec 12.
         if let Some(name) = os.text().filter(|name| *name != "linux") {
-            os.error(format!(
-                "{} is not what a board runs: linux is",
-                os.quoted(name)
-            ));
+            os.error(format!("{} is not what a board runs: linux is", os.quoted(name)));
         }
     }
     let lowered: Vec<Container<'c>> = containers.iter().map(|(_, container)| *container).collect();
@@ -101,41 +95,27 @@ fn containers<'c, 'a: 'c>(
     shared: &Shared<'c>,
     spec: &Object<'a>,
 ) -> Vec<(Place<'a>, Container<'c>)> {
-    let init = spec
-        .get("initContainers")
-        .map(|list| list.list(limits::CONTAINERS))
-        .unwrap_or_default();
-    let apps = spec
-        .require("containers")
-        .map(|list| (list.list(limits::CONTAINERS), list));
+    let init = spec.get("initContainers").map(|list| list.list(limits::CONTAINERS)).unwrap_or_default();
+    let apps = spec.require("containers").map(|list| (list.list(limits::CONTAINERS), list));
     if let Some((apps, list)) = &apps {
         if apps.is_empty() && list.is_list() {
             list.error("a pod needs at least one container");
         } else if apps.len() + init.len() > limits::CONTAINERS {
             let (most, all) = (limits::CONTAINERS, apps.len() + init.len());
-            list.error(format!("at most {most} containers are possible in a pod, and there are {all} with the init containers"));
+            list.error(format!(
+                "at most {most} containers are possible in a pod, and there are {all} with the init containers"
+            ));
         }
     }
     let apps = apps.map(|(apps, _)| apps).unwrap_or_default();
     let mut lowered: Vec<(Place<'a>, Container<'c>)> = Vec::new();
-    for (place, app) in init
-        .into_iter()
-        .map(|p| (p, false))
-        .chain(apps.into_iter().map(|p| (p, true)))
-    {
+    for (place, app) in init.into_iter().map(|p| (p, false)).chain(apps.into_iter().map(|p| (p, true))) {
         let Some(object) = place.object(&schema::CONTAINER) else {
             continue;
         };
         let container = container::lower(cx, shared, &object, app);
-        if let Some((first, _)) = lowered
-            .iter()
-            .find(|(_, c)| c.name == container.name && !c.name.is_empty())
-        {
-            place.error(format!(
-                "the name {} is taken by {} already",
-                place.quoted(container.name),
-                first.path()
-            ));
+        if let Some((first, _)) = lowered.iter().find(|(_, c)| c.name == container.name && !c.name.is_empty()) {
+            place.error(format!("the name {} is taken by {} already", place.quoted(container.name), first.path()));
         }
         lowered.push((place, container));
     }
@@ -143,10 +123,7 @@ fn containers<'c, 'a: 'c>(
 }
 
 fn restart_policy(spec: &Object<'_>) -> RestartPolicy {
-    match spec
-        .get("restartPolicy")
-        .and_then(|p| p.one_of(&["Always", "OnFailure", "Never"]))
-    {
+    match spec.get("restartPolicy").and_then(|p| p.one_of(&["Always", "OnFailure", "Never"])) {
         Some("OnFailure") => RestartPolicy::OnFailure,
         Some("Never") => RestartPolicy::Never,
         _ => RestartPolicy::Always,
@@ -155,9 +132,8 @@ fn restart_policy(spec: &Object<'_>) -> RestartPolicy {
 
 /// Spec 66: 30 seconds where nothing is said.
 fn grace(spec: &Object<'_>) -> u32 {
-    let seconds = spec
-        .get("terminationGracePeriodSeconds")
-        .and_then(|g| g.integer(0..=i64::from(limits::GRACE_SECONDS)));
+    let seconds =
+        spec.get("terminationGracePeriodSeconds").and_then(|g| g.integer(0..=i64::from(limits::GRACE_SECONDS)));
     seconds.and_then(|s| u32::try_from(s).ok()).unwrap_or(30)
 }
 
@@ -189,9 +165,7 @@ fn hostname<'c>(cx: &'c Context<'_>, meta: &'c Metadata<'_>, spec: &Object<'_>) 
         return short;
     };
     if !qualified {
-        place.warning(
-            "has an effect only with setHostnameAsFQDN: true, for a board has no DNS of its own",
-        );
+        place.warning("has an effect only with setHostnameAsFQDN: true, for a board has no DNS of its own");
         return short;
     }
     let full = format!("{short}.{subdomain}.{}.svc.cluster.local", meta.namespace);
@@ -208,11 +182,7 @@ fn hostname<'c>(cx: &'c Context<'_>, meta: &'c Metadata<'_>, spec: &Object<'_>) 
 
 fn host_aliases<'c>(cx: &'c Context<'_>, spec: &Object<'_>) -> Vec<Pair<'c>> {
     let mut pairs = Vec::new();
-    for place in spec
-        .get("hostAliases")
-        .iter()
-        .flat_map(|list| list.list(limits::PAIRS))
-    {
+    for place in spec.get("hostAliases").iter().flat_map(|list| list.list(limits::PAIRS)) {
         let Some(alias) = place.object(&schema::HOST_ALIAS) else {
             continue;
         };
@@ -244,17 +214,11 @@ const PIDS_LIMIT: &str = "podling.dev/pids-limit";
 fn pids_limit(meta: &Metadata<'_>) -> Option<u32> {
     /// The kernel's own bound on process ids.
     const MOST: u32 = 4_194_304;
-    let (_, place) = meta
-        .annotation_places
-        .iter()
-        .find(|(key, _)| *key == PIDS_LIMIT)?;
+    let (_, place) = meta.annotation_places.iter().find(|(key, _)| *key == PIDS_LIMIT)?;
     let text = place.text()?;
     let limit = text.parse().ok().filter(|n| (1..=MOST).contains(n));
     if limit.is_none() {
-        place.error(format!(
-            "{} is not a number of processes: from 1 to {MOST}",
-            place.quoted(text)
-        ));
+        place.error(format!("{} is not a number of processes: from 1 to {MOST}", place.quoted(text)));
     }
     limit
 }
@@ -267,7 +231,10 @@ fn critical(spec: &Object<'_>) -> bool {
         Some("system-node-critical" | "system-cluster-critical") => true,
         Some("") | None => false,
         Some(name) => {
-            place.error(format!("{} is not a priority class of a board: system-node-critical and system-cluster-critical are", place.quoted(name)));
+            place.error(format!(
+                "{} is not a priority class of a board: system-node-critical and system-cluster-critical are",
+                place.quoted(name)
+            ));
             false
         }
     }

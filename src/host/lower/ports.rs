@@ -15,24 +15,12 @@ use std::prelude::v1::*;
 pub(super) fn lower(container: &Object<'_>, host_network: bool) -> Vec<Port> {
     let mut ports: Vec<Port> = Vec::new();
     let mut names: Vec<&str> = Vec::new();
-    for place in container
-        .get("ports")
-        .iter()
-        .flat_map(|list| list.list(limits::PORTS))
-    {
+    for place in container.get("ports").iter().flat_map(|list| list.list(limits::PORTS)) {
         let Some(object) = place.object(&schema::PORT) else {
             continue;
         };
-        let number = |name| {
-            object
-                .get(name)
-                .and_then(|p| p.integer(1..=65535))
-                .and_then(|n| u16::try_from(n).ok())
-        };
-        let udp = match object
-            .get("protocol")
-            .and_then(|p| p.one_of(&["TCP", "UDP", "SCTP"]).map(|w| (p, w)))
-        {
+        let number = |name| object.get(name).and_then(|p| p.integer(1..=65535)).and_then(|n| u16::try_from(n).ok());
+        let udp = match object.get("protocol").and_then(|p| p.one_of(&["TCP", "UDP", "SCTP"]).map(|w| (p, w))) {
             Some((place, "SCTP")) => {
                 place.error("SCTP is not supported on the board yet");
                 continue;
@@ -42,10 +30,7 @@ pub(super) fn lower(container: &Object<'_>, host_network: bool) -> Vec<Port> {
         };
         if let Some(name) = object.get("name").and_then(|name| port_name(&name)) {
             if names.contains(&name) {
-                place.error(format!(
-                    "the name {} is taken by another port of this container",
-                    place.quoted(name)
-                ));
+                place.error(format!("the name {} is taken by another port of this container", place.quoted(name)));
             }
             names.push(name);
         }
@@ -58,20 +43,12 @@ pub(super) fn lower(container: &Object<'_>, host_network: bool) -> Vec<Port> {
             if !host_network {
                 host.error("not supported on the board yet: use hostNetwork: true to serve on the board's address");
             } else if published != port {
-                host.error(format!(
-                    "must be the containerPort {port}, for the pod has hostNetwork: true"
-                ));
+                host.error(format!("must be the containerPort {port}, for the pod has hostNetwork: true"));
             }
         }
-        let port = Port {
-            container: port,
-            udp,
-        };
+        let port = Port { container: port, udp };
         if ports.contains(&port) {
-            place.error(format!(
-                "the port {} is declared twice in this container",
-                show(port)
-            ));
+            place.error(format!("the port {} is declared twice in this container", show(port)));
             continue;
         }
         ports.push(port);
@@ -82,15 +59,9 @@ pub(super) fn lower(container: &Object<'_>, host_network: bool) -> Vec<Port> {
 /// An IANA service name: what Kubernetes takes as the name of a port.
 fn port_name<'a>(place: &Place<'a>) -> Option<&'a str> {
     let name = place.text()?;
-    let legal = name
-        .bytes()
-        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let legal = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     let ends = !name.starts_with('-') && !name.ends_with('-') && !name.contains("--");
-    if !(legal
-        && ends
-        && (1..=15).contains(&name.len())
-        && name.bytes().any(|b| b.is_ascii_lowercase()))
-    {
+    if !(legal && ends && (1..=15).contains(&name.len()) && name.bytes().any(|b| b.is_ascii_lowercase())) {
         place.error(format!(
             "{} is not the name of a port: at most 15 of a-z, 0-9 and -, with a letter",
             place.quoted(name)
@@ -102,21 +73,14 @@ fn port_name<'a>(place: &Place<'a>) -> Option<&'a str> {
 
 /// `8080/TCP`.
 fn show(port: Port) -> String {
-    format!(
-        "{}/{}",
-        port.container,
-        if port.udp { "UDP" } else { "TCP" }
-    )
+    format!("{}/{}", port.container, if port.udp { "UDP" } else { "TCP" })
 }
 
 /// Spec 22: two containers that run at the same time cannot bind the same port. Like Kubernetes, this warns where the ports are the pod's
 /// own, for a declaration binds nothing; on the node's network it is an error, which [`check_node`] says.
 pub(super) fn check_pod(host_network: bool, containers: &[(Place<'_>, Container<'_>)]) {
     let mut taken: BTreeMap<(u16, bool), &str> = BTreeMap::new();
-    for (place, container) in containers
-        .iter()
-        .filter(|(_, c)| !host_network && c.kind != ContainerKind::Init)
-    {
+    for (place, container) in containers.iter().filter(|(_, c)| !host_network && c.kind != ContainerKind::Init) {
         for port in container.ports {
             match taken.get(&(port.container, port.udp)) {
                 Some(first) => place.warning(format!(
@@ -132,17 +96,8 @@ pub(super) fn check_pod(host_network: bool, containers: &[(Place<'_>, Container<
 /// Failure F28: on the node's network a port belongs to one container of all pods.
 pub(super) fn check_node(cx: &Context<'_>, found: &[PodObject<'_>], pods: &[Pod<'_>]) {
     let mut taken: BTreeMap<(u16, bool), (Span, String)> = BTreeMap::new();
-    for (object, pod) in found
-        .iter()
-        .zip(pods)
-        .filter(|(_, pod)| pod.sharing.host_network)
-    {
-        for (index, container) in pod
-            .containers
-            .iter()
-            .enumerate()
-            .filter(|(_, c)| c.kind != ContainerKind::Init)
-        {
+    for (object, pod) in found.iter().zip(pods).filter(|(_, pod)| pod.sharing.host_network) {
+        for (index, container) in pod.containers.iter().enumerate().filter(|(_, c)| c.kind != ContainerKind::Init) {
             let place = container_place(object, pod, index).unwrap_or_else(|| object.place.clone());
             for port in container.ports {
                 if let Some((first, name)) = taken.get(&(port.container, port.udp)) {
@@ -163,16 +118,8 @@ pub(super) fn check_node(cx: &Context<'_>, found: &[PodObject<'_>], pods: &[Pod<
 /// Where the container at `index` of a lowered pod was written.
 fn container_place<'a>(object: &PodObject<'a>, pod: &Pod<'_>, index: usize) -> Option<Place<'a>> {
     let spec = object.spec.as_ref()?;
-    let places = |name| {
-        spec.get(name)
-            .map(|list| list.list(limits::CONTAINERS))
-            .unwrap_or_default()
-    };
-    let apps = pod
-        .containers
-        .iter()
-        .filter(|c| c.kind == ContainerKind::App)
-        .count();
+    let places = |name| spec.get(name).map(|list| list.list(limits::CONTAINERS)).unwrap_or_default();
+    let apps = pod.containers.iter().filter(|c| c.kind == ContainerKind::App).count();
     match index.checked_sub(pod.containers.len() - apps) {
         Some(app) => places("containers").into_iter().nth(app),
         None => places("initContainers").into_iter().nth(index),

@@ -18,45 +18,27 @@ struct Written<'a> {
 
 /// Reads `resources`, with a request above its limit said.
 fn read<'a>(owner: &Object<'a>) -> Written<'a> {
-    let Some(object) = owner
-        .get("resources")
-        .and_then(|r| r.object(&schema::RESOURCES))
-    else {
+    let Some(object) = owner.get("resources").and_then(|r| r.object(&schema::RESOURCES)) else {
         return Written::default();
     };
     let (cpu_request, memory_request) = amounts(&object, "requests");
     let (cpu_limit, memory_limit) = amounts(&object, "limits");
-    let above = |name: &str| {
-        object
-            .place
-            .error(format!("the {name} request is above the {name} limit"))
-    };
+    let above = |name: &str| object.place.error(format!("the {name} request is above the {name} limit"));
     if cpu_request > cpu_limit && cpu_limit.is_some() {
         above("cpu");
     }
     if memory_request > memory_limit && memory_limit.is_some() {
         above("memory");
     }
-    Written {
-        place: Some(object.place),
-        cpu_request,
-        cpu_limit,
-        memory_request,
-        memory_limit,
-    }
+    Written { place: Some(object.place), cpu_request, cpu_limit, memory_request, memory_limit }
 }
 
 /// `requests` or `limits`.
 fn amounts(resources: &Object<'_>, which: &'static str) -> (Option<u32>, Option<u64>) {
-    let Some(list) = resources
-        .get(which)
-        .and_then(|list| list.object(&schema::QUANTITIES))
-    else {
+    let Some(list) = resources.get(which).and_then(|list| list.object(&schema::QUANTITIES)) else {
         return (None, None);
     };
-    let cpu = list
-        .get("cpu")
-        .and_then(|place| amount(&place, units::milli));
+    let cpu = list.get("cpu").and_then(|place| amount(&place, units::milli));
     let memory = list.get("memory").and_then(|place| {
         let bytes = amount(&place, units::bytes)?;
         if place.word().and_then(|w| units::quantity(w).ok()).is_some_and(units::Quantity::is_fractional) {
@@ -69,10 +51,7 @@ fn amounts(resources: &Object<'_>, which: &'static str) -> (Option<u32>, Option<
 }
 
 /// A quantity, or a message.
-pub(super) fn amount<T>(
-    place: &Place<'_>,
-    parse: fn(&str) -> Result<T, units::QuantityError>,
-) -> Option<T> {
+pub(super) fn amount<T>(place: &Place<'_>, parse: fn(&str) -> Result<T, units::QuantityError>) -> Option<T> {
     let text = place.word()?;
     match parse(text) {
         Ok(value) => Some(value),
@@ -103,58 +82,33 @@ pub(super) fn pod(spec: &Object<'_>, containers: &[Container<'_>]) -> Resources 
     let (limit_cpu, all_cpu) = total(containers, |r| cpu(r.cpu_limit_milli));
     let (limit_memory, all_memory) = total(containers, |r| r.memory_limit);
     if let Some(place) = &written.place {
-        let over = |name: &str, what: &str| {
-            place.error(format!(
-                "the {name} that the containers {what} is above the pod's"
-            ))
-        };
+        let over =
+            |name: &str, what: &str| place.error(format!("the {name} that the containers {what} is above the pod's"));
         if cpu(written.cpu_request.or(written.cpu_limit)).is_some_and(|pod| requested_cpu > pod) {
             over("cpu", "request together");
         }
-        if written
-            .memory_request
-            .or(written.memory_limit)
-            .is_some_and(|pod| requested_memory > pod)
-        {
+        if written.memory_request.or(written.memory_limit).is_some_and(|pod| requested_memory > pod) {
             over("memory", "request together");
         }
-        if written.cpu_limit.is_some_and(|pod| {
-            containers
-                .iter()
-                .any(|c| c.resources.cpu_limit_milli > Some(pod))
-        }) {
+        if written.cpu_limit.is_some_and(|pod| containers.iter().any(|c| c.resources.cpu_limit_milli > Some(pod))) {
             over("cpu", "have as a limit");
         }
-        if written.memory_limit.is_some_and(|pod| {
-            containers
-                .iter()
-                .any(|c| c.resources.memory_limit > Some(pod))
-        }) {
+        if written.memory_limit.is_some_and(|pod| containers.iter().any(|c| c.resources.memory_limit > Some(pod))) {
             over("memory", "have as a limit");
         }
     }
     let milli = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
     // Without a request of its own the pod requests what its containers do, and where they do not, its limit.
     let or_limit = |requested: u64, limit: Option<u64>| {
-        if requested > 0 {
-            requested
-        } else {
-            limit.unwrap_or(0)
-        }
+        if requested > 0 { requested } else { limit.unwrap_or(0) }
     };
     Resources {
         cpu_request_milli: written
             .cpu_request
             .unwrap_or_else(|| milli(or_limit(requested_cpu, cpu(written.cpu_limit)))),
-        cpu_limit_milli: written
-            .cpu_limit
-            .or_else(|| all_cpu.then(|| milli(limit_cpu))),
-        memory_request: written
-            .memory_request
-            .unwrap_or_else(|| or_limit(requested_memory, written.memory_limit)),
-        memory_limit: written
-            .memory_limit
-            .or_else(|| all_memory.then_some(limit_memory)),
+        cpu_limit_milli: written.cpu_limit.or_else(|| all_cpu.then(|| milli(limit_cpu))),
+        memory_request: written.memory_request.unwrap_or_else(|| or_limit(requested_memory, written.memory_limit)),
+        memory_limit: written.memory_limit.or_else(|| all_memory.then_some(limit_memory)),
     }
 }
 

@@ -23,23 +23,13 @@ pub(super) struct PodDefaults {
 
 /// The pod's part, and its supplemental groups.
 pub(super) fn pod<'c>(cx: &'c Context<'_>, spec: &Object<'_>) -> (PodDefaults, List<'c, u32>) {
-    let Some(object) = spec
-        .get("securityContext")
-        .and_then(|s| s.object(&schema::POD_SECURITY))
-    else {
+    let Some(object) = spec.get("securityContext").and_then(|s| s.object(&schema::POD_SECURITY)) else {
         return (PodDefaults::default(), List::EMPTY);
     };
     seccomp(&object);
-    let places = object
-        .get("supplementalGroups")
-        .map(|list| list.list(limits::GROUPS))
-        .unwrap_or_default();
+    let places = object.get("supplementalGroups").map(|list| list.list(limits::GROUPS)).unwrap_or_default();
     let groups: Vec<u32> = places.iter().filter_map(id).collect();
-    let defaults = PodDefaults {
-        user: user(&object),
-        group: group(&object),
-        non_root: object.flag("runAsNonRoot"),
-    };
+    let defaults = PodDefaults { user: user(&object), group: group(&object), non_root: object.flag("runAsNonRoot") };
     (defaults, cx.arena.list(groups))
 }
 
@@ -51,10 +41,7 @@ pub(super) fn container(cx: &Context<'_>, pod: &Shared<'_>, container: &Object<'
         run_as_non_root: pod.security.non_root.unwrap_or(false),
         ..Security::default()
     };
-    let Some(object) = container
-        .get("securityContext")
-        .and_then(|s| s.object(&schema::SECURITY))
-    else {
+    let Some(object) = container.get("securityContext").and_then(|s| s.object(&schema::SECURITY)) else {
         return non_root(&container.place, base);
     };
     seccomp(&object);
@@ -109,55 +96,34 @@ fn privileged(cx: &Context<'_>, pod: &Shared<'_>, object: &Object<'_>) {
         place.error("not supported on the board yet");
     } else {
         let path = place.path().to_owned();
-        place.renamed("").error(format!(
-            "The Pod {:?} is invalid: {path}: forbidden",
-            pod.meta.name
-        ));
+        place.renamed("").error(format!("The Pod {:?} is invalid: {path}: forbidden", pod.meta.name));
     }
 }
 
 /// Kubernetes' own default is no filter, and that is what a board does so far.
 fn seccomp(object: &Object<'_>) {
-    let Some(profile) = object
-        .get("seccompProfile")
-        .and_then(|p| p.object(&schema::SECCOMP))
-    else {
+    let Some(profile) = object.get("seccompProfile").and_then(|p| p.object(&schema::SECCOMP)) else {
         return;
     };
     let Some(place) = profile.require("type") else {
         return;
     };
-    if let Some(kind @ ("RuntimeDefault" | "Localhost")) =
-        place.one_of(&["Unconfined", "RuntimeDefault", "Localhost"])
+    if let Some(kind @ ("RuntimeDefault" | "Localhost")) = place.one_of(&["Unconfined", "RuntimeDefault", "Localhost"])
     {
-        place.error(format!(
-            "{kind} is not supported on the board yet: only Unconfined is"
-        ));
+        place.error(format!("{kind} is not supported on the board yet: only Unconfined is"));
     }
 }
 
 /// `capabilities` over the default set: what is dropped by name is dropped, whatever is added.
 fn capabilities(object: &Object<'_>) -> u64 {
-    let Some(object) = object
-        .get("capabilities")
-        .and_then(|c| c.object(&schema::CAPABILITIES))
-    else {
+    let Some(object) = object.get("capabilities").and_then(|c| c.object(&schema::CAPABILITIES)) else {
         return Security::DEFAULT_CAPABILITIES;
     };
     let set = |name: &'static str| {
-        let places = object
-            .get(name)
-            .map(|list| list.list(2 * Security::CAPABILITIES.len()))
-            .unwrap_or_default();
+        let places = object.get(name).map(|list| list.list(2 * Security::CAPABILITIES.len())).unwrap_or_default();
         let masks: Vec<u64> = places.iter().filter_map(capability).collect();
         let all = masks.contains(&ALL);
-        (
-            all,
-            masks
-                .into_iter()
-                .filter(|mask| *mask != ALL)
-                .fold(0, |a, b| a | b),
-        )
+        (all, masks.into_iter().filter(|mask| *mask != ALL).fold(0, |a, b| a | b))
     };
     let (add_all, add) = set("add");
     let (drop_all, drop) = set("drop");

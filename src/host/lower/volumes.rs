@@ -17,17 +17,9 @@ use std::prelude::v1::*;
 pub(super) struct Volumes<'c>(Vec<Volume<'c>>);
 
 /// Lowers `spec.volumes`.
-pub(super) fn lower<'c, 'a: 'c>(
-    cx: &'c Context<'a>,
-    meta: &Metadata<'_>,
-    spec: &Object<'a>,
-) -> Volumes<'c> {
+pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, meta: &Metadata<'_>, spec: &Object<'a>) -> Volumes<'c> {
     let mut volumes: Vec<Volume<'c>> = Vec::new();
-    for place in spec
-        .get("volumes")
-        .iter()
-        .flat_map(|list| list.list(limits::VOLUMES))
-    {
+    for place in spec.get("volumes").iter().flat_map(|list| list.list(limits::VOLUMES)) {
         let Some(object) = place.object(&schema::VOLUME) else {
             continue;
         };
@@ -35,41 +27,21 @@ pub(super) fn lower<'c, 'a: 'c>(
             continue;
         };
         // A wrong name stays known, so that its mounts are not wrong as well.
-        let text = names::label(&name)
-            .or_else(|| name.text())
-            .unwrap_or_default();
+        let text = names::label(&name).or_else(|| name.text()).unwrap_or_default();
         if volumes.iter().any(|v| v.name == text) {
-            name.error(format!(
-                "the name {} is taken by another volume of this pod",
-                quote(text)
-            ));
+            name.error(format!("the name {} is taken by another volume of this pod", quote(text)));
             continue;
         }
-        let source = source(cx, meta, &object).unwrap_or(Source::EmptyDir {
-            memory: false,
-            size_limit: None,
-        });
+        let source = source(cx, meta, &object).unwrap_or(Source::EmptyDir { memory: false, size_limit: None });
         volumes.push(Volume { name: text, source });
     }
     Volumes(volumes)
 }
 
 /// The one source of a volume; `None` with a message where there is not exactly one that a board has.
-fn source<'c, 'a: 'c>(
-    cx: &'c Context<'a>,
-    meta: &Metadata<'_>,
-    volume: &Object<'a>,
-) -> Option<Source<'c>> {
-    const KINDS: [&str; 5] = [
-        "emptyDir",
-        "hostPath",
-        "persistentVolumeClaim",
-        "configMap",
-        "secret",
-    ];
-    let mut given = KINDS
-        .iter()
-        .filter_map(|kind| Some((*kind, volume.get(kind)?)));
+fn source<'c, 'a: 'c>(cx: &'c Context<'a>, meta: &Metadata<'_>, volume: &Object<'a>) -> Option<Source<'c>> {
+    const KINDS: [&str; 5] = ["emptyDir", "hostPath", "persistentVolumeClaim", "configMap", "secret"];
+    let mut given = KINDS.iter().filter_map(|kind| Some((*kind, volume.get(kind)?)));
     let Some((kind, place)) = given.next() else {
         if !volume.has_refused() {
             volume.place.error(format!(
@@ -80,9 +52,7 @@ fn source<'c, 'a: 'c>(
         return None;
     };
     if let Some((other, _)) = given.next() {
-        volume.place.error(format!(
-            "a volume has one source, and this one has {kind} and {other}"
-        ));
+        volume.place.error(format!("a volume has one source, and this one has {kind} and {other}"));
     }
     match kind {
         "emptyDir" => empty_dir(&place.object(&schema::EMPTY_DIR)?),
@@ -99,10 +69,7 @@ fn empty_dir(object: &Object<'_>) -> Option<Source<'static>> {
         None => false,
     };
     let size = object.get("sizeLimit");
-    let size_limit = size
-        .as_ref()
-        .and_then(|place| resources::amount(place, units::bytes))
-        .filter(|bytes| *bytes > 0);
+    let size_limit = size.as_ref().and_then(|place| resources::amount(place, units::bytes)).filter(|bytes| *bytes > 0);
     if let Some(place) = size.filter(|_| !memory && size_limit.is_some()) {
         place.error("not supported on the board yet: a size limit needs medium: Memory");
     }
@@ -110,20 +77,9 @@ fn empty_dir(object: &Object<'_>) -> Option<Source<'static>> {
 }
 
 fn host_path<'c>(cx: &'c Context<'_>, object: &Object<'_>) -> Option<Source<'c>> {
-    const TYPES: [&str; 8] = [
-        "",
-        "DirectoryOrCreate",
-        "Directory",
-        "FileOrCreate",
-        "File",
-        "Socket",
-        "CharDevice",
-        "BlockDevice",
-    ];
-    let kind = match object
-        .get("type")
-        .map_or(Some(""), |place| place.one_of(&TYPES))?
-    {
+    const TYPES: [&str; 8] =
+        ["", "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"];
+    let kind = match object.get("type").map_or(Some(""), |place| place.one_of(&TYPES))? {
         "DirectoryOrCreate" => HostPathKind::DirectoryOrCreate,
         "Directory" => HostPathKind::Directory,
         "FileOrCreate" => HostPathKind::FileOrCreate,
@@ -134,17 +90,10 @@ fn host_path<'c>(cx: &'c Context<'_>, object: &Object<'_>) -> Option<Source<'c>>
         _ => HostPathKind::Any,
     };
     let path = names::absolute(&object.require("path")?)?;
-    Some(Source::HostPath {
-        path: cx.arena.str(&path),
-        kind,
-    })
+    Some(Source::HostPath { path: cx.arena.str(&path), kind })
 }
 
-fn claim<'c, 'a: 'c>(
-    cx: &'c Context<'a>,
-    meta: &Metadata<'_>,
-    object: &Object<'a>,
-) -> Option<Source<'c>> {
+fn claim<'c, 'a: 'c>(cx: &'c Context<'a>, meta: &Metadata<'_>, object: &Object<'a>) -> Option<Source<'c>> {
     let read_only = object.flag("readOnly").unwrap_or(false);
     let place = object.require("claimName")?;
     let name = names::subdomain(&place)?;
@@ -168,10 +117,7 @@ fn files<'c, 'a: 'c>(
     secret: bool,
 ) -> Option<Source<'c>> {
     let name = if secret { "secretName" } else { "name" };
-    let mode = object
-        .get("defaultMode")
-        .and_then(|place| mode(&place))
-        .unwrap_or(0o644);
+    let mode = object.get("defaultMode").and_then(|place| mode(&place)).unwrap_or(0o644);
     let optional = object.flag("optional").unwrap_or(false);
     let data = env::find(cx, meta, object, name, secret);
     let mut files: Vec<File<'c>> = Vec::new();
@@ -182,10 +128,7 @@ fn files<'c, 'a: 'c>(
                     continue;
                 };
                 if files.iter().any(|f| f.path == file.path) {
-                    place.error(format!(
-                        "the path {} is taken by another item",
-                        quote(file.path)
-                    ));
+                    place.error(format!("the path {} is taken by another item", quote(file.path)));
                 }
                 files.push(file);
             }
@@ -196,20 +139,13 @@ fn files<'c, 'a: 'c>(
         }
     }
     if files.len() > limits::FILES {
-        object.place.error(format!(
-            "at most {} files are possible, and there are {}",
-            limits::FILES,
-            files.len()
-        ));
+        object.place.error(format!("at most {} files are possible, and there are {}", limits::FILES, files.len()));
     }
     let bytes = files.iter().map(|f| f.data.len()).sum();
     if !cx.afford(&object.place, bytes) {
         files.clear();
     }
-    Some(Source::Files {
-        secret,
-        files: cx.arena.list(files),
-    })
+    Some(Source::Files { secret, files: cx.arena.list(files) })
 }
 
 /// One of `items`.
@@ -223,9 +159,7 @@ fn item<'c>(
     let object = place.object(&schema::KEY_TO_PATH)?;
     let text = |name| object.require(name).and_then(|p| Some((p.text()?, p)));
     let (key, path) = (text("key"), text("path"));
-    let mode = object
-        .get("mode")
-        .map_or(Some(default), |place| mode(&place));
+    let mode = object.get("mode").map_or(Some(default), |place| mode(&place));
     let ((name, key), (text, path), mode, data) = (key?, path?, mode?, data?);
     let parts: Vec<&str> = text.split('/').collect();
     if text.is_empty()
@@ -233,10 +167,7 @@ fn item<'c>(
         || parts.iter().any(|part| matches!(*part, "" | "." | ".."))
         || text.starts_with("..")
     {
-        path.error(format!(
-            "{} is not a path below the volume: relative, without . and ..",
-            path.quoted(text)
-        ));
+        path.error(format!("{} is not a path below the volume: relative, without . and ..", path.quoted(text)));
         return None;
     }
     let Some(bytes) = data.entries.get(name) else {
@@ -246,20 +177,14 @@ fn item<'c>(
         }
         return None;
     };
-    Some(File {
-        path: cx.arena.str(text),
-        mode,
-        data: bytes,
-    })
+    Some(File { path: cx.arena.str(text), mode, data: bytes })
 }
 
 /// Permission bits. A number like 644 without the leading 0 is decimal, and hardly ever meant.
 fn mode(place: &Place<'_>) -> Option<u16> {
     let number = place.integer(0..=9999)?;
     if number > 0o777 {
-        place.error(format!(
-            "{number} is not a mode: from 0 to 0777; modes are octal with a 0 in front, as in 0644"
-        ));
+        place.error(format!("{number} is not a mode: from 0 to 0777; modes are octal with a 0 in front, as in 0644"));
         return None;
     }
     u16::try_from(number).ok()
@@ -272,40 +197,23 @@ impl<'c> Volumes<'c> {
     }
 
     /// Lowers the `volumeMounts` of a container.
-    pub(super) fn mounts<'a: 'c>(
-        &self,
-        cx: &'c Context<'a>,
-        container: &Object<'a>,
-    ) -> Vec<Mount<'c>> {
+    pub(super) fn mounts<'a: 'c>(&self, cx: &'c Context<'a>, container: &Object<'a>) -> Vec<Mount<'c>> {
         let mut mounts: Vec<Mount<'c>> = Vec::new();
-        for place in container
-            .get("volumeMounts")
-            .iter()
-            .flat_map(|list| list.list(limits::MOUNTS))
-        {
+        for place in container.get("volumeMounts").iter().flat_map(|list| list.list(limits::MOUNTS)) {
             let Some(object) = place.object(&schema::MOUNT) else {
                 continue;
             };
             let volume = object.require("name").and_then(|name| self.find(&name));
-            let path = object
-                .require("mountPath")
-                .and_then(|path| mount_path(&path));
+            let path = object.require("mountPath").and_then(|path| mount_path(&path));
             let read_only = object.flag("readOnly").unwrap_or(false);
             let (Some((volume, always)), Some(path)) = (volume, path) else {
                 continue;
             };
             if mounts.iter().any(|m| m.path == path) {
-                place.error(format!(
-                    "{} is taken by another volume of this container",
-                    quote(&path)
-                ));
+                place.error(format!("{} is taken by another volume of this container", quote(&path)));
                 continue;
             }
-            mounts.push(Mount {
-                volume,
-                path: cx.arena.str(&path),
-                read_only: read_only || always,
-            });
+            mounts.push(Mount { volume, path: cx.arena.str(&path), read_only: read_only || always });
         }
         mounts
     }
@@ -318,14 +226,7 @@ impl<'c> Volumes<'c> {
             name.error(format!("the pod has no volume {}{hint}", quote(text)));
             return None;
         };
-        let read_only = matches!(
-            self.0[index].source,
-            Source::Files { .. }
-                | Source::Claim {
-                    read_only: true,
-                    ..
-                }
-        );
+        let read_only = matches!(self.0[index].source, Source::Files { .. } | Source::Claim { read_only: true, .. });
         Some((u8::try_from(index).ok()?, read_only))
     }
 }

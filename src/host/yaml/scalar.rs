@@ -27,17 +27,15 @@ pub fn meaning(text: &str) -> Kind {
         "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
             return Kind::Bool(false);
         }
-        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf" | "-.Inf" | "-.INF"
-        | ".nan" | ".NaN" | ".NAN" => return Kind::Float,
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf" | "-.Inf" | "-.INF" | ".nan" | ".NaN"
+        | ".NAN" => return Kind::Float,
         _ => {}
     }
     if let Some(number) = integer(text) {
         return Kind::Int(number);
     }
     let float = |b: u8| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-');
-    let is_float = text.bytes().all(float)
-        && text.bytes().any(|b| b.is_ascii_digit())
-        && text.parse::<f64>().is_ok();
+    let is_float = text.bytes().all(float) && text.bytes().any(|b| b.is_ascii_digit()) && text.parse::<f64>().is_ok();
     if is_float { Kind::Float } else { Kind::String }
 }
 
@@ -81,15 +79,7 @@ mod tests {
         assert_eq!(meaning("no"), Kind::Bool(false));
         assert_eq!(meaning("on"), Kind::Bool(true));
         assert_eq!(meaning("~"), Kind::Null);
-        for float in [
-            "1.5",
-            ".5",
-            "5.",
-            "1e3",
-            "-.inf",
-            "089",
-            "99999999999999999999",
-        ] {
+        for float in ["1.5", ".5", "5.", "1e3", "-.inf", "089", "99999999999999999999"] {
             assert_eq!(meaning(float), Kind::Float, "{float}");
         }
         for string in [

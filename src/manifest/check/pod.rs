@@ -37,7 +37,9 @@ fn pod<'a>(pod: &Pod<'a>) -> Result<(), Error<'a>> {
     field("hostname").text(pod.hostname, rule::HOST_NAME)?;
     grace(&field("terminationGracePeriodSeconds"), pod.grace_seconds)?;
     if pod.sharing.host_pid && pod.sharing.process_namespace {
-        return Err(field("shareProcessNamespace").fail(Problem::Field("cannot be had together with hostPID; leave one out")));
+        return Err(
+            field("shareProcessNamespace").fail(Problem::Field("cannot be had together with hostPID; leave one out"))
+        );
     }
     field("supplementalGroups").list(pod.supplemental_groups, limits::GROUPS, |at, group| at.id(group))?;
     field("hostAliases").list(pod.host_aliases, limits::PAIRS, |at, alias| {
@@ -80,7 +82,8 @@ fn container<'a>(at: &At<'_>, container: &Container<'a>, volumes: usize) -> Resu
         at.field("name").text(variable.key, rule::ENV_NAME)?;
         at.field("value").string(variable.value)
     })?;
-    at.field("ports").list(container.ports, limits::PORTS, |at, port| at.field("containerPort").port(port.container))?;
+    at.field("ports")
+        .list(container.ports, limits::PORTS, |at, port| at.field("containerPort").port(port.container))?;
     at.field("volumeMounts").list(container.mounts, limits::MOUNTS, |at, mount| {
         if usize::from(mount.volume) >= volumes {
             let says = "is not the index of one of the pod's volumes";
@@ -112,9 +115,11 @@ fn volume<'a>(at: &At<'_>, volume: &Volume<'a>) -> Result<(), Error<'a>> {
     at.field("name").text(volume.name, rule::LABEL)?;
     match volume.source {
         Source::EmptyDir { size_limit: None, .. } => Ok(()),
-        Source::EmptyDir { size_limit: Some(limit), .. } => {
-            at.field("emptyDir.sizeLimit").number(limit, 1..=limits::BYTES, "is not a size of at least one byte; leave it out for no limit")
-        }
+        Source::EmptyDir { size_limit: Some(limit), .. } => at.field("emptyDir.sizeLimit").number(
+            limit,
+            1..=limits::BYTES,
+            "is not a size of at least one byte; leave it out for no limit",
+        ),
         Source::HostPath { path, .. } => at.field("hostPath.path").text(path, rule::ABSOLUTE_PATH),
         Source::Claim { name, .. } => at.field("persistentVolumeClaim.claimName").text(name, rule::SUBDOMAIN),
         Source::Files { files, .. } => {
@@ -126,9 +131,19 @@ fn volume<'a>(at: &At<'_>, volume: &Volume<'a>) -> Result<(), Error<'a>> {
 
 fn file<'a>(at: &At<'_>, file: &File<'a>, files: List<'a, File<'a>>) -> Result<(), Error<'a>> {
     at.field("path").text(file.path, rule::RELATIVE_PATH)?;
-    let below = |path: &str, directory: &str| path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    unique(&at.field("path"), file.path, before(at, files, |other| below(other.path, file.path) || below(file.path, other.path)))?;
-    at.field("mode").number(file.mode.into(), 0..=0o777, "is not a file mode: permission bits only, 0 to 511 (octal 0777)")
+    let below = |path: &str, directory: &str| {
+        path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    unique(
+        &at.field("path"),
+        file.path,
+        before(at, files, |other| below(other.path, file.path) || below(file.path, other.path)),
+    )?;
+    at.field("mode").number(
+        file.mode.into(),
+        0..=0o777,
+        "is not a file mode: permission bits only, 0 to 511 (octal 0777)",
+    )
 }
 
 fn pairs<'a>(at: &At<'_>, pairs: List<'a, Pair<'a>>) -> Result<(), Error<'a>> {

@@ -12,8 +12,10 @@ pub struct Rule {
 }
 
 /// Container, volume and namespace names (spec 7).
-pub const LABEL: Rule =
-    Rule { holds: is_label, says: "is not a DNS label (RFC 1123): at most 63 of a-z, 0-9 and '-', with a letter or digit first and last" };
+pub const LABEL: Rule = Rule {
+    holds: is_label,
+    says: "is not a DNS label (RFC 1123): at most 63 of a-z, 0-9 and '-', with a letter or digit first and last",
+};
 
 /// Pod and claim names (spec 7).
 pub const SUBDOMAIN: Rule = Rule {
@@ -43,7 +45,8 @@ pub const ABSOLUTE_PATH: Rule = Rule {
 pub const RELATIVE_PATH: Rule = Rule { holds: is_relative, says: "is not a relative path without //, . and .." };
 
 /// A device node of a board.
-pub const DEVICE: Rule = Rule { holds: |text| text.strip_prefix("/dev/").is_some_and(is_relative), says: "is not a device below /dev/" };
+pub const DEVICE: Rule =
+    Rule { holds: |text| text.strip_prefix("/dev/").is_some_and(is_relative), says: "is not a device below /dev/" };
 
 /// `image`.
 pub const IMAGE: Rule = Rule {
@@ -66,17 +69,22 @@ pub const ENV_ENTRY: Rule = Rule {
 /// `hostAliases[*].ip`.
 pub const ADDRESS: Rule = Rule {
     holds: |text| {
-        text.contains(['.', ':']) && text.len() <= 45 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || b".:".contains(&byte))
+        text.contains(['.', ':'])
+            && text.len() <= 45
+            && text.bytes().all(|byte| byte.is_ascii_hexdigit() || b".:".contains(&byte))
     },
     says: "is not an IP address",
 };
 
 /// `hostAliases[*].hostnames`, with one blank between two.
-pub const HOST_NAMES: Rule =
-    Rule { holds: |text| text.split(' ').all(is_subdomain), says: "is not a list of host names with one blank between two" };
+pub const HOST_NAMES: Rule = Rule {
+    holds: |text| text.split(' ').all(is_subdomain),
+    says: "is not a list of host names with one blank between two",
+};
 
 /// What a manifest and a board must have in common.
-pub const CLASS: Rule = Rule { holds: codec::is_class, says: "is not a board class: a name of 1 to 32 of a-z, 0-9, '-', '_' and '.'" };
+pub const CLASS: Rule =
+    Rule { holds: codec::is_class, says: "is not a board class: a name of 1 to 32 of a-z, 0-9, '-', '_' and '.'" };
 
 /// A network interface, a tty, a file system: a name that the kernel gave.
 pub const KERNEL_NAME: Rule = Rule {
@@ -128,7 +136,11 @@ mod tests {
             (LABEL, &["a", "0", "a-b", &l63], &["", "A", "a.b", "-a", "a-", "a_b", "ä", &l64]),
             (SUBDOMAIN, &["a", "a.b", "0.a-b", &s253], &["", ".", "a.", ".a", "a..b", "a.-b", "A.b", &s254]),
             (HOST_NAME, &["web", "web.default.svc", &l64], &["", "a b", &s253]),
-            (MOUNT_PATH, &["/a", "/a/b.c", "/..a"], &["", "/", "a", "/a/", "//a", "/a//b", "/./a", "/a/..", "/a\0", &p1025]),
+            (
+                MOUNT_PATH,
+                &["/a", "/a/b.c", "/..a"],
+                &["", "/", "a", "/a/", "//a", "/a//b", "/./a", "/a/..", "/a\0", &p1025],
+            ),
             (ABSOLUTE_PATH, &["/", "/a/", "/a/./b", "/..a"], &["", "a", "/..", "/a/../b", "/\0", &p1025]),
             (RELATIVE_PATH, &["a", "a/b"], &["", "/a", "a/", "../a", "a//b", "."]),
             (DEVICE, &["/dev/vda1", "/dev/disk/x"], &["/dev/", "/dev", "vda", "/dev/../etc"]),

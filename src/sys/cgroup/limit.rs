@@ -66,7 +66,8 @@ pub(super) fn limit(tree: &Tree, dir: &Path, limits: &Limits) -> Result<(), Erro
         }
         if let Some(milli) = limits.cpu_milli {
             let quota = quota_us(milli);
-            cpu.set_cfs_quota_and_period(i64::try_from(quota).ok(), Some(CPU_PERIOD_US)).map_err(|e| refused("cpu", quota, e))?;
+            cpu.set_cfs_quota_and_period(i64::try_from(quota).ok(), Some(CPU_PERIOD_US))
+                .map_err(|e| refused("cpu", quota, e))?;
             match v2 {
                 true => holds(&dir.join("cpu.max"), &[quota, CPU_PERIOD_US])?,
                 false => holds(&dir.join("cpu.cfs_quota_us"), &[quota])?,

@@ -42,12 +42,18 @@ pub(super) fn find_trees(mountinfo: &str, controllers: impl Fn(&Path) -> String)
         let home = PathBuf::from(home);
         let v2 = kind == "cgroup2";
         let offers = match kind {
-            "cgroup2" if !trees.iter().any(|tree| tree.v2) => controllers(&home).split_whitespace().collect::<Vec<_>>().join(","),
+            "cgroup2" if !trees.iter().any(|tree| tree.v2) => {
+                controllers(&home).split_whitespace().collect::<Vec<_>>().join(",")
+            }
             "cgroup" => right.rsplit(' ').next().unwrap_or_default().to_owned(),
             _ => continue,
         };
         let offers: Vec<&str> = offers.split(',').collect();
-        let bits = CONTROLLERS.iter().enumerate().filter(|(_, name)| offers.contains(name)).fold(0, |bits, (n, _)| bits | 1 << n);
+        let bits = CONTROLLERS
+            .iter()
+            .enumerate()
+            .filter(|(_, name)| offers.contains(name))
+            .fold(0, |bits, (n, _)| bits | 1 << n);
         let carries = bits & !taken;
         let cpuacct = !v2 && offers.contains(&"cpuacct") && !trees.iter().any(|tree| tree.cpuacct);
         taken |= carries;
@@ -135,6 +141,9 @@ mod tests {
         assert_eq!(v1.len(), 4);
         assert!(v1[1].cpuacct);
         let v2 = "30 29 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw";
-        assert_eq!(summary(&find_trees(v2, |_| "cpu memory pids".to_owned())), [("/sys/fs/cgroup", true, 0b111, false)]);
+        assert_eq!(
+            summary(&find_trees(v2, |_| "cpu memory pids".to_owned())),
+            [("/sys/fs/cgroup", true, 0b111, false)]
+        );
     }
 }
