@@ -8,14 +8,12 @@ use crate::manifest::check;
 use crate::manifest::codec::{self, Kind};
 use crate::manifest::pod::{Manifest, Node};
 use crate::manifest::status::{Uid, message};
-use crate::manifest::time::Instant;
 use crate::sys::cgroup::Hierarchy;
 use crate::sys::kernel::Kernel;
 use crate::sys::{mount, raw};
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::Pid;
-use rustix::time::{ClockId, clock_gettime};
 use smol::Async;
 use std::format;
 use std::fs;
@@ -27,12 +25,6 @@ use std::time::Duration;
 
 /// The oom_score_adj of an agent: whoever is ended for want of memory, it is not the one who could do something about it (F13).
 const OOM_SCORE_ADJ: &str = "-999";
-
-/// Milliseconds since the board booted.
-pub(super) fn now() -> Instant {
-    let now = clock_gettime(ClockId::Boottime);
-    Instant((now.tv_sec as u64).saturating_mul(1000).saturating_add(now.tv_nsec as u64 / 1_000_000))
-}
 
 /// A new identity (spec 4).
 pub(super) fn new_uid() -> Uid {

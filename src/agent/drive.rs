@@ -15,6 +15,7 @@ use crate::manifest::status::Uid;
 use crate::manifest::time::{Duration, Instant};
 use crate::pod::wire::Order;
 use crate::sys::cgroup::Hierarchy;
+use crate::sys::clock;
 use smol::channel::{Receiver, Sender};
 use smol::{LocalExecutor, Timer};
 use std::cell::{Cell, Ref, RefCell, RefMut};
@@ -196,7 +197,7 @@ impl Agent {
 
     /// Milliseconds since the board booted: what every [`Instant`] of the agent counts in.
     pub fn now(&self) -> Instant {
-        begin::now()
+        clock::now()
     }
 }
 
@@ -215,7 +216,7 @@ impl Agent {
             tell,
             told,
             // An agent before this one may have programs running: theirs are not to be taken for this one's.
-            execs: Cell::new(begin::now().0 as u32),
+            execs: Cell::new(clock::now().0 as u32),
             chores: Cell::new(0),
             generation: Cell::new(0),
             watchers: RefCell::default(),

@@ -9,7 +9,7 @@ use super::wire::{self, Exec, Failure, Hello, LISTENER_FD, Order, Report, Setup,
 use crate::manifest::limits;
 use crate::manifest::record::PodRecord;
 use crate::manifest::status::{Exit, Uid};
-use crate::manifest::time::Instant;
+use crate::sys::clock::now;
 use crate::sys::reap::ChildWatch;
 use crate::sys::socket::{self, Descriptors, Received};
 use crate::sys::spawn::SingleThreaded;
@@ -17,7 +17,6 @@ use crate::sys::{mount, namespace, raw};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::mount::MountAttrFlags;
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags, getpid, pidfd_open, set_dumpable_behavior};
-use rustix::time::{ClockId, clock_gettime};
 use std::boxed::Box;
 use std::vec;
 use std::vec::Vec;
@@ -310,10 +309,4 @@ impl PodInit {
         self.executions.push(execution);
         Ok(())
     }
-}
-
-/// Now, in the machines' time.
-fn now() -> Instant {
-    let now = clock_gettime(ClockId::Boottime);
-    Instant((now.tv_sec as u64).saturating_mul(1000).saturating_add(now.tv_nsec as u64 / 1_000_000))
 }

@@ -1,6 +1,7 @@
 //! Floor 2: Linux, one file per kernel area. The only `unsafe` of the program is in `raw` and `spawn`.
 
 pub mod cgroup;
+pub mod clock;
 pub mod device;
 pub mod error;
 pub mod kernel;

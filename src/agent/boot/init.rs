@@ -2,7 +2,7 @@
 
 use super::keeper::{Act, Event, Keeper, Power};
 use crate::agent::{EXIT_POWER_OFF, EXIT_REBOOT};
-use crate::manifest::time::Instant;
+use crate::sys::clock::now;
 use crate::sys::namespace::Namespaces;
 use crate::sys::reap::ChildWatch;
 use crate::sys::spawn::{Cgroup, Child, Program, signal, spawn_exec};
@@ -12,7 +12,6 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::process::Signal;
-use rustix::time::{ClockId, clock_gettime};
 use std::ffi::CString;
 use std::string::String;
 use std::vec::Vec;
@@ -148,10 +147,4 @@ impl Init {
             }
         }
     }
-}
-
-/// Milliseconds since boot.
-fn now() -> Instant {
-    let now = clock_gettime(ClockId::Boottime);
-    Instant(now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000)
 }
