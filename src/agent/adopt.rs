@@ -62,7 +62,6 @@ pub(super) async fn adopt(agent: &Agent) {
         }
         fail::point("adopted");
     }
-    // Only now, since with a pod the images go that nobody is known to use.
     for uid in stray {
         end(agent, uid).await;
     }
@@ -111,9 +110,6 @@ fn take_over(agent: &Agent, index: usize, pod: Pod<'static>, mut adopted: Adopte
     let sandbox = adopted.sandbox.clone();
     let uid = sandbox.uid;
     for (container, record) in pod.containers.iter().zip(&mut adopted.containers) {
-        if record.instance > 0 {
-            agent.images().adopt_user(agent.paths(), container.image, uid);
-        }
         if let Life::Ended { exit, .. } = &mut record.life {
             let group = agent.cgroups().group(&instance_group(uid, container.name, record.instance));
             exit.oom = group.oom_kills() > 0 && !exit.success();

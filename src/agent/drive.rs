@@ -209,7 +209,7 @@ impl Agent {
             paths: Paths::new(&parts.config),
             facts: RefCell::new(parts.facts.clone()),
             executor,
-            images: RefCell::default(),
+            images: RefCell::new(Images::new(parts.manifest)),
             events: RefCell::default(),
             entries: RefCell::default(),
             buffer: RefCell::new(std::vec![0; crate::manifest::limits::POD_MESSAGE]),
@@ -480,6 +480,7 @@ pub fn run(config: Config, attach: impl FnOnce(&Agent)) -> Result<Outcome, Error
         attach(&agent);
         agent.spawn(signals.attend(agent.clone()));
         let outcome = agent.drive().await;
+        agent.images().leave(agent.paths());
         agent.cgroups().leave();
         Ok(outcome)
     }))

@@ -1,11 +1,12 @@
-//! Packed images: found by name, checked, mounted once, and taken away when no pod uses them any more.
+//! Packed images: found by name, checked, mounted once, and taken away when the manifest names them no more.
 
 use super::mounts;
 use super::paths::Paths;
 use super::trouble::Trouble;
 use crate::manifest::codec::{self, Kind};
 use crate::manifest::image::{Image, record_name, squashfs_name};
-use crate::manifest::status::{Reason, Uid};
+use crate::manifest::pod::Manifest;
+use crate::manifest::status::Reason;
 use crate::manifest::{check, limits};
 use std::format;
 use std::fs;
@@ -82,83 +83,74 @@ fn invalid(reference: &str, why: &str) -> Refused {
     }
 }
 
-/// The images that are mounted, and by which pods they are used.
-#[derive(Default)]
+/// The images that are mounted: each from the first start that needs it for as long as the manifest names it, as a kubelet keeps what
+/// it has pulled. A mount costs more than all the rest of a container's start, and what has been read stays in the page cache.
 pub(super) struct Images {
-    mounted: Vec<([u8; 32], Vec<Uid>)>,
+    manifest: Manifest<'static>,
+    mounted: Vec<[u8; 32]>,
 }
 
 impl Images {
-    /// The detached mount of an image for one container of the pod `user`; mounts the image where no pod has done so.
-    pub(super) fn open(&mut self, paths: &Paths, record: &Record, user: Uid) -> Result<OwnedFd, Refused> {
+    pub(super) fn new(manifest: Manifest<'static>) -> Images {
+        Images { manifest, mounted: Vec::new() }
+    }
+
+    /// The detached mount of an image for one container; mounts the image where that has not been done yet.
+    pub(super) fn open(&mut self, paths: &Paths, record: &Record) -> Result<OwnedFd, Refused> {
         let image = record.image()?;
-        self.mount(paths, record, &image, user)?;
+        self.mount(paths, record, &image)?;
         mounts::copy(&place(paths, &image.sha256), false).map_err(|e| invalid(&record.reference, &format!("{e}")))
     }
 
-    /// Mounts an image that a container of the pod `user` is about to need. What is in the way of that is told when it does.
-    pub(super) fn prepare(&mut self, paths: &Paths, reference: &str, user: Uid) {
+    /// Mounts an image that a container is about to need. What is in the way of that is told when it does.
+    pub(super) fn prepare(&mut self, paths: &Paths, reference: &str) {
         if let Ok(record) = Record::read(paths, reference)
             && let Ok(image) = record.image()
         {
-            let _ = self.mount(paths, &record, &image, user);
+            let _ = self.mount(paths, &record, &image);
         }
     }
 
-    fn mount(&mut self, paths: &Paths, record: &Record, image: &Image<'_>, user: Uid) -> Result<(), Refused> {
-        if !self.use_mounted(&image.sha256, user) {
+    fn mount(&mut self, paths: &Paths, record: &Record, image: &Image<'_>) -> Result<(), Refused> {
+        if !self.mounted.contains(&image.sha256) {
             mount(paths, record, image)?;
-            self.mounted.push((image.sha256, Vec::from([user])));
+            self.mounted.push(image.sha256);
+            // It may be there in place of another of its name.
+            self.sweep(paths);
         }
         Ok(())
     }
 
-    /// Counts a user of an image that is mounted already.
-    fn use_mounted(&mut self, sha256: &[u8; 32], user: Uid) -> bool {
-        let Some((_, users)) = self.mounted.iter_mut().find(|(sha, _)| sha == sha256) else { return false };
-        if !users.contains(&user) {
-            users.push(user);
-        }
-        true
-    }
-
     /// Finds what an agent before this one has mounted.
     pub(super) fn adopt(&mut self, paths: &Paths) {
-        for at in mounts::below(&paths.mounted_images()) {
-            let sha = at.file_name().and_then(|name| name.to_str()).and_then(parse_hex);
-            if let Some(sha) = sha.filter(|sha| !self.mounted.iter().any(|(known, _)| known == sha)) {
-                self.mounted.push((sha, Vec::new()));
-            }
-        }
+        let names = mounts::below(&paths.mounted_images());
+        self.mounted = names.iter().filter_map(|at| parse_hex(at.file_name()?.to_str()?)).collect();
     }
 
-    /// Counts an adopted pod as a user of an image.
-    pub(super) fn adopt_user(&mut self, paths: &Paths, reference: &str, user: Uid) {
-        if let Ok(record) = Record::read(paths, reference)
-            && let Ok(image) = record.image()
-        {
-            self.use_mounted(&image.sha256, user);
-        }
-    }
-
-    /// The pod uses none any more; what nobody uses is unmounted.
-    pub(super) fn release(&mut self, paths: &Paths, user: Uid) {
-        for (_, users) in &mut self.mounted {
-            users.retain(|other| *other != user);
-        }
-        self.sweep(paths);
-    }
-
-    /// Unmounts what nobody uses, and removes every directory without a mount.
+    /// Unmounts what the manifest does not name; containers that run on it keep it until they end.
     pub(super) fn sweep(&mut self, paths: &Paths) {
-        self.mounted.retain(|(sha, users)| {
-            if users.is_empty() {
-                let at = place(paths, sha);
-                if let Err(error) = mounts::detach(&at) {
-                    log::warn!("image: {error}");
-                }
+        let named: Vec<[u8; 32]> = self
+            .manifest
+            .pods
+            .iter()
+            .flat_map(|pod| pod.containers.iter())
+            .filter_map(|container| Some(Record::read(paths, container.image).ok()?.image().ok()?.sha256))
+            .collect();
+        self.keep(paths, &named);
+    }
+
+    /// Unmounts them all: the agent ends.
+    pub(super) fn leave(&mut self, paths: &Paths) {
+        self.keep(paths, &[]);
+    }
+
+    fn keep(&mut self, paths: &Paths, wanted: &[[u8; 32]]) {
+        self.mounted.retain(|sha| {
+            let keep = wanted.contains(sha);
+            if !keep && let Err(error) = mounts::detach(&place(paths, sha)) {
+                log::warn!("image: {error}");
             }
-            !users.is_empty()
+            keep
         });
         // Only an empty directory can be removed: a mounted one is busy.
         for entry in fs::read_dir(paths.mounted_images()).into_iter().flatten().flatten() {

@@ -165,7 +165,7 @@ fn furnish(agent: &Agent, sandbox: &Rc<Sandbox>, pod: &Pod<'_>, own: &PodPaths) 
     // Only now: an agent that adopts a pod which stands counts on all of that.
     setup(agent, sandbox, pod).map_err(|errno| format!("the pod-init takes no orders: {errno}"))?;
     if let Some(first) = pod.containers.get(0) {
-        agent.images().prepare(agent.paths(), first.image, sandbox.uid);
+        agent.images().prepare(agent.paths(), first.image);
     }
     Ok(())
 }
@@ -304,7 +304,6 @@ pub(super) async fn remove(agent: &Agent, remains: Remains) -> Result<(), Troubl
     if !keep {
         volumes::unmount(&own);
         fail::point("unmounted");
-        agent.images().release(agent.paths(), uid);
         volumes::wipe(own.data.clone()).await?;
         volumes::wipe(own.run.clone()).await?;
         fail::point("wiped");

@@ -100,7 +100,7 @@ pub(super) fn order(
     let env: Bytes = environment(pod, &container, &image, user.0).iter().collect();
     let groups: Bytes = groups(pod, &image, user.0).into_iter().collect();
 
-    let mut fds = Vec::from([images.open(paths, &record, which.uid)?]);
+    let mut fds = Vec::from([images.open(paths, &record)?]);
     fds.extend(logs::create(paths, which.uid, container.name).map_err(|e| Refused::new(e.into()))?);
     let (cgroups, cgroup_v2) = (doors.fds.len() as u8, doors.v2);
     fds.extend(doors.fds);

@@ -18,6 +18,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::mount::MountAttrFlags;
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags, getpid, pidfd_open, set_dumpable_behavior};
 use std::boxed::Box;
+use std::time::Duration;
 use std::vec;
 use std::vec::Vec;
 
@@ -36,6 +37,9 @@ pub struct Facts {
 
 /// Ended children taken at once, so that orphans in masses (failure F16) hold up neither orders nor output.
 const REAP_AT_ONCE: usize = 64;
+
+/// How long the mounts of an ended instance stay where nothing else is to be done: long enough for the order that starts the next one.
+const RETIREMENT: Duration = Duration::from_millis(2);
 
 /// Bytes of the largest report: a hello with all containers.
 const REPORT: usize = 2048;
@@ -100,6 +104,8 @@ struct PodInit {
     pod: PodRecord,
     /// As many as the pod has containers, made at set-up.
     slots: Box<[Slot]>,
+    /// The mounts of ended instances, to be let go of once there is nothing better to do.
+    retired: heapless::Vec<OwnedFd, { limits::CONTAINERS }>,
     /// At most [`limits::EXECUTIONS`].
     executions: Vec<Execution>,
     more_children: bool,
@@ -128,6 +134,7 @@ impl PodInit {
             uid: None,
             pod: PodRecord::default(),
             slots: Box::default(),
+            retired: heapless::Vec::new(),
             executions: Vec::new(),
             more_children: false,
             over: None,
@@ -139,7 +146,11 @@ impl PodInit {
         // Fresh from the kernel: only the pages that packets have really filled take memory.
         let mut packet = vec![0; limits::POD_MESSAGE];
         loop {
-            for source in self.poller.wait(self.more_children) {
+            let ready = self.poller.wait(self.patience());
+            if ready.is_empty() && !self.more_children {
+                self.retired.clear();
+            }
+            for source in ready {
                 match source {
                     Source::Children => self.more_children = true,
                     Source::Listener => self.accept(),
@@ -167,6 +178,15 @@ impl PodInit {
         }
     }
 
+    /// How long to wait for the next thing to do.
+    fn patience(&self) -> Option<Duration> {
+        match (self.more_children, self.retired.is_empty()) {
+            (true, _) => Some(Duration::ZERO),
+            (false, false) => Some(RETIREMENT),
+            (false, true) => None,
+        }
+    }
+
     fn progress(&mut self, index: usize) {
         let report = self.slots.get_mut(index).and_then(|slot| slot.progress(index as u8, &self.poller, now()));
         report.into_iter().for_each(|report| self.report(&report));
@@ -182,6 +202,9 @@ impl PodInit {
             if let Some(index) = self.slots.iter().position(|slot| slot.is_process(pid)) {
                 let reports = self.slots[index].ended(index as u8, exit, &self.poller, now());
                 reports.iter().flatten().for_each(|report| self.report(report));
+                let retired = self.slots[index].mounts.take().map(|mounts| self.retired.push(mounts));
+                // Where there are too many already, this one goes at once.
+                drop(retired);
             } else if let Some(index) = self.executions.iter().position(|execution| execution.is_process(pid)) {
                 let execution = self.executions.swap_remove(index);
                 self.poller.remove(&execution.launch);

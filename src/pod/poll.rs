@@ -4,6 +4,7 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Result;
+use std::time::Duration;
 
 /// What a descriptor that is ready is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,11 +73,11 @@ impl Poller {
         let _ = epoll::delete(&self.0, fd);
     }
 
-    /// What is ready; sleeps until something is, unless `at_once`.
-    pub fn wait(&self, at_once: bool) -> heapless::Vec<Source, AT_ONCE> {
+    /// What is ready; sleeps until something is, at the most so long where that is bounded.
+    pub fn wait(&self, at_most: Option<Duration>) -> heapless::Vec<Source, AT_ONCE> {
         let mut events = [const { core::mem::MaybeUninit::<Event>::uninit() }; AT_ONCE];
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        match epoll::wait(&self.0, &mut events, at_once.then_some(&now)) {
+        let at_most = at_most.and_then(|time| Timespec::try_from(time).ok());
+        match epoll::wait(&self.0, &mut events, at_most.as_ref()) {
             Ok((ready, _)) => ready.iter().map(|event| Source::from_token({ event.data }.u64())).collect(),
             Err(_) => heapless::Vec::new(),
         }

@@ -10,7 +10,7 @@ use crate::manifest::limits;
 use crate::manifest::record::{ContainerRecord, Life};
 use crate::manifest::status::Exit;
 use crate::manifest::time::Instant;
-use crate::sys::namespace::Namespaces;
+use crate::sys::namespace::{self, Namespaces};
 use crate::sys::socket::Descriptors;
 use crate::sys::spawn::{Cgroup, Child};
 use rustix::fd::{AsFd, OwnedFd};
@@ -55,6 +55,9 @@ pub struct Slot {
     /// What an agent is told of it.
     pub record: ContainerRecord,
     state: State,
+    /// The mount namespace of the newest instance, until its end has been told. While it is held here the kernel does not take the
+    /// mounts apart, which would hold up the process' end, and whoever waits for it.
+    pub mounts: Option<OwnedFd>,
     /// The packet of its newest start, for what executes inside it later.
     start: Box<[u8]>,
     /// The reading ends of its output, while somebody may write.
@@ -99,6 +102,7 @@ impl Slot {
         Slot {
             record: ContainerRecord::NEW,
             state: State::Idle,
+            mounts: None,
             start: Box::default(),
             output: [None, None],
             writer: None,
@@ -184,6 +188,7 @@ impl Slot {
             };
             child::run(making, teller)
         })?;
+        self.mounts = namespace::mounts_of(facts.proc.as_fd(), launch.child.pid).ok();
         self.start = packet.into();
         self.output = [Some(out), Some(err)];
         self.state = State::Starting(launch);

@@ -1,10 +1,13 @@
 //! Namespaces: which a new process gets, and joining those of another.
 
 use super::raw;
-use rustix::fd::BorrowedFd;
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Result;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+use rustix::process::Pid;
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
+use std::format;
 
 /// The namespaces that a new process does not share with its parent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +53,12 @@ pub fn own_cgroup_view() -> Result<()> {
 /// Enters the mount and cgroup namespaces of a process.
 pub fn enter_container(process: BorrowedFd<'_>) -> Result<()> {
     move_into_thread_name_spaces(process, ThreadNameSpaceType::MOUNT | ThreadNameSpaceType::CONTROL_GROUP)
+}
+
+/// The mount namespace of a process, found in `proc`: it is there for as long as this is held.
+pub fn mounts_of(proc: BorrowedFd<'_>, process: Pid) -> Result<OwnedFd> {
+    let path = format!("{}/ns/mnt", process.as_raw_nonzero());
+    openat(proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// Children of this process will be born into the PID namespace of that process.
