@@ -4,6 +4,7 @@ use super::config::{Config, Facts};
 use super::events::Events;
 use super::images::Images;
 use super::paths::Paths;
+use super::queue::Queue;
 use super::sandbox::Sandbox;
 use super::{adopt, begin, effect, fail};
 use crate::machine::effect::{Effects, Event};
@@ -16,7 +17,6 @@ use crate::manifest::time::{Duration, Instant};
 use crate::pod::wire::Order;
 use crate::sys::cgroup::Hierarchy;
 use crate::sys::clock;
-use smol::channel::{Receiver, Sender};
 use smol::{LocalExecutor, Timer};
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::fmt;
@@ -104,10 +104,11 @@ struct Inner {
     images: RefCell<Images>,
     events: RefCell<Events>,
     entries: RefCell<Vec<Entry>>,
+    /// What a machine asks for in one step: borrowed for that step. Not on the stack, of which it would touch every page.
+    effects: RefCell<Box<Effects>>,
     /// One packet to or from a pod-init: borrowed for one system call.
     buffer: RefCell<Vec<u8>>,
-    tell: Sender<News>,
-    told: Receiver<News>,
+    news: Queue<News>,
     execs: Cell<u32>,
     chores: Cell<u32>,
     generation: Cell<u64>,
@@ -130,7 +131,7 @@ pub struct Entry {
     pub(super) index: usize,
     pod: Pod<'static>,
     uid: Uid,
-    pub(super) machine: machine::pod::Pod,
+    pub(super) machine: Box<machine::pod::Pod>,
     pub(super) sandbox: Option<Rc<Sandbox>>,
 }
 
@@ -204,7 +205,6 @@ impl Agent {
 /// What the other rooms of this floor use.
 impl Agent {
     pub(super) fn new(parts: Parts, executor: Rc<LocalExecutor<'static>>) -> Agent {
-        let (tell, told) = smol::channel::unbounded();
         Agent(Rc::new(Inner {
             paths: Paths::new(&parts.config),
             facts: RefCell::new(parts.facts.clone()),
@@ -212,9 +212,9 @@ impl Agent {
             images: RefCell::new(Images::new(parts.manifest)),
             events: RefCell::default(),
             entries: RefCell::default(),
+            effects: RefCell::default(),
             buffer: RefCell::new(std::vec![0; crate::manifest::limits::POD_MESSAGE]),
-            tell,
-            told,
+            news: Queue::default(),
             // An agent before this one may have programs running: theirs are not to be taken for this one's.
             execs: Cell::new(clock::now().0 as u32),
             chores: Cell::new(0),
@@ -279,12 +279,12 @@ impl Agent {
 
     /// Has the loop tell a machine something.
     pub(super) fn tell(&self, uid: Uid, event: Event) {
-        let _ = self.0.tell.try_send(News::Pod(uid, event));
+        self.0.news.push(News::Pod(uid, event));
     }
 
     /// Has the loop look at what is wanted.
     pub(super) fn look(&self) {
-        let _ = self.0.tell.try_send(News::Look);
+        self.0.news.push(News::Look);
     }
 
     /// Ends all pods, and then the agent. The first order stands, but powering off is never forgotten.
@@ -334,28 +334,26 @@ impl Agent {
 impl Agent {
     /// Lets a pod's machine take a step, and carries out what it asks for.
     pub(super) fn step(&self, uid: Uid, event: Event) {
-        let mut effects = Effects::new();
         let mut entries = self.0.entries.borrow_mut();
         let Some(entry) = entries.iter_mut().find(|entry| entry.uid == uid) else { return };
+        let mut effects = self.0.effects.borrow_mut();
         entry.machine.step(self.now(), event, &mut effects);
-        effects.drain(..).for_each(|effect| effect::carry(self, entry, effect));
-        drop(entries);
-        self.has_changed();
+        self.carry_out(entry, &mut effects);
     }
 
     /// Takes a new pod in.
     fn accept(&self, index: usize, pod: Pod<'static>) {
-        let mut effects = Effects::new();
-        let machine = machine::pod::Pod::new(self.now(), Rules::new(&pod, self.settings()), &mut effects);
+        let mut effects = self.0.effects.borrow_mut();
+        let machine = Box::new(machine::pod::Pod::new(self.now(), Rules::new(&pod, self.settings()), &mut effects));
         self.add(Entry { index, pod, uid: begin::new_uid(), machine, sandbox: None }, &mut effects);
     }
 
     /// Takes in a pod that an agent before this one has made.
     pub(super) fn readmit(&self, index: usize, pod: Pod<'static>, found: adopt::Adopted) {
-        let mut effects = Effects::new();
-        let rules = Rules::new(&pod, self.settings());
-        let machine =
-            machine::pod::Pod::adopt(self.now(), found.created, rules, found.record, &found.containers, &mut effects);
+        let mut effects = self.0.effects.borrow_mut();
+        let (rules, created) = (Rules::new(&pod, self.settings()), found.created);
+        let adopt = machine::pod::Pod::adopt;
+        let machine = Box::new(adopt(self.now(), created, rules, found.record, &found.containers, &mut effects));
         self.add(Entry { index, pod, uid: found.sandbox.uid, machine, sandbox: Some(found.sandbox) }, &mut effects);
     }
 
@@ -363,8 +361,11 @@ impl Agent {
         let mut entries = self.0.entries.borrow_mut();
         let at = entries.partition_point(|other| other.index <= entry.index);
         entries.insert(at, entry);
-        effects.drain(..).for_each(|effect| effect::carry(self, &mut entries[at], effect));
-        drop(entries);
+        self.carry_out(&mut entries[at], effects);
+    }
+
+    fn carry_out(&self, entry: &mut Entry, effects: &mut Effects) {
+        effects.drain(..).for_each(|effect| effect::carry(self, entry, effect));
         self.has_changed();
     }
 
@@ -419,7 +420,7 @@ impl Agent {
     async fn drive(&self) -> Outcome {
         let mut ending: Option<shutdown::Shutdown> = None;
         loop {
-            while let Ok(news) = self.0.told.try_recv() {
+            while let Some(news) = self.0.news.pop() {
                 self.heed(news);
             }
             let mut next = self.let_time_pass();
@@ -433,7 +434,7 @@ impl Agent {
                 next = [self.let_time_pass(), shutdown.poll_at()].into_iter().flatten().min();
             }
             fail::point("loop");
-            if self.0.told.is_empty() {
+            if self.0.news.is_empty() {
                 self.wait(next).await;
             }
         }
@@ -448,11 +449,7 @@ impl Agent {
 
     /// Sleeps until there is news, or until that moment.
     async fn wait(&self, until: Option<Instant>) {
-        let news = async {
-            if let Ok(news) = self.0.told.recv().await {
-                self.heed(news);
-            }
-        };
+        let news = self.0.news.filled();
         match until {
             None => news.await,
             Some(at) => {
@@ -476,7 +473,8 @@ pub fn run(config: Config, attach: impl FnOnce(&Agent)) -> Result<Outcome, Error
     smol::block_on(executor.run(async {
         begin::tell_troubles(&agent);
         adopt::forget_deleted(&agent);
-        adopt::adopt(&agent).await;
+        // On the heap, which is given back, since all of a future's room on the stack stays for as long as it runs.
+        Box::pin(adopt::adopt(&agent)).await;
         attach(&agent);
         agent.spawn(signals.attend(agent.clone()));
         let outcome = agent.drive().await;

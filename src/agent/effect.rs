@@ -34,6 +34,8 @@ pub(super) fn carry(agent: &Agent, entry: &mut Entry, effect: Effect) {
             Ok(made) => {
                 entry.sandbox = Some(made.clone());
                 agent.spawn(sandbox::attend(agent.clone(), made));
+                // Orders wait in the socket until the pod-init has come so far.
+                agent.tell(uid, Event::SandboxReady);
             }
             Err((why, sandbox)) => {
                 let agent = agent.clone();
@@ -217,10 +219,7 @@ pub(super) fn hear(agent: &Agent, sandbox: &Rc<Sandbox>, report: Report) -> Resu
     let uid = sandbox.uid;
     match report {
         Report::Hello(_) => {}
-        Report::SetupDone => {
-            sandbox.ready.set(true);
-            agent.tell(uid, Event::SandboxReady);
-        }
+        Report::SetupDone => sandbox.ready.set(true),
         Report::SetupFailed(failure) => return Err(format!("{failure}").into()),
         Report::Started { container, instance } => agent.tell(uid, Event::Started { container, instance }),
         Report::StartFailed { container, instance, failure } => {

@@ -16,6 +16,7 @@ pub mod local;
 pub mod logs;
 mod mounts;
 pub mod paths;
+mod queue;
 mod sandbox;
 mod start;
 pub mod store;

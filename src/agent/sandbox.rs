@@ -100,7 +100,7 @@ pub(super) struct Sandbox {
     pub(super) execs: RefCell<Vec<(u32, Waiter)>>,
     /// It is being removed: that its pod-init ends is no news.
     pub(super) leaving: Cell<bool>,
-    /// The pod stands.
+    /// It has said that the pod stands.
     pub(super) ready: Cell<bool>,
 }
 
@@ -132,25 +132,22 @@ pub(super) fn create(
     created: Instant,
 ) -> Result<Rc<Sandbox>, (Trouble, Option<Rc<Sandbox>>)> {
     let own = agent.paths().pod(uid);
-    let (link, init) = begin(agent, uid, pod, created, &own).map_err(|why| (why, None))?;
+    let (link, init) = begin(agent, uid, pod, &own).map_err(|why| (why, None))?;
     let sandbox = Sandbox::new(uid, link, init, false);
-    match furnish(agent, &sandbox, pod, &own) {
+    match furnish(agent, &sandbox, pod, created, &own) {
         Ok(()) => Ok(sandbox),
         Err(why) => Err((why, Some(sandbox))),
     }
 }
 
-/// Makes the pod's directories and groups, and its pod-init.
-fn begin(agent: &Agent, uid: Uid, pod: &Pod<'_>, created: Instant, own: &PodPaths) -> Result<(Link, OwnedFd), Trouble> {
-    let directory =
-        |path: &Path| fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(Trouble::at("make", path));
+fn directory(path: &Path) -> Result<(), Trouble> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(Trouble::at("make", path))
+}
+
+/// Makes the pod's directory and groups, and its pod-init.
+fn begin(agent: &Agent, uid: Uid, pod: &Pod<'_>, own: &PodPaths) -> Result<(Link, OwnedFd), Trouble> {
     fail::point("create");
     directory(&own.run)?;
-    directory(&own.run.join("etc"))?;
-    let meta = Meta { namespace: pod.namespace.into(), name: pod.name.into(), created, digest: digest(pod) };
-    meta.write(own).map_err(Trouble::at("write", &own.meta()))?;
-    fail::point("meta written");
-
     groups(agent, uid, pod)?;
     fail::point("groups made");
     let made = spawn_init(agent, uid, pod, own)?;
@@ -159,8 +156,18 @@ fn begin(agent: &Agent, uid: Uid, pod: &Pod<'_>, created: Instant, own: &PodPath
 }
 
 /// What a pod needs beside its pod-init.
-fn furnish(agent: &Agent, sandbox: &Rc<Sandbox>, pod: &Pod<'_>, own: &PodPaths) -> Result<(), Trouble> {
+fn furnish(
+    agent: &Agent,
+    sandbox: &Rc<Sandbox>,
+    pod: &Pod<'_>,
+    created: Instant,
+    own: &PodPaths,
+) -> Result<(), Trouble> {
+    let meta = Meta { namespace: pod.namespace.into(), name: pod.name.into(), created, digest: digest(pod) };
+    meta.write(own).map_err(Trouble::at("write", &own.meta()))?;
+    fail::point("meta written");
     volumes::make(agent.paths(), sandbox.uid, pod)?;
+    directory(&own.run.join("etc"))?;
     managed_files(agent, own, pod).map_err(Trouble::at("write", &own.etc("")))?;
     // Only now: an agent that adopts a pod which stands counts on all of that.
     setup(agent, sandbox, pod).map_err(|errno| format!("the pod-init takes no orders: {errno}"))?;
@@ -375,14 +382,6 @@ pub(super) async fn attend(agent: Agent, sandbox: Rc<Sandbox>) {
         return;
     }
     let _ = spawn::signal(&sandbox.init, Signal::KILL);
-    if sandbox.ready.get() {
-        log::warn!("pod {uid}: {why}");
-        agent.tell(uid, Event::SandboxLost);
-    } else {
-        let remains = Remains { uid, sandbox: Some(sandbox), keep: true };
-        if let Err(more) = remove(&agent, remains).await {
-            log::warn!("pod {uid}: {more}");
-        }
-        agent.tell(uid, Event::SandboxFailed(why.message()));
-    }
+    log::warn!("pod {uid}: {why}");
+    agent.tell(uid, if sandbox.ready.get() { Event::SandboxLost } else { Event::SandboxUnmade(why.message()) });
 }

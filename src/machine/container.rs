@@ -321,6 +321,16 @@ impl Container {
         }
     }
 
+    /// Its sandbox failed before anything was started in it: it waits for its turn as before.
+    pub(super) fn unmade(&mut self, now: Instant) {
+        if self.state == State::Starting {
+            self.memo.failures = self.memo.failures.saturating_sub(1);
+            self.state = State::Queued { reason: Reason::ContainerCreating, due: now, after: self.memo.last };
+        }
+        self.lost(now);
+        self.requeue();
+    }
+
     /// Decide what its end leads to: a restart by policy, with the back-off counted from that end, or nothing.
     pub(super) fn settle(
         &mut self,

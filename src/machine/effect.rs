@@ -41,7 +41,7 @@ pub enum Effect {
     /// Have pod-init remember that the pod is being ended (spec 76).
     MarkEnding(Ending),
     /// End pod-init, if it lives, and remove the pod's cgroup, mounts, volumes and files. Comes when no container is left, and after
-    /// [`Event::SandboxLost`]. Answered by [`Event::SandboxRemoved`].
+    /// [`Event::SandboxUnmade`] and [`Event::SandboxLost`]. Answered by [`Event::SandboxRemoved`].
     RemoveSandbox,
     /// Tell people.
     Report(Report),
@@ -65,10 +65,12 @@ pub struct Report {
 pub enum Event {
     /// Nothing but time: the moment of `poll_at` has come.
     Wake,
-    /// The sandbox stands.
+    /// The sandbox stands: containers may be started. Its last touches are its own, and may still fail.
     SandboxReady,
     /// The sandbox could not be made; nothing of it is left.
     SandboxFailed(Message),
+    /// The sandbox has failed at its last touches, before it started anything.
+    SandboxUnmade(Message),
     /// pod-init has died, and all containers with it (failure F3).
     SandboxLost,
     /// The sandbox is gone: nothing of it is left.

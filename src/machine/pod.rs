@@ -3,13 +3,13 @@
 //! Two things are true of a pod beside its containers: how its sandbox stands, and whether it is to live
 //! ([`super::terminate`]). The sandbox goes its way by answers, one order at a time (`·`: ignored, late or doubled):
 //!
-//! | sandbox  | SandboxReady | SandboxFailed | SandboxLost | SandboxRemoved               | time, or the pod is over |
-//! |----------|--------------|---------------|-------------|------------------------------|--------------------------|
-//! | Creating | Ready        | Retry         | ·           | ·                            | the answer is awaited    |
-//! | Retry    | ·            | ·             | ·           | ·                            | Creating; over: Absent   |
-//! | Ready    | ·            | ·             | Removing    | ·                            | all ended: Removing      |
-//! | Removing | ·            | ·             | ·           | Retry, at first due at once  | the answer is awaited    |
-//! | Absent   | ·            | ·             | ·           | ·                            | being ended: gone        |
+//! | sandbox  | SandboxReady | SandboxFailed | SandboxUnmade, SandboxLost | SandboxRemoved               | time, or the pod is over |
+//! |----------|--------------|---------------|----------------------------|------------------------------|--------------------------|
+//! | Creating | Ready        | Retry         | ·                          | ·                            | the answer is awaited    |
+//! | Retry    | ·            | ·             | ·                          | ·                            | Creating; over: Absent   |
+//! | Ready    | ·            | ·             | Removing                   | ·                            | all ended: Removing      |
+//! | Removing | ·            | ·             | ·                          | Retry, at first due at once  | the answer is awaited    |
+//! | Absent   | ·            | ·             | ·                          | ·                            | being ended: gone        |
 //!
 //! Each step is: hear the event; let time pass; decide about what has ended; then either start whose turn it is, or, where the
 //! pod is over, wind it down. Nothing is remembered between these but the states themselves. A pod whose work is done keeps its
@@ -231,6 +231,13 @@ impl Pod {
                     let failures = failures.saturating_add(1);
                     self.sandbox = Sandbox::Retry { failures, due: now.after(self.backoff.after_refusal(failures)) };
                     effect::warn(effects, "FailedCreatePodSandBox", None, &message);
+                }
+            }
+            Event::SandboxUnmade(message) => {
+                if let Sandbox::Ready { failures, .. } = self.sandbox {
+                    effect::warn(effects, "FailedCreatePodSandBox", None, &message);
+                    self.containers.iter_mut().for_each(|container| container.unmade(now));
+                    self.remove_sandbox(failures.saturating_add(1), effects);
                 }
             }
             Event::SandboxLost => {

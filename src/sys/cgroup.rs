@@ -332,13 +332,23 @@ fn collect(dir: &Path, pids: &mut Vec<Pid>) {
 }
 
 fn remove_tree(dir: &Path) -> Result<(), Error> {
-    for name in subdirectories(dir) {
-        remove_tree(&dir.join(name))?;
-    }
-    match fs::remove_dir(dir) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", dir)(error)),
-        _ => Ok(()),
-    }
+    let remove = || fs::remove_dir(dir).or_else(gone);
+    // Most have none below them, and then this is all.
+    let removed = match remove() {
+        Err(error) if error.raw_os_error() == Some(Errno::BUSY.raw_os_error()) => {
+            for name in subdirectories(dir) {
+                remove_tree(&dir.join(name))?;
+            }
+            remove()
+        }
+        done => done,
+    };
+    removed.map_err(failed("remove", dir))
+}
+
+/// What is not there need not be removed.
+fn gone(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 #[cfg(test)]
