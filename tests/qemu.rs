@@ -33,17 +33,22 @@ fn podling() -> Command {
     command
 }
 
+/// The board's program as cargo builds it by itself. `scripts/test` gives the one that is flashed, in PODLING_BOARD_PROGRAM.
+fn build() -> PathBuf {
+    run(Command::new(env!("CARGO")).args(["board", "--locked", "--target-dir", "target"]).current_dir(clone()));
+    clone().join("target/aarch64-unknown-linux-musl/release/podlingd")
+}
+
 fn parts() -> &'static Parts {
     static PARTS: OnceLock<Parts> = OnceLock::new();
     PARTS.get_or_init(|| {
-        run(Command::new(env!("CARGO")).args(["board", "--locked", "--target-dir", "target"]).current_dir(clone()));
         let images = directory().join("images");
         let layout = run(&mut Command::new(clone().join("scripts/images")));
         for image in ["localhost/busybox:demo", "localhost/nginx:demo"] {
             run(podling().args(["pack", &format!("oci:{layout}:{image}"), "-o"]).arg(&images));
         }
         Parts {
-            podlingd: clone().join("target/aarch64-unknown-linux-musl/release/podlingd"),
+            podlingd: std::env::var_os("PODLING_BOARD_PROGRAM").map_or_else(build, PathBuf::from),
             kernel: run(&mut Command::new(clone().join("scripts/kernel"))).into(),
             images,
         }
