@@ -124,9 +124,13 @@ class Oci:
         for id in reversed(ids):
             self.stop(id)
 
+    def clear(self, ids):
+        for id in ids:
+            run(self.name, "--root", self.state, "delete", "--force", id)
+
     def pids(self):
-        """With -d nothing of them stays: nothing restarts, drains or watches the container either."""
-        return set()
+        """Its own processes; with -d none of them should stay."""
+        return {pid for pid, (_, line) in processes().items() if self.state in line}
 
 
 class Podman:
@@ -174,7 +178,7 @@ class Podman:
     def end_pod(self, *_ids):
         self.clear()
 
-    def clear(self):
+    def clear(self, _ids=()):
         """Takes away all pods and containers."""
         run(*self.base, "pod", "rm", "-a", "-f", "-t", "0")
         run(*self.base, "rm", "-a", "-f", "-t", "0")
