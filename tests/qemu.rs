@@ -33,17 +33,22 @@ fn podling() -> Command {
     command
 }
 
+/// The board's program as cargo builds it by itself. `scripts/test` gives the one that is flashed, in PODLING_BOARD_PROGRAM.
+fn build() -> PathBuf {
+    run(Command::new(env!("CARGO")).args(["board", "--locked", "--target-dir", "target"]).current_dir(clone()));
+    clone().join("target/aarch64-unknown-linux-musl/release/podlingd")
+}
+
 fn parts() -> &'static Parts {
     static PARTS: OnceLock<Parts> = OnceLock::new();
     PARTS.get_or_init(|| {
-        run(Command::new(env!("CARGO")).args(["board", "--locked", "--target-dir", "target"]).current_dir(clone()));
         let images = directory().join("images");
         let layout = run(&mut Command::new(clone().join("scripts/images")));
         for image in ["localhost/busybox:demo", "localhost/nginx:demo"] {
             run(podling().args(["pack", &format!("oci:{layout}:{image}"), "-o"]).arg(&images));
         }
         Parts {
-            podlingd: clone().join("target/aarch64-unknown-linux-musl/release/podlingd"),
+            podlingd: std::env::var_os("PODLING_BOARD_PROGRAM").map_or_else(build, PathBuf::from),
             kernel: run(&mut Command::new(clone().join("scripts/kernel"))).into(),
             images,
         }
@@ -144,6 +149,15 @@ impl Guest {
         let mut guest = machine.start();
         guest.expect(PROMPT, BOOT);
         guest
+    }
+
+    /// That of all warnings of the node exactly one is of `subject`, among the events as well.
+    fn warns_once(&mut self, subject: &str) {
+        let version = self.ask("version");
+        let warnings: Vec<_> = version.lines().filter(|line| line.starts_with("Warning")).collect();
+        assert!(warnings.len() == 1 && warnings[0].contains(subject), "{version}");
+        let events = self.ask("events");
+        assert!(events.contains("NodeDegraded"), "{events}");
     }
 
     fn power_off(mut self) {
@@ -373,6 +387,38 @@ fn a_board_without_a_valid_manifest_says_so() {
     assert!(pods.contains("No resources found"), "{pods}");
     let version = guest.ask("version");
     assert!(version.contains("Warning") && version.contains("slot"), "{version}");
+    guest.power_off();
+}
+
+/// Spec 98, failure F26: without the memory controller one warning says what to do, a pod waits that asks for a limit which nothing
+/// would hold, and the rest runs with the limits that it has.
+#[test]
+fn spec_98_a_kernel_without_the_memory_controller_runs_what_asks_for_no_limit_of_it() {
+    let calm = "cat /sys/fs/cgroup/cpu.max\nexec sleep 100000";
+    let yaml = pod("bounded", "", "resources:\n  limits:\n    memory: 16Mi\n", "exec sleep 100000")
+        + &pod("calm", "", "resources:\n  limits:\n    cpu: 500m\n", calm);
+    let mut machine = board("no-memory", &yaml, as_it_is);
+    machine.cmdline += " cgroup_disable=memory";
+    let mut guest = Guest::booted(&machine);
+    guest.pod_is("calm", &["1/1", "Running", " 0 "]);
+    guest.ask_until("logs calm", |answer| answer.contains("50000 100000"));
+    guest.pod_is("bounded", &["0/1", "ContainerCreating"]);
+    let about = guest.ask("describe pod bounded");
+    assert!(about.contains("memory limits cannot be enforced") && about.contains("cgroup_enable=memory"), "{about}");
+    guest.warns_once("cgroup_enable=memory");
+    guest.power_off();
+}
+
+/// Failure F26: a kernel without overlay gives no container a root. The pods wait, one warning says what to do, and the board can be
+/// talked to.
+#[test]
+fn failure_f26_a_kernel_without_overlay_says_so() {
+    let yaml = pod("calm", "", "", "exec sleep 100000");
+    let mut guest = Guest::booted(&board("no-overlay", &yaml, |board| board.replace(", \"overlay\"", "")));
+    guest.pod_is("calm", &["0/1", "CreateContainerError"]);
+    let about = guest.ask("describe pod calm");
+    assert!(about.contains("making the root file system overlay: No such device"), "{about}");
+    guest.warns_once("CONFIG_OVERLAY_FS");
     guest.power_off();
 }
 

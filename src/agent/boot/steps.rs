@@ -139,16 +139,23 @@ pub(super) fn modules(boot: &mut Boot) -> Said {
     })
 }
 
-/// cgroup v2 with the controllers that limits need. What is missing is told again where a pod asks for it (spec 98).
+/// cgroup v2 with the controllers that limits need. One that this kernel lacks is no failure of the boot: the agent warns of it, and
+/// refuses the pods that ask for it (spec 98).
 pub(super) fn cgroups(_: &mut Boot) -> Said {
     Virtual { kind: c"cgroup2", at: c"/sys/fs/cgroup", options: &[], attributes: mount::PLAIN }.mount()?;
-    let enable = |(name, fix)| {
-        let line = format!("+{name}");
-        fs::write("/sys/fs/cgroup/cgroup.subtree_control", line)
-            .map_err(|error| format!("enable the {name} controller: {error}{fix}"))
+    let there = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").map_err(words)?;
+    let (there, lacking) = wanted(&there);
+    let enable = |name: &&str| {
+        fs::write("/sys/fs/cgroup/cgroup.subtree_control", format!("+{name}"))
+            .map_err(|error| format!("enable the {name} controller: {error}"))
     };
-    let pi = " (on a Raspberry Pi: cgroup_enable=memory in cmdline.txt)";
-    all("controllers", [("cpu", ""), ("memory", pi), ("pids", "")].into_iter().map(enable))
+    let said = all("controllers", there.iter().map(enable))?;
+    Ok(if lacking.is_empty() { said } else { format!("{said}, without {}", lacking.join(" and ")) })
+}
+
+/// Of the controllers that limits need, those that a kernel with `controllers` has, and those that it lacks.
+fn wanted(controllers: &str) -> (Vec<&'static str>, Vec<&'static str>) {
+    ["cpu", "memory", "pids"].into_iter().partition(|name| controllers.split_whitespace().any(|there| there == *name))
 }
 
 pub(super) fn host_name(boot: &mut Boot) -> Said {
@@ -232,6 +239,12 @@ mod tests {
         let results = [Ok(()), Err("a: no".to_string()), Ok(()), Err("b: no".to_string())];
         assert_eq!(all("done", results.into_iter()), Err("a: no; b: no (2 done)".into()));
         assert_eq!(all("done", [Ok(())].into_iter()), Ok("1 done".into()));
+    }
+
+    #[test]
+    fn a_controller_that_is_not_there_is_not_asked_for() {
+        assert_eq!(wanted("cpuset cpu io pids hugetlb"), (Vec::from(["cpu", "pids"]), Vec::from(["memory"])));
+        assert_eq!(wanted("cpu memory pids"), (Vec::from(["cpu", "memory", "pids"]), Vec::new()));
     }
 
     #[test]
