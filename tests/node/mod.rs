@@ -154,18 +154,33 @@ impl Node {
         outcome
     }
 
-    /// Nothing of any pod is left on this machine.
+    /// Nothing of this node is left on this machine.
     pub fn assert_clean(&self) {
-        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-        let ours: Vec<_> = mounts.lines().filter(|line| line.contains(self.root.to_str().unwrap())).collect();
-        assert!(ours.is_empty(), "mounts: {ours:#?}");
+        self.assert_no_pods();
+        assert_eq!(self.mounts(), Vec::<String>::new(), "mounts");
         assert_eq!(self.loops(), Vec::<String>::new(), "loop devices");
+        self.assert_empty("run/images");
+    }
+
+    /// Nothing of any pod is left; the images that the manifest names may be.
+    pub fn assert_no_pods(&self) {
+        let mut mounts = self.mounts();
+        mounts.retain(|line| !line.contains("/run/images/"));
+        assert_eq!(mounts, Vec::<String>::new(), "mounts");
         assert_eq!(self.groups(), Vec::<String>::new(), "cgroups");
-        for directory in ["run/pods", "run/images", "data/pods"] {
-            let left: Vec<_> =
-                fs::read_dir(self.root.join(directory)).into_iter().flatten().flatten().map(|e| e.path()).collect();
-            assert!(left.is_empty(), "{directory}: {left:?}");
-        }
+        self.assert_empty("run/pods");
+        self.assert_empty("data/pods");
+    }
+
+    fn assert_empty(&self, directory: &str) {
+        let entries = fs::read_dir(self.root.join(directory)).into_iter().flatten().flatten();
+        let left: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        assert!(left.is_empty(), "{directory}: {left:?}");
+    }
+
+    fn mounts(&self) -> Vec<String> {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        mounts.lines().filter(|line| line.contains(self.root.to_str().unwrap())).map(String::from).collect()
     }
 
     /// The loop devices with files of this node behind them.
