@@ -20,6 +20,9 @@ fn a_pod_runs_and_leaves_nothing_behind() {
         assert_eq!((code, output.as_str()), (3, "from image\nweb\nweb\n"));
         let refused = board.0.exec("default", "web", "nobody", &["true"], nulls()).err();
         assert_eq!(refused, Some(Refusal::NoSuchContainer("nobody".into())));
+        assert_eq!(board.event("Started").await, "Started container main");
+        board.0.delete("default", "web", Some(Duration::from_secs(1)), false).unwrap();
+        assert_eq!(board.event("Killing").await, "Stopping container main");
     });
 }
 
