@@ -339,6 +339,24 @@ fn an_image_that_was_cut_off_is_refused() {
     });
 }
 
+/// Without a word from the agent it would fail at exec, as "Exec format error".
+#[test]
+fn an_image_for_another_processor_is_refused() {
+    let node = Node::new();
+    node.put_image_for("riscv64");
+    node.run(&pod("foreign", "true", "", ""), async |board| {
+        let why = board.until("refused", |agent| {
+            let entry = agent.find("default", "foreign")?;
+            let container = &entry.machine().containers()[0];
+            (container.state() == ContainerState::Waiting(Reason::ImageInvalid))
+                .then(|| container.message().to_string())
+        });
+        let why = why.await;
+        let wanted = "image docker.io/library/busybox:latest cannot be used: it is for riscv64, and this node is ";
+        assert!(why.starts_with(wanted) && why.ends_with("; pack it again"), "{why}");
+    });
+}
+
 #[test]
 fn run_as_non_root_is_a_config_error() {
     let node = Node::new();

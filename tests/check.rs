@@ -236,6 +236,9 @@ fn messages_are_short_and_harmless() {
 fn image_records_and_boards_are_checked_too() {
     let image = |image: Image<'_>| check::image(&body(&image)).unwrap_err().to_string();
     says(image(Image { reference: "nginx", ..sample::image() }), &["reference: "]);
+    for platform in ["", "arm64 ", "arm/", "arm/v7/x", "a\u{1b}", &"x".repeat(33)] {
+        says(image(Image { platform, ..sample::image() }), &["platform: "]);
+    }
     says(image(Image { size: 0, ..sample::image() }), &["size: 0"]);
     says(image(Image { env: list(["A"]), ..sample::image() }), &["Env[0]: \"A\" is not of the form NAME=value"]);
     says(image(Image { working_dir: "", ..sample::image() }), &["WorkingDir: "]);

@@ -38,7 +38,7 @@ impl Bench {
         }
         bench.write_manifest(CLASS, references);
         kernel(&bench.path("kernel"));
-        fs::write(bench.path("podlingd"), b"\x7fELF podlingd").unwrap();
+        fs::write(bench.path("podlingd"), elf(183, 2)).unwrap();
         bench
     }
 
@@ -47,9 +47,13 @@ impl Bench {
     }
 
     fn pack(&self, reference: &str, content: &[u8]) {
+        self.pack_for("arm64", reference, content);
+    }
+
+    fn pack_for(&self, arch: &'static str, reference: &str, content: &[u8]) {
         let folder = self.path("layout");
         let _ = fs::remove_dir_all(&folder);
-        let mut spec = Spec::new(vec![]);
+        let mut spec = Spec { arch, ..Spec::new(vec![]) };
         spec.layers.push((Layer::new().file("content", content).end(), Packing::Tar));
         layout(&folder, &[spec]);
         let source = format!("oci:{}", folder.display());
@@ -92,6 +96,12 @@ impl Bench {
         assert_eq!(left, 0, "something was left behind");
         said
     }
+}
+
+/// The beginning of a program: `e_machine` as told, addresses of 32 (1) or 64 (2) bits.
+fn elf(machine: u8, class: u8) -> Vec<u8> {
+    let ident = [0x7f, b'E', b'L', b'F', class, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0];
+    [&ident[..], &[machine, 0], &[0; 44]].concat()
 }
 
 /// A sealed manifest of one pod whose containers use `references`.
@@ -257,7 +267,7 @@ fn the_boot_files_are_a_kernel_and_an_initramfs_with_modules_in_order() {
         assert_eq!(mode_of(name), "drwxr-xr-x", "{name}");
     }
     let root = bench.path("root");
-    assert_eq!(fs::read(root.join("init")).unwrap(), b"\x7fELF podlingd");
+    assert_eq!(fs::read(root.join("init")).unwrap(), elf(183, 2));
 
     let bytes = fs::read(root.join("board")).unwrap();
     let (header, body) = codec::open(&bytes, Kind::Board).unwrap();
@@ -335,6 +345,29 @@ fn every_image_that_cannot_be_used_is_named_with_what_to_do() {
         assert!(said.contains(wanted), "{wanted:?} is not in {said:?}");
     }
     assert!(!said.contains("library/good:latest:"), "{said}");
+}
+
+/// On the board they would fail at exec, as "Exec format error".
+#[test]
+fn what_is_built_for_another_processor_is_refused() {
+    let bench = Bench::new(&["good"]);
+    bench.pack_for("amd64", "foreign", b"f");
+    bench.pack_for("arm", "smaller", b"s");
+    bench.write_manifest(CLASS, &["good", "foreign", "smaller"]);
+    let said = bench.refusal();
+    assert!(said.contains("1 of the manifest's images"), "{said}");
+    let wanted = "docker.io/library/foreign:latest: the image is for amd64, and the board qemu-virt-aarch64 is arm64";
+    assert!(said.contains(wanted) && said.contains("--arch arm64"), "{said}");
+
+    bench.write_manifest(CLASS, &["good", "smaller"]);
+    let cases = [(elf(62, 2), "(ELF machine 62, 64 bits)"), (elf(40, 1), "(ELF machine 40, 32 bits)")];
+    for (program, wanted) in cases.into_iter().chain([(b"#!/bin/sh\n".to_vec(), "it is no program for Linux")]) {
+        fs::write(bench.path("podlingd"), program).unwrap();
+        let said = bench.refusal();
+        assert!(said.contains(wanted) && said.contains("which is arm64"), "{wanted:?} is not in {said:?}");
+    }
+    fs::write(bench.path("podlingd"), elf(183, 2)).unwrap();
+    bench.run(&[]).unwrap();
 }
 
 #[test]

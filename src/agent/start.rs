@@ -94,7 +94,7 @@ pub(super) fn order(
         return Err(Refused::config("there is no such container"));
     };
     let record = Record::read(paths, container.image)?;
-    let image = record.image()?;
+    let image = record.image_for(&facts.machine)?;
     let user = user(&container, &image).map_err(Refused::config)?;
     let argv: Bytes = argv(&container, &image).map_err(Refused::config)?.collect();
     let env: Bytes = environment(pod, &container, &image, user.0).iter().collect();
@@ -292,6 +292,7 @@ mod tests {
     fn image<'a>(entrypoint: &'a Bytes, cmd: &'a Bytes, env: &'a Bytes) -> Image<'a> {
         Image {
             reference: "i",
+            platform: "arm64",
             sha256: [0; 32],
             size: 0,
             entrypoint: entrypoint.list(),

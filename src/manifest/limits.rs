@@ -28,6 +28,8 @@ pub const SUBDOMAIN: usize = 253;
 pub const PATH: usize = 1024;
 /// Bytes of an image reference, so that its escaped form is still a file name.
 pub const IMAGE: usize = 200;
+/// Bytes of an image's platform: `arm/v7`.
+pub const PLATFORM: usize = 32;
 /// Bytes of any other string: an argument, an environment value.
 pub const STRING: usize = 128 * 1024;
 /// Bytes of a whole manifest file, header included.
