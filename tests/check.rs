@@ -44,6 +44,17 @@ fn the_samples_pass() {
     check::manifest(&body(&Manifest { node: Node::default(), pods: List::EMPTY })).unwrap();
 }
 
+/// Spec 43, 66: what a pod leaves out is what Kubernetes takes, and only names cannot be left out.
+#[test]
+fn a_pod_needs_no_more_than_names() {
+    let container = Container { name: "c", image: "docker.io/library/c:1", ..Container::default() };
+    let pod = Pod { name: "p", hostname: "p", containers: list([container]), ..Pod::default() };
+    check::manifest(&body(&Manifest { node: Node::default(), pods: list([pod]) })).unwrap();
+    assert_eq!((pod.namespace, pod.restart_policy, pod.grace_seconds), ("default", RestartPolicy::Always, 30));
+    assert_eq!((container.kind, pod.qos()), (ContainerKind::App, Qos::BestEffort));
+    says(pod_error(Pod { containers: list([Container::default()]), ..pod }), &["name: \"\""]);
+}
+
 /// Spec 7.
 #[test]
 fn names_are_dns_names() {

@@ -9,10 +9,7 @@ use podling::host::layers::Limits;
 use podling::host::pack::pack;
 use podling::manifest::board::Board;
 use podling::manifest::codec::{self, Kind};
-use podling::manifest::list::List;
-use podling::manifest::pod::{
-    Container, ContainerKind, Manifest, Node, Pod, Resources, RestartPolicy, Security, Sharing,
-};
+use podling::manifest::pod::{Container, Manifest, Node, Pod};
 use podling::manifest::{check, image};
 use std::collections::BTreeMap;
 use std::fs;
@@ -109,35 +106,10 @@ fn manifest(class: &str, references: &[&str]) -> Vec<u8> {
     let arena = Arena::default();
     let containers = references.iter().enumerate().map(|(n, reference)| Container {
         name: arena.str(&format!("c{n}")),
-        kind: ContainerKind::App,
         image: arena.str(&image::normalise(reference).unwrap()),
-        command: None,
-        args: None,
-        working_dir: None,
-        env: List::EMPTY,
-        ports: List::EMPTY,
-        mounts: List::EMPTY,
-        resources: Resources::default(),
-        security: Security::default(),
-        pre_stop: None,
+        ..Container::default()
     });
-    let pod = Pod {
-        namespace: "default",
-        name: "web",
-        labels: List::EMPTY,
-        annotations: List::EMPTY,
-        hostname: "web",
-        restart_policy: RestartPolicy::Always,
-        grace_seconds: 30,
-        sharing: Sharing::default(),
-        supplemental_groups: List::EMPTY,
-        host_aliases: List::EMPTY,
-        resources: Resources::default(),
-        pids_limit: None,
-        critical: false,
-        volumes: List::EMPTY,
-        containers: arena.list(containers),
-    };
+    let pod = Pod { name: "web", hostname: "web", containers: arena.list(containers), ..Pod::default() };
     let manifest = Manifest { node: Node::default(), pods: arena.list([pod]) };
     let body = postcard::to_stdvec(&manifest).unwrap();
     let header = codec::seal(Kind::Manifest, class, 1, &body).unwrap();
