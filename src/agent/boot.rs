@@ -11,6 +11,7 @@ use std::string::String;
 use std::time::Instant;
 use std::vec::Vec;
 
+pub mod ethernet;
 pub mod facts;
 mod finish;
 mod init;
