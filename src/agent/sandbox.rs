@@ -146,7 +146,6 @@ fn begin(agent: &Agent, uid: Uid, pod: &Pod<'_>, created: Instant, own: &PodPath
         |path: &Path| fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(Trouble::at("make", path));
     fail::point("create");
     directory(&own.run)?;
-    directory(&own.run.join("etc"))?;
     let meta = Meta { namespace: pod.namespace.into(), name: pod.name.into(), created, digest: digest(pod) };
     meta.write(own).map_err(Trouble::at("write", &own.meta()))?;
     fail::point("meta written");

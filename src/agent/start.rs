@@ -211,7 +211,7 @@ fn opened<'a>(
             continue;
         }
         let mount = mounts::copy(&paths.pod(which.uid).etc(file), false)?;
-        all.push((MountPoint { path, directory: false, read_only: true }, mount));
+        all.push((MountPoint { path, directory: false, read_only: container.security.read_only_root }, mount));
     }
     all.sort_by_key(|(point, _)| point.path.matches('/').count());
     Ok(all)

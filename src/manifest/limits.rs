@@ -54,6 +54,8 @@ pub const PIDS: u32 = 4_194_304;
 pub const GRACE_SECONDS: u32 = 86_400;
 /// Bytes of one output ring of a container (two segments of half of it), by default.
 pub const LOG_RING: u64 = 256 * 1024;
+/// Bytes of a pod's /etc/hosts, /etc/hostname and /etc/resolv.conf together: more than the longest list of hosts has.
+pub const MANAGED_FILES: u64 = 4 << 20;
 /// Bytes of one message between the agent and a pod-init.
 pub const POD_MESSAGE: usize = 128 * 1024;
 /// Descriptors that travel with one such message (the kernel's own bound is 253).

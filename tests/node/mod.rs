@@ -275,7 +275,7 @@ fn busybox() -> (PathBuf, [u8; 32]) {
         }
         fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox: install Debian's package busybox-static");
         for applet in
-            "sh true false cat ls sleep echo env id kill dd head tail mkdir touch stat wc seq test hostname nc printf mount"
+            "sh true false cat ls sleep echo env id kill dd head tail mkdir touch stat wc grep seq test hostname nc printf mount"
                 .split(' ')
         {
             let _ = std::os::unix::fs::symlink("busybox", root.join("bin").join(applet));
