@@ -2,9 +2,9 @@
 
 use podling::agent::boot::{self, ethernet, facts};
 use podling::agent::local::{self, Local};
-use podling::agent::{self, Agent, Config, Error, Outcome};
+use podling::agent::{self, Agent, Config, Error, Outcome, logger};
 use podling::console::attach::{Place, attach};
-use podling::console::{client, logger, socket};
+use podling::console::{client, socket};
 use podling::pod;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
