@@ -44,6 +44,17 @@ fn the_samples_pass() {
     check::manifest(&body(&Manifest { node: Node::default(), pods: List::EMPTY })).unwrap();
 }
 
+/// Spec 43, 66: what a pod leaves out is what Kubernetes takes, and only names cannot be left out.
+#[test]
+fn a_pod_needs_no_more_than_names() {
+    let container = Container { name: "c", image: "docker.io/library/c:1", ..Container::default() };
+    let pod = Pod { name: "p", hostname: "p", containers: list([container]), ..Pod::default() };
+    check::manifest(&body(&Manifest { node: Node::default(), pods: list([pod]) })).unwrap();
+    assert_eq!((pod.namespace, pod.restart_policy, pod.grace_seconds), ("default", RestartPolicy::Always, 30));
+    assert_eq!((container.kind, pod.qos()), (ContainerKind::App, Qos::BestEffort));
+    says(pod_error(Pod { containers: list([Container::default()]), ..pod }), &["name: \"\""]);
+}
+
 /// Spec 7.
 #[test]
 fn names_are_dns_names() {
@@ -236,6 +247,9 @@ fn messages_are_short_and_harmless() {
 fn image_records_and_boards_are_checked_too() {
     let image = |image: Image<'_>| check::image(&body(&image)).unwrap_err().to_string();
     says(image(Image { reference: "nginx", ..sample::image() }), &["reference: "]);
+    for platform in ["", "arm64 ", "arm/", "arm/v7/x", "a\u{1b}", &"x".repeat(33)] {
+        says(image(Image { platform, ..sample::image() }), &["platform: "]);
+    }
     says(image(Image { size: 0, ..sample::image() }), &["size: 0"]);
     says(image(Image { env: list(["A"]), ..sample::image() }), &["Env[0]: \"A\" is not of the form NAME=value"]);
     says(image(Image { working_dir: "", ..sample::image() }), &["WorkingDir: "]);

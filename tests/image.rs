@@ -9,10 +9,7 @@ use podling::host::layers::Limits;
 use podling::host::pack::pack;
 use podling::manifest::board::Board;
 use podling::manifest::codec::{self, Kind};
-use podling::manifest::list::List;
-use podling::manifest::pod::{
-    Container, ContainerKind, Manifest, Node, Pod, Resources, RestartPolicy, Security, Sharing,
-};
+use podling::manifest::pod::{Container, Manifest, Node, Pod};
 use podling::manifest::{check, image};
 use std::collections::BTreeMap;
 use std::fs;
@@ -38,7 +35,7 @@ impl Bench {
         }
         bench.write_manifest(CLASS, references);
         kernel(&bench.path("kernel"));
-        fs::write(bench.path("podlingd"), b"\x7fELF podlingd").unwrap();
+        fs::write(bench.path("podlingd"), elf(183, 2)).unwrap();
         bench
     }
 
@@ -47,9 +44,13 @@ impl Bench {
     }
 
     fn pack(&self, reference: &str, content: &[u8]) {
+        self.pack_for("arm64", reference, content);
+    }
+
+    fn pack_for(&self, arch: &'static str, reference: &str, content: &[u8]) {
         let folder = self.path("layout");
         let _ = fs::remove_dir_all(&folder);
-        let mut spec = Spec::new(vec![]);
+        let mut spec = Spec { arch, ..Spec::new(vec![]) };
         spec.layers.push((Layer::new().file("content", content).end(), Packing::Tar));
         layout(&folder, &[spec]);
         let source = format!("oci:{}", folder.display());
@@ -94,40 +95,21 @@ impl Bench {
     }
 }
 
+/// The beginning of a program: `e_machine` as told, addresses of 32 (1) or 64 (2) bits.
+fn elf(machine: u8, class: u8) -> Vec<u8> {
+    let ident = [0x7f, b'E', b'L', b'F', class, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0];
+    [&ident[..], &[machine, 0], &[0; 44]].concat()
+}
+
 /// A sealed manifest of one pod whose containers use `references`.
 fn manifest(class: &str, references: &[&str]) -> Vec<u8> {
     let arena = Arena::default();
     let containers = references.iter().enumerate().map(|(n, reference)| Container {
         name: arena.str(&format!("c{n}")),
-        kind: ContainerKind::App,
         image: arena.str(&image::normalise(reference).unwrap()),
-        command: None,
-        args: None,
-        working_dir: None,
-        env: List::EMPTY,
-        ports: List::EMPTY,
-        mounts: List::EMPTY,
-        resources: Resources::default(),
-        security: Security::default(),
-        pre_stop: None,
+        ..Container::default()
     });
-    let pod = Pod {
-        namespace: "default",
-        name: "web",
-        labels: List::EMPTY,
-        annotations: List::EMPTY,
-        hostname: "web",
-        restart_policy: RestartPolicy::Always,
-        grace_seconds: 30,
-        sharing: Sharing::default(),
-        supplemental_groups: List::EMPTY,
-        host_aliases: List::EMPTY,
-        resources: Resources::default(),
-        pids_limit: None,
-        critical: false,
-        volumes: List::EMPTY,
-        containers: arena.list(containers),
-    };
+    let pod = Pod { name: "web", hostname: "web", containers: arena.list(containers), ..Pod::default() };
     let manifest = Manifest { node: Node::default(), pods: arena.list([pod]) };
     let body = postcard::to_stdvec(&manifest).unwrap();
     let header = codec::seal(Kind::Manifest, class, 1, &body).unwrap();
@@ -257,7 +239,7 @@ fn the_boot_files_are_a_kernel_and_an_initramfs_with_modules_in_order() {
         assert_eq!(mode_of(name), "drwxr-xr-x", "{name}");
     }
     let root = bench.path("root");
-    assert_eq!(fs::read(root.join("init")).unwrap(), b"\x7fELF podlingd");
+    assert_eq!(fs::read(root.join("init")).unwrap(), elf(183, 2));
 
     let bytes = fs::read(root.join("board")).unwrap();
     let (header, body) = codec::open(&bytes, Kind::Board).unwrap();
@@ -335,6 +317,29 @@ fn every_image_that_cannot_be_used_is_named_with_what_to_do() {
         assert!(said.contains(wanted), "{wanted:?} is not in {said:?}");
     }
     assert!(!said.contains("library/good:latest:"), "{said}");
+}
+
+/// On the board they would fail at exec, as "Exec format error".
+#[test]
+fn what_is_built_for_another_processor_is_refused() {
+    let bench = Bench::new(&["good"]);
+    bench.pack_for("amd64", "foreign", b"f");
+    bench.pack_for("arm", "smaller", b"s");
+    bench.write_manifest(CLASS, &["good", "foreign", "smaller"]);
+    let said = bench.refusal();
+    assert!(said.contains("1 of the manifest's images"), "{said}");
+    let wanted = "docker.io/library/foreign:latest: the image is for amd64, and the board qemu-virt-aarch64 is arm64";
+    assert!(said.contains(wanted) && said.contains("--arch arm64"), "{said}");
+
+    bench.write_manifest(CLASS, &["good", "smaller"]);
+    let cases = [(elf(62, 2), "(ELF machine 62, 64 bits)"), (elf(40, 1), "(ELF machine 40, 32 bits)")];
+    for (program, wanted) in cases.into_iter().chain([(b"#!/bin/sh\n".to_vec(), "it is no program for Linux")]) {
+        fs::write(bench.path("podlingd"), program).unwrap();
+        let said = bench.refusal();
+        assert!(said.contains(wanted) && said.contains("which is arm64"), "{wanted:?} is not in {said:?}");
+    }
+    fs::write(bench.path("podlingd"), elf(183, 2)).unwrap();
+    bench.run(&[]).unwrap();
 }
 
 #[test]

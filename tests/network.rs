@@ -1,7 +1,11 @@
 //! The board's Ethernet, in network namespaces of the test's own. Needs root.
 
+use podling::agent::boot::ethernet;
+use podling::manifest::board;
 use podling::sys::netlink::Network;
 use rustix::thread::{UnshareFlags, unshare_unsafe};
+use std::process::Command;
+use std::time::Duration;
 
 /// Runs `test` in a network namespace that dies with its thread.
 #[allow(unsafe_code, reason = "unshare is unsafe for the sake of what else it can unshare")]
@@ -50,6 +54,37 @@ fn a_link_gets_its_address_and_the_default_route() {
             assert_eq!(routes().into_iter().filter(|row| row[3] == hex([0; 4])).collect::<Vec<_>>(), [default]);
         }
     });
+}
+
+/// A board without its Ethernet starts its pods all the same: what waits is a task of the agent, which says what is missing.
+#[test]
+fn a_link_that_comes_late_is_taken_up_when_it_comes() {
+    alone(|| {
+        let eth7 = ethernet(Some([10, 98, 7, 1]));
+        let (tell, told) = std::sync::mpsc::channel();
+        // It comes only once it is missed; a thread of this one's is in the same network namespace.
+        let plug = std::thread::spawn(move || {
+            let told: String = told.recv().unwrap();
+            let mut add = Command::new("ip");
+            add.args(["link", "add", "eth7", "type", "veth", "peer", "name", "eth8"]);
+            assert!(add.status().expect("ip: install Debian's package iproute2").success());
+            told
+        });
+        let up = ethernet::take_up(&eth7, Duration::ZERO, |missing| tell.send(missing.to_string()).unwrap());
+        assert_eq!(smol::block_on(up), Ok(Some("eth7 10.98.7.5/24".into())));
+        let told = plug.join().unwrap();
+        assert!(told.starts_with("network: eth7 has not come up in 0 s: is it there"), "{told}");
+        assert!(has_address("10.98.7.5"));
+        assert!(routes().iter().any(|row| row[0] == "eth7" && row[2] == hex([10, 98, 7, 1])));
+
+        // A new agent finds it so, and nothing is news.
+        let again = ethernet::take_up(&eth7, Duration::ZERO, |missing| panic!("{missing}"));
+        assert_eq!(smol::block_on(again), Ok(None));
+    });
+}
+
+fn ethernet(gateway: Option<[u8; 4]>) -> board::Network<'static> {
+    board::Network { interface: "eth7", address: [10, 98, 7, 5], prefix: 24, gateway, dns: None }
 }
 
 #[test]

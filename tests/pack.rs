@@ -2,7 +2,7 @@
 
 mod images;
 
-use images::bench::{Bench, names};
+use images::bench::{Bench, listing, names};
 use images::{Layer, Packing, Spec, layout, sha256};
 use podling::host::layers::Limits;
 use podling::host::pack::pack;
@@ -66,6 +66,17 @@ fn symlinks_on_the_way_stay_inside_the_image() {
     for name in ["/usr/lib/one", "/two", "/usr/lib/three", "/four", "/lib -> usr/lib"] {
         assert!(names.iter().any(|n| n == name), "{name} in {names:?}");
     }
+}
+
+/// umoci's `insert` writes it so, with the mode that the root is to have.
+#[test]
+fn an_entry_named_slash_is_the_root_itself() {
+    let lower = Layer::new().file("kept", b"1");
+    let upper = Layer::new().entry(b'5', b"/", b"", 0o711, (7, 8), b"").file("new", b"2");
+    let bench = Bench::new();
+    let done = bench.pack(&[Spec::new(vec![lower, upper])]).unwrap();
+    assert_eq!(names(&done.squashfs), ["/kept", "/new"]);
+    assert_eq!(listing(&done.squashfs)[""], "drwx--x--x 7/8");
 }
 
 #[test]

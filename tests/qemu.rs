@@ -424,6 +424,20 @@ fn failure_f26_a_kernel_without_overlay_says_so() {
 
 /// The board's boot: from /init to the first instruction of the last container, less than the kernel took for itself. The aim
 /// is half of that; what it is now is printed.
+/// Its pods start all the same, and people are told what is missing once it is late.
+#[test]
+fn a_board_without_its_network_device_starts_its_pods_at_once() {
+    let yaml = pod("web", "", "", "exec sleep 1000");
+    let mut guest = board("unplugged", &yaml, |board| board.replace("\"eth0\"", "\"eth9\"")).start();
+    guest.expect("network: loopback only: eth9 is not there yet", BOOT);
+    guest.expect(PROMPT, BOOT);
+    guest.pod_is("web", &["1/1", "Running"]);
+    let events = guest.ask_until("events", |answer| answer.contains("eth9 has not come up"));
+    let at = |words| events.find(words).unwrap_or_else(|| panic!("no {words:?} in {events}"));
+    assert!(at("Started container main") < at("NodeDegraded"), "{events}");
+    guest.power_off();
+}
+
 #[test]
 fn the_pods_are_up_soon_after_the_kernel() {
     let yaml =

@@ -4,6 +4,7 @@
 //! reboots or switches off. A step that fails is one line on the console and a trouble that the agent shows; the boot goes on
 //! as far as it makes sense.
 
+use super::logger;
 use crate::manifest::board::Board;
 use std::format;
 use std::process::ExitCode;
@@ -11,11 +12,11 @@ use std::string::String;
 use std::time::Instant;
 use std::vec::Vec;
 
+pub mod ethernet;
 pub mod facts;
 mod finish;
 mod init;
 mod keeper;
-pub mod logger;
 mod steps;
 
 /// One step of the boot.
@@ -68,7 +69,7 @@ impl Boot {
 
 /// The whole life of process 1: it returns only where it is not process 1.
 pub fn main() -> ExitCode {
-    logger::start();
+    logger::install(log::LevelFilter::Info);
     if !rustix::process::getpid().is_init() {
         log::error!("`podlingd init` boots a board, as its process 1; to see a running node: podlingd get pods");
         return ExitCode::from(2);

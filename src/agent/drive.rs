@@ -262,6 +262,10 @@ impl Agent {
         self.0.events.borrow_mut()
     }
 
+    pub(super) fn facts_mut(&self) -> RefMut<'_, Facts> {
+        self.0.facts.borrow_mut()
+    }
+
     pub(super) fn buffer(&self) -> &RefCell<Vec<u8>> {
         &self.0.buffer
     }

@@ -85,17 +85,19 @@ pub(super) fn carry(agent: &Agent, entry: &mut Entry, effect: Effect) {
 }
 
 impl Agent {
-    /// Adds an event about a pod.
+    /// Adds an event about a pod. What is told of a container, as `Started container`, is completed with its name.
     pub(super) fn report(
         &self,
         pod: &Pod<'_>,
         warning: bool,
         reason: &'static str,
         container: Option<u8>,
-        message: Message,
+        text: Message,
     ) {
         let container =
             container.and_then(|index| pod.containers.get(index.into())).map_or("", |container| container.name);
+        let is_complete = warning || container.is_empty();
+        let message = if is_complete { text } else { message(&format!("{text} {container}")) };
         let now = self.now();
         self.events_mut().add(events::Event {
             first: now,

@@ -4,7 +4,7 @@ use super::mounts;
 use super::paths::Paths;
 use super::trouble::Trouble;
 use crate::manifest::codec::{self, Kind};
-use crate::manifest::image::{Image, record_name, squashfs_name};
+use crate::manifest::image::{Image, platform_of_machine, record_name, runs, squashfs_name};
 use crate::manifest::pod::Manifest;
 use crate::manifest::status::Reason;
 use crate::manifest::{check, limits};
@@ -71,6 +71,17 @@ impl Record {
         let image = check::image(body).map_err(|e| invalid(&self.reference, &format!("{e}")))?;
         if image.reference != self.reference {
             return Err(invalid(&self.reference, &format!("its record is that of {}", image.reference)));
+        }
+        Ok(image)
+    }
+
+    /// The same, if a node that the kernel calls `machine` runs its programs.
+    pub(super) fn image_for(&self, machine: &str) -> Result<Image<'_>, Refused> {
+        let image = self.image()?;
+        let node = platform_of_machine(machine);
+        if !runs(node, image.platform) {
+            let why = format!("it is for {}, and this node is {node}", image.platform);
+            return Err(invalid(&self.reference, &why));
         }
         Ok(image)
     }

@@ -13,6 +13,7 @@ mod fail;
 mod images;
 mod link;
 pub mod local;
+pub mod logger;
 pub mod logs;
 mod mounts;
 pub mod paths;

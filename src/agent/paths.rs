@@ -6,7 +6,7 @@
 //! RUN/images/SHA256/         a mounted image
 //! RUN/pods/UID/meta          what the pod is, for the agent that adopts it
 //! RUN/pods/UID/sock          where its pod-init listens
-//! RUN/pods/UID/etc/          its hosts, hostname and resolv.conf
+//! RUN/pods/UID/etc/          its hosts, hostname and resolv.conf, on a tmpfs of their own
 //! RUN/pods/UID/volumes/NAME  a mounted volume in memory
 //! RUN/pods/UID/logs/         the output of its containers
 //! DATA/images/               packed images and their records

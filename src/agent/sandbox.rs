@@ -167,7 +167,6 @@ fn furnish(
     meta.write(own).map_err(Trouble::at("write", &own.meta()))?;
     fail::point("meta written");
     volumes::make(agent.paths(), sandbox.uid, pod)?;
-    directory(&own.run.join("etc"))?;
     managed_files(agent, own, pod).map_err(Trouble::at("write", &own.etc("")))?;
     // Only now: an agent that adopts a pod which stands counts on all of that.
     setup(agent, sandbox, pod).map_err(|errno| format!("the pod-init takes no orders: {errno}"))?;

@@ -94,7 +94,7 @@ pub(super) fn order(
         return Err(Refused::config("there is no such container"));
     };
     let record = Record::read(paths, container.image)?;
-    let image = record.image()?;
+    let image = record.image_for(&facts.machine)?;
     let user = user(&container, &image).map_err(Refused::config)?;
     let argv: Bytes = argv(&container, &image).map_err(Refused::config)?.collect();
     let env: Bytes = environment(pod, &container, &image, user.0).iter().collect();
@@ -211,7 +211,7 @@ fn opened<'a>(
             continue;
         }
         let mount = mounts::copy(&paths.pod(which.uid).etc(file), false)?;
-        all.push((MountPoint { path, directory: false, read_only: true }, mount));
+        all.push((MountPoint { path, directory: false, read_only: container.security.read_only_root }, mount));
     }
     all.sort_by_key(|(point, _)| point.path.matches('/').count());
     Ok(all)
@@ -266,32 +266,16 @@ pub(super) fn pod_limits(pod: &Pod<'_>) -> Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::pod::{ContainerKind, EnvVar, Resources, RestartPolicy, Security, Sharing};
+    use crate::manifest::pod::{EnvVar, Resources, Security};
 
     fn words(list: &[&str]) -> Bytes {
         list.iter().collect()
     }
 
-    fn container<'a>() -> Container<'a> {
-        Container {
-            name: "c",
-            kind: ContainerKind::App,
-            image: "i",
-            command: None,
-            args: None,
-            working_dir: None,
-            env: List::EMPTY,
-            ports: List::EMPTY,
-            mounts: List::EMPTY,
-            resources: Resources::default(),
-            security: Security::default(),
-            pre_stop: None,
-        }
-    }
-
     fn image<'a>(entrypoint: &'a Bytes, cmd: &'a Bytes, env: &'a Bytes) -> Image<'a> {
         Image {
             reference: "i",
+            platform: "arm64",
             sha256: [0; 32],
             size: 0,
             entrypoint: entrypoint.list(),
@@ -306,34 +290,13 @@ mod tests {
         }
     }
 
-    fn pod<'a>() -> Pod<'a> {
-        Pod {
-            namespace: "default",
-            name: "web",
-            labels: List::EMPTY,
-            annotations: List::EMPTY,
-            hostname: "web",
-            restart_policy: RestartPolicy::Always,
-            grace_seconds: 30,
-            sharing: Sharing::default(),
-            supplemental_groups: List::EMPTY,
-            host_aliases: List::EMPTY,
-            resources: Resources::default(),
-            pids_limit: None,
-            critical: false,
-            volumes: List::EMPTY,
-            containers: List::EMPTY,
-        }
-    }
-
     #[test]
     fn command_replaces_both_and_args_replaces_cmd() {
         let (entrypoint, cmd, none) = (words(&["/e"]), words(&["d"]), words(&[]));
         let (command, args) = (words(&["/c"]), words(&["a"]));
         let image = image(&entrypoint, &cmd, &none);
         let run = |command: Option<&Bytes>, args: Option<&Bytes>| {
-            let mut it = container();
-            (it.command, it.args) = (None, None);
+            let mut it = Container::default();
             let list = |bytes: &Bytes| bytes.0.clone().leak() as &[u8];
             it.command = command.map(|b| List::from_bytes(list(b)));
             it.args = args.map(|b| List::from_bytes(list(b)));
@@ -344,7 +307,7 @@ mod tests {
         assert_eq!(run(None, Some(&args)).unwrap(), "/e a");
         assert_eq!(run(Some(&command), Some(&args)).unwrap(), "/c a");
         let empty = super::tests::image(&none, &none, &none);
-        assert!(argv(&container(), &empty).is_err());
+        assert!(argv(&Container::default(), &empty).is_err());
     }
 
     #[test]
@@ -355,8 +318,8 @@ mod tests {
             .map(|(key, value)| EnvVar { key, value, secret: false })
             .into_iter()
             .collect();
-        let it = Container { env: told.list(), ..container() };
-        let merged = environment(&pod(), &it, &image, 0);
+        let it = Container { env: told.list(), ..Container::default() };
+        let merged = environment(&Pod { hostname: "web", ..Pod::default() }, &it, &image, 0);
         assert_eq!(merged, ["B=2", "PATH=/x", "A=3", "C=5", "HOSTNAME=web", "HOME=/root"]);
     }
 
@@ -364,7 +327,7 @@ mod tests {
     fn users_are_kubernetes_and_root_is_refused_where_it_must_be() {
         let none = words(&[]);
         let image = image(&none, &none, &none);
-        let run = |security: Security, image: &Image<'_>| user(&Container { security, ..container() }, image);
+        let run = |security: Security, image: &Image<'_>| user(&Container { security, ..Container::default() }, image);
         let base = Security::default();
         assert_eq!(run(base, &image), Ok((33, 34)));
         assert_eq!(run(Security { run_as_user: Some(7), ..base }, &image), Ok((7, 0)));
@@ -379,7 +342,7 @@ mod tests {
     fn spec_94_oom_scores() {
         let it = |memory_request| Container {
             resources: Resources { memory_request, ..Resources::default() },
-            ..container()
+            ..Container::default()
         };
         assert_eq!(oom_score_adj(Qos::Guaranteed, &it(5), 100), -997);
         assert_eq!(oom_score_adj(Qos::BestEffort, &it(0), 100), 1000);

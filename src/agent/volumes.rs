@@ -3,6 +3,7 @@
 use super::mounts::{self, Tmpfs};
 use super::paths::{Paths, PodPaths};
 use super::trouble::Trouble;
+use crate::manifest::limits;
 use crate::manifest::pod::{File, HostPathKind, Pod, Source, Volume};
 use crate::manifest::status::Uid;
 use std::format;
@@ -13,9 +14,11 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::prelude::v1::*;
 
-/// Makes all volumes of a pod that are not there yet.
+/// Makes all volumes of a pod that are not there yet, and the place of its managed files.
 pub(super) fn make(paths: &Paths, uid: Uid, pod: &Pod<'_>) -> Result<(), Trouble> {
     let own = paths.pod(uid);
+    // Containers write to them: a tmpfs of their own, so that they fill nobody else's.
+    in_memory(&own.etc(""), Tmpfs { size: Some(limits::MANAGED_FILES), mode: 0o755, secret: false })?;
     for volume in pod.volumes {
         let made = match volume.source {
             Source::EmptyDir { memory: true, size_limit } => {
@@ -111,10 +114,11 @@ fn open_directory(path: &Path) -> Result<(), Trouble> {
 
 /// A tmpfs; says whether it is new.
 fn in_memory(path: &Path, what: Tmpfs) -> Result<bool, Trouble> {
-    directory(path, 0o755)?;
-    if mounts::is_mounted(path) {
+    // What is not even there is no mount, which is quicker seen than all mounts are read.
+    if path.exists() && mounts::is_mounted(path) {
         return Ok(false);
     }
+    directory(path, 0o755)?;
     mounts::tmpfs(path, what)?;
     Ok(true)
 }

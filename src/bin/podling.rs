@@ -62,8 +62,9 @@ fn main() -> ExitCode {
 mod local {
     use anyhow::Context;
     use podling::agent::local::{self, Local};
+    use podling::agent::logger;
     use podling::console::attach::{Place, attach};
-    use podling::console::{client, logger, socket};
+    use podling::console::{client, socket};
     use podling::host::{boards, build};
     use podling::manifest::codec::{self, Kind};
     use std::path::PathBuf;

@@ -1,10 +1,10 @@
 //! `podlingd`, the board's program: PID 1, agent, pod-init and command line, chosen by how it is started.
 
-use podling::agent::boot::{self, facts};
+use podling::agent::boot::{self, ethernet, facts};
 use podling::agent::local::{self, Local};
-use podling::agent::{self, Agent, Config, Error, Outcome};
+use podling::agent::{self, Agent, Config, Error, Outcome, logger};
 use podling::console::attach::{Place, attach};
-use podling::console::{client, logger, socket};
+use podling::console::{client, socket};
 use podling::pod;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -28,9 +28,16 @@ fn main() -> ExitCode {
 
 /// The agent of a board, with the console on its serial line and its local socket. `troubles` are what went wrong at boot.
 fn run_agent(troubles: &[&str]) -> ExitCode {
-    let facts::Node { config, console, address } =
+    let facts::Node { config, console, network } =
         facts::node(troubles.iter().map(|trouble| trouble.to_string()).collect());
-    run(|watch| agent::run(config, watch), Place { tty: console, address })
+    let place = Place { tty: console, address: network.map(|network| network.address) };
+    let begin = |watch: &dyn Fn(&Agent)| {
+        agent::run(config, |agent: &Agent| {
+            network.into_iter().for_each(|network| ethernet::attend(agent, network));
+            watch(agent);
+        })
+    };
+    run(begin, place)
 }
 
 /// `podlingd run MANIFEST IMAGES…`: a manifest in the foreground of any machine, with the packed images of those directories.

@@ -24,7 +24,6 @@ pub mod board;
 #[cfg(feature = "agent")]
 pub mod client;
 #[cfg(feature = "agent")]
-pub mod logger;
 #[cfg(feature = "agent")]
 pub mod outbox;
 #[cfg(feature = "agent")]

@@ -1,9 +1,9 @@
 //! The console tty of a board: raw, non-blocking, one session for as long as the board runs, shared with the agent's log.
 
 use super::board::Board;
-use super::logger;
 use super::session::Session;
 use super::stream::converse;
+use crate::agent::logger;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::termios::{ControlModes, OptionalActions, Termios, tcgetattr, tcsetattr};

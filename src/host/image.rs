@@ -53,7 +53,7 @@ impl Args {
         let manifest = fs::read(&self.manifest)
             .with_context(|| format!("cannot read the manifest {}", self.manifest.display()))?;
         let references = check_manifest(&board, &manifest).with_context(|| format!("{}", self.manifest.display()))?;
-        let images = find_images(&references, &self.images)?;
+        let images = find_images(&board, &references, &self.images)?;
         let kernel = Kernel::open(&self.kernel)?;
         let initramfs = make_initramfs(&board, &kernel, &self.podlingd)?;
         let image = fs::read(&kernel.image).with_context(|| format!("cannot read {}", kernel.image.display()))?;
@@ -130,12 +130,16 @@ impl Images {
 }
 
 /// Finds the image of each reference in `directory`, whole and undamaged; says all that is wrong at once.
-fn find_images(references: &BTreeSet<String>, directory: &Path) -> Result<Images> {
+fn find_images(board: &BoardFile, references: &BTreeSet<String>, directory: &Path) -> Result<Images> {
     let mut images = Images { records: BTreeMap::new(), squashes: BTreeMap::new(), bytes: 0 };
     let mut wrong = vec![];
     for reference in references {
-        if let Err(error) = find_image(reference, directory, &mut images) {
-            wrong.push(format!("  {error:#}\n    podling pack IMAGE --name {reference} -o {}", directory.display()));
+        if let Err(error) = find_image(board, reference, directory, &mut images) {
+            wrong.push(format!(
+                "  {error:#}\n    podling pack IMAGE --name {reference} -o {} --arch {}",
+                directory.display(),
+                board.arch.oci()
+            ));
         }
     }
     if wrong.is_empty() {
@@ -144,12 +148,19 @@ fn find_images(references: &BTreeSet<String>, directory: &Path) -> Result<Images
     bail!("{} of the manifest's images cannot be used; pack each one again:\n{}", wrong.len(), wrong.join("\n"))
 }
 
-fn find_image(reference: &str, directory: &Path, images: &mut Images) -> Result<()> {
+fn find_image(board: &BoardFile, reference: &str, directory: &Path, images: &mut Images) -> Result<()> {
     let name = image::record_name(reference).with_context(|| format!("{reference}: the name is too long"))?;
     let path = directory.join(&*name);
     let bytes = fs::read(&path).with_context(|| format!("{reference}: {}", path.display()))?;
     let record = open_record(&bytes).with_context(|| format!("{reference}: {}", path.display()))?;
     ensure!(record.reference == reference, "{reference}: {} is the record of {}", path.display(), record.reference);
+    ensure!(
+        image::runs(board.arch.oci(), record.platform),
+        "{reference}: the image is for {}, and the board {} is {}",
+        record.platform,
+        board.class,
+        board.arch.oci()
+    );
     let squashfs = image::squashfs_name(&record.sha256);
     if !images.squashes.contains_key(&*squashfs) {
         let path = directory.join(&*squashfs);
@@ -178,13 +189,33 @@ fn make_initramfs(board: &BoardFile, kernel: &Kernel, podlingd: &Path) -> Result
     for (n, path) in order.iter().enumerate() {
         files.push((format!("{n:02}-{}.ko", modules::module_name(&path.to_string_lossy())), modules::read(path)?));
     }
-    let podlingd =
+    let program =
         fs::read(podlingd).with_context(|| format!("cannot read the board's program {}", podlingd.display()))?;
+    check_program(board, &program).with_context(|| format!("{}", podlingd.display()))?;
     let board = seal_board(board, &files)?;
     let step = Step::new("packing the initramfs", 0);
-    let packed = initramfs::build(&Contents { podlingd: &podlingd, board: &board, modules: &files });
+    let packed = initramfs::build(&Contents { podlingd: &program, board: &board, modules: &files });
     drop(step);
     packed
+}
+
+/// Whether `program` can run on `board`: an ELF file of its processor.
+fn check_program(board: &BoardFile, program: &[u8]) -> Result<()> {
+    let build =
+        || format!("give --podlingd a podlingd built for the board {}, which is {}", board.class, board.arch.oci());
+    // e_ident says the bits of an address and the order of bytes in e_machine, which is at the same place for all.
+    let Some([0x7f, b'E', b'L', b'F', class @ (1 | 2), order @ (1 | 2), ..]) = program.get(..20) else {
+        bail!("it is no program for Linux: {}", build())
+    };
+    let machine = [program[18], program[19]];
+    let machine = if *order == 1 { u16::from_le_bytes(machine) } else { u16::from_be_bytes(machine) };
+    let bits = 32 * class;
+    ensure!(
+        *order == 1 && (machine, bits) == board.arch.elf(),
+        "it is a program for another processor (ELF machine {machine}, {bits} bits): {}",
+        build()
+    );
+    Ok(())
 }
 
 /// The file `/board`.

@@ -126,16 +126,18 @@ impl Rootfs {
         }
         ensure!(self.attributes <= ATTRIBUTES, "the image has more than {ATTRIBUTES} bytes of extended attributes");
         let meta = Meta { mode: entry.mode, uid: entry.uid, gid: entry.gid, mtime: entry.mtime, xattrs, lost };
+        // umoci writes the root itself as `/`. No other name may be absolute, and none of a whiteout or a link's target.
+        let name = if entry.name == b"/" { b"." } else { &entry.name[..] };
         let kind = match entry.kind {
             tarstream::Kind::File(length) => Kind::File(self.spool(bytes, length)?),
-            tarstream::Kind::HardLink(target) => return self.tree.link(&entry.name, &target),
+            tarstream::Kind::HardLink(target) => return self.tree.link(name, &target),
             tarstream::Kind::Directory => Kind::Directory,
             tarstream::Kind::Symlink(target) => Kind::Symlink(target),
             tarstream::Kind::Char(device) => Kind::Char(device),
             tarstream::Kind::Block(device) => Kind::Block(device),
             tarstream::Kind::Fifo => Kind::Fifo,
         };
-        self.tree.insert(&entry.name, meta, kind)
+        self.tree.insert(name, meta, kind)
     }
 
     /// Copies a file's bytes into the spool, or finds them there: equal files are one.

@@ -2,6 +2,7 @@
 
 use super::arena::Arena;
 use super::layers::Rootfs;
+use super::select;
 use super::tarstream::show;
 use crate::manifest::image::Image;
 use crate::manifest::limits;
@@ -35,6 +36,7 @@ pub fn record<'a>(
     packed: Packed,
     warn: &mut dyn FnMut(String),
 ) -> Result<Image<'a>> {
+    let platform = arena.str(&select::platform_of(config));
     let default = Config::default();
     let config = config.config().as_ref().unwrap_or(&default);
     let user = resolve_user(config.user().as_deref().unwrap_or(""), &Users::read(rootfs)?)?;
@@ -47,6 +49,7 @@ pub fn record<'a>(
     let words = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
     Ok(Image {
         reference,
+        platform,
         sha256: packed.sha256,
         size: packed.size,
         entrypoint: strings(arena, "Entrypoint", &words(config.entrypoint()))?,

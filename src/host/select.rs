@@ -2,7 +2,7 @@
 
 use super::blobs::Store;
 use super::oci::json_blob;
-use crate::manifest::image::normalise;
+use crate::manifest::image::{self, normalise};
 use anyhow::{Result, bail, ensure};
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
 use std::collections::BTreeSet;
@@ -147,6 +147,8 @@ pub fn platform_of(config: &ImageConfiguration) -> String {
 
 /// `arm/v7`; 64-bit ARM has one variant only.
 pub fn platform_name(arch: &str, variant: Option<&str>) -> String {
+    // The kernel's words for what OCI has words of its own for, as some tools write them.
+    let arch = image::platform_of_machine(arch);
     match variant.filter(|variant| !variant.is_empty() && arch != "arm64") {
         Some(variant) => format!("{arch}/{variant}"),
         None => arch.into(),

@@ -142,7 +142,7 @@ pub(super) fn give(effects: &mut Effects, effect: Effect) {
     debug_assert!(given.is_ok(), "effects of an earlier step were not taken out");
 }
 
-/// Tell people something.
+/// Tell people something; of a container, in words that its name completes.
 pub(super) fn tell(effects: &mut Effects, reason: &'static str, container: Option<u8>, text: &str) {
     give(effects, Effect::Report(Report { warning: false, reason, container, message: message(text) }));
 }

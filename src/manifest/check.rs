@@ -89,6 +89,7 @@ pub fn image(body: &[u8]) -> Result<Image<'_>, Error<'_>> {
     let image: Image<'_> = decode(body)?;
     let field = |name| At::ROOT.field(name);
     field("reference").text(image.reference, rule::IMAGE)?;
+    field("platform").text(image.platform, rule::PLATFORM)?;
     field("size").number(image.size, 1..=limits::BYTES, "bytes are not the size of a squashfs file")?;
     field("Entrypoint").strings(image.entrypoint)?;
     field("Cmd").strings(image.cmd)?;

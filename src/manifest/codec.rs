@@ -16,7 +16,7 @@
 //!
 //! Magic, version and the header's checksum stay in their places for ever, so that each program can name what it is too old for.
 //!
-//! Versions: 1, the first.
+//! Versions: 1, the first; 2, an image record says its platform.
 
 use super::limits;
 use core::fmt;
@@ -25,7 +25,7 @@ use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
 /// The version of header and bodies. Raised with every change of a type that is encoded, and said in the list above.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// Bytes of the header.
 pub const HEADER: usize = 128;
@@ -186,6 +186,12 @@ impl fmt::Display for Error {
                 write!(
                     f,
                     "format version {found} is newer than this program, which reads {VERSION}: update podling, or build it with an older one"
+                )
+            }
+            Error::Version { found: found @ 1.. } => {
+                write!(
+                    f,
+                    "format version {found} is older than this program, which reads {VERSION}: build or pack it again with this version of podling"
                 )
             }
             Error::Version { found } => {

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct Image<'a> {
     /// The normalised reference.
     pub reference: &'a str,
+    /// What its programs run on, as OCI says it: `amd64`, `arm64`, `arm/v7`.
+    pub platform: &'a str,
     /// SHA-256 of the squashfs file; in lower-case hexadecimal it is the file's name.
     pub sha256: [u8; 32],
     /// Bytes of the squashfs file.
@@ -89,9 +91,49 @@ pub fn squashfs_name(sha256: &[u8; 32]) -> String<80> {
     name
 }
 
+/// What a machine that uname(2) calls `machine` is as an image's platform: `aarch64` → `arm64`, `armv7l` → `arm/v7`.
+pub fn platform_of_machine(machine: &str) -> &str {
+    match machine {
+        "aarch64" => "arm64",
+        "x86_64" => "amd64",
+        // The second is a 64-bit processor, seen from a 32-bit program.
+        "armv7l" | "armv8l" => "arm/v7",
+        "armv6l" => "arm/v6",
+        "i386" | "i486" | "i586" | "i686" => "386",
+        other => other,
+    }
+}
+
+/// Whether a machine of the platform `node` runs programs for `platform`: those of its own architecture up to its variant, and
+/// as containerd has it the 32-bit ones of the same maker.
+pub fn runs(node: &str, platform: &str) -> bool {
+    let parts = |platform| str::split_once(platform, '/').unwrap_or((platform, ""));
+    let version = |variant: &str| variant.strip_prefix('v').and_then(|number| number.parse::<u8>().ok());
+    match (parts(node), parts(platform)) {
+        (("arm64", _), ("arm", _)) | (("amd64", _), ("386", _)) => true,
+        // Where a variant is not said, nobody knows better than the programs themselves.
+        (("arm", has), ("arm", needs)) => version(needs).zip(version(has)).is_none_or(|(needs, has)| needs <= has),
+        ((has, _), (needs, _)) => has == needs,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_runs_on_its_own_architecture_and_on_what_includes_it() {
+        let machines = ["aarch64", "x86_64", "armv7l", "armv6l", "riscv64"];
+        let on = |platform| machines.map(|machine| runs(platform_of_machine(machine), platform));
+        assert_eq!(on("arm64"), [true, false, false, false, false]);
+        assert_eq!(on("amd64"), [false, true, false, false, false]);
+        assert_eq!(on("amd64/v3"), [false, true, false, false, false]);
+        assert_eq!(on("386"), [false, true, false, false, false]);
+        assert_eq!(on("arm/v7"), [true, false, true, false, false]);
+        assert_eq!(on("arm/v6"), [true, false, true, true, false]);
+        assert_eq!(on("arm"), [true, false, true, true, false]);
+        assert_eq!(on("riscv64"), [false, false, false, false, true]);
+    }
 
     #[test]
     fn references_are_normalised_as_docker_does() {

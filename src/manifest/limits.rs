@@ -28,6 +28,8 @@ pub const SUBDOMAIN: usize = 253;
 pub const PATH: usize = 1024;
 /// Bytes of an image reference, so that its escaped form is still a file name.
 pub const IMAGE: usize = 200;
+/// Bytes of an image's platform: `arm/v7`.
+pub const PLATFORM: usize = 32;
 /// Bytes of any other string: an argument, an environment value.
 pub const STRING: usize = 128 * 1024;
 /// Bytes of a whole manifest file, header included.
@@ -52,6 +54,8 @@ pub const PIDS: u32 = 4_194_304;
 pub const GRACE_SECONDS: u32 = 86_400;
 /// Bytes of one output ring of a container (two segments of half of it), by default.
 pub const LOG_RING: u64 = 256 * 1024;
+/// Bytes of a pod's /etc/hosts, /etc/hostname and /etc/resolv.conf together: more than the longest list of hosts has.
+pub const MANAGED_FILES: u64 = 4 << 20;
 /// Bytes of one message between the agent and a pod-init.
 pub const POD_MESSAGE: usize = 128 * 1024;
 /// Descriptors that travel with one such message (the kernel's own bound is 253).

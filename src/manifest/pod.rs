@@ -93,6 +93,29 @@ pub struct Pod<'a> {
     pub containers: List<'a, Container<'a>>,
 }
 
+impl Default for Pod<'_> {
+    /// A nameless pod without containers, and for the rest what Kubernetes takes where nothing is said.
+    fn default() -> Self {
+        Pod {
+            namespace: "default",
+            name: "",
+            labels: List::EMPTY,
+            annotations: List::EMPTY,
+            hostname: "",
+            restart_policy: RestartPolicy::Always,
+            grace_seconds: 30,
+            sharing: Sharing::default(),
+            supplemental_groups: List::EMPTY,
+            host_aliases: List::EMPTY,
+            resources: Resources::default(),
+            pids_limit: None,
+            critical: false,
+            volumes: List::EMPTY,
+            containers: List::EMPTY,
+        }
+    }
+}
+
 impl Pod<'_> {
     /// `status.qosClass` (spec 93), from what the containers ask for.
     pub fn qos(&self) -> Qos {
@@ -194,6 +217,26 @@ pub struct Container<'a> {
     /// `lifecycle.preStop` (spec 69).
     #[serde(borrow)]
     pub pre_stop: Option<Hook<'a>>,
+}
+
+impl Default for Container<'_> {
+    /// A nameless app container without an image, and for the rest what Kubernetes takes where nothing is said.
+    fn default() -> Self {
+        Container {
+            name: "",
+            kind: ContainerKind::App,
+            image: "",
+            command: None,
+            args: None,
+            working_dir: None,
+            env: List::EMPTY,
+            ports: List::EMPTY,
+            mounts: List::EMPTY,
+            resources: Resources::default(),
+            security: Security::default(),
+            pre_stop: None,
+        }
+    }
 }
 
 /// A variable of a container's environment.

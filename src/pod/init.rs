@@ -60,6 +60,8 @@ type Act = fn(&mut ()) -> Result<(), Broken>;
 
 /// Leaves the host's file systems for a small root of its own.
 const SECLUDE: &[(Step, Act)] = &[
+    // Out of a chroot, which pivot_root would leave the host's root around: there would be what is executed in a container later.
+    (Step::Namespace, |()| namespace::to_own_root().on("/")),
     (Step::Namespace, |()| mount::make_private().on("/")),
     (Step::Root, |()| {
         let root =

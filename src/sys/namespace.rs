@@ -1,11 +1,11 @@
 //! Namespaces: which a new process gets, and joining those of another.
 
 use super::raw;
-use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Result;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
-use rustix::process::Pid;
+use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open};
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 use std::format;
 
@@ -61,6 +61,12 @@ pub fn mounts_of(proc: BorrowedFd<'_>, process: Pid) -> Result<OwnedFd> {
     openat(proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
 }
 
+/// Takes this process to the root of its own mount namespace, out of whatever chroot it was started in.
+pub fn to_own_root() -> Result<()> {
+    let own = pidfd_open(getpid(), PidfdFlags::empty())?;
+    move_into_thread_name_spaces(own.as_fd(), ThreadNameSpaceType::MOUNT)
+}
+
 /// Children of this process will be born into the PID namespace of that process.
 pub fn children_into(process: BorrowedFd<'_>) -> Result<()> {
     move_into_thread_name_spaces(process, ThreadNameSpaceType::PROCESS_ID)
@@ -69,5 +75,5 @@ pub fn children_into(process: BorrowedFd<'_>) -> Result<()> {
 /// Brings the loopback of this network namespace up: 127.0.0.1 and ::1.
 pub fn loopback_up() -> Result<()> {
     let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
-    raw::loopback_up(rustix::fd::AsFd::as_fd(&socket))
+    raw::loopback_up(socket.as_fd())
 }

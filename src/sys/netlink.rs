@@ -4,7 +4,7 @@ use super::Error;
 use super::error::Attempt;
 use core::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, Result};
 use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
 use rustix::net::{
@@ -60,6 +60,11 @@ impl Network {
     pub fn default_route(&self, interface: &str, gateway: [u8; 4]) -> core::result::Result<(), Error> {
         let message = |index| default_route(index, gateway);
         self.index(interface).and_then(|index| self.ask(&message(index))).attempt("set the default route by", interface)
+    }
+
+    /// Whether there is such an interface.
+    pub fn has(&self, interface: &str) -> bool {
+        self.index(interface).is_ok()
     }
 
     fn index(&self, interface: &str) -> Result<u32> {
@@ -148,6 +153,12 @@ impl Message {
 #[derive(Debug)]
 pub struct Uevents {
     socket: OwnedFd,
+}
+
+impl AsFd for Uevents {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
 }
 
 impl Uevents {

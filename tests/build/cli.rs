@@ -45,7 +45,7 @@ fn a_manifest_is_written_and_told_in_one_line() {
     let shown = podling(folder.path(), &["inspect", "out"], "");
     let shown = text(&shown.stdout);
     assert!(
-        shown.starts_with("# podling manifest, format version 1, for qemu-virt-aarch64\n# sequence 7, "),
+        shown.starts_with("# podling manifest, format version 2, for qemu-virt-aarch64\n# sequence 7, "),
         "{shown}"
     );
     assert!(shown.contains("not signed\n"));

@@ -6,7 +6,6 @@ use podling::console::board::{Board, Log, LogPiece, LogRequest, Seen, Waiting};
 use podling::console::clock::Clock;
 use podling::console::view::{ContainerView, Scene, StatusView};
 use podling::host::arena::Arena;
-use podling::manifest::List;
 use podling::manifest::pod::*;
 use podling::manifest::status::*;
 use podling::manifest::time::{Duration, Instant};
@@ -25,40 +24,11 @@ pub fn arena() -> &'static Arena {
 }
 
 pub fn container(name: &'static str, kind: ContainerKind) -> Container<'static> {
-    Container {
-        name,
-        kind,
-        image: "docker.io/library/nginx:latest",
-        command: None,
-        args: None,
-        working_dir: None,
-        env: List::EMPTY,
-        ports: List::EMPTY,
-        mounts: List::EMPTY,
-        resources: Resources::default(),
-        security: Security::default(),
-        pre_stop: None,
-    }
+    Container { name, kind, image: "docker.io/library/nginx:latest", ..Container::default() }
 }
 
 pub fn pod(name: &'static str, containers: &[Container<'static>]) -> Pod<'static> {
-    Pod {
-        namespace: "default",
-        name,
-        labels: List::EMPTY,
-        annotations: List::EMPTY,
-        hostname: name,
-        restart_policy: RestartPolicy::Always,
-        grace_seconds: 30,
-        sharing: Sharing::default(),
-        supplemental_groups: List::EMPTY,
-        host_aliases: List::EMPTY,
-        resources: Resources::default(),
-        pids_limit: None,
-        critical: false,
-        volumes: List::EMPTY,
-        containers: arena().list(containers.iter().copied()),
-    }
+    Pod { name, hostname: name, containers: arena().list(containers.iter().copied()), ..Pod::default() }
 }
 
 pub fn exit(code: u8) -> Terminated {

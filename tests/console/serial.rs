@@ -1,7 +1,8 @@
 //! The console tty, with a pseudo terminal for the serial line.
 
 use crate::fake::{Fake, web};
-use podling::console::{logger, serial};
+use podling::agent::logger;
+use podling::console::serial;
 use rustix::fs::OFlags;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, tcgetattr};
@@ -42,7 +43,7 @@ fn spec_104_serial_line() {
         master.write_all(b"vers").unwrap();
         until(&mut master, "vers");
         log::warn!("something else happened");
-        until(&mut master, "warn: something else happened\r\nqemu# vers");
+        until(&mut master, "] podling: warning: something else happened\r\nqemu# vers");
         master.write_all(b"ion\r").unwrap();
         until(&mut master, "Kernel:");
         // The line hangs up when its far end is closed.

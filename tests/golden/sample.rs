@@ -167,6 +167,7 @@ fn volumes() -> List<'static, Volume<'static>> {
 pub fn image() -> Image<'static> {
     Image {
         reference: "docker.io/library/nginx:1.22",
+        platform: "arm/v7",
         sha256: core::array::from_fn(|n| n as u8),
         size: 1 << 33,
         entrypoint: list(["/usr/sbin/nginx"]),

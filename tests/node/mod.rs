@@ -9,7 +9,7 @@ use podling::host::lower;
 use podling::machine::pod::Container;
 use podling::manifest::List;
 use podling::manifest::codec::{self, Kind};
-use podling::manifest::image::{Image, normalise, record_name, squashfs_name};
+use podling::manifest::image::{Image, normalise, platform_of_machine, record_name, squashfs_name};
 use podling::manifest::pod::{Manifest, Node as Settings};
 use podling::manifest::status::{ContainerState, Phase, Terminated};
 use std::future::Future;
@@ -64,6 +64,12 @@ impl Node {
 
     /// Puts the image `busybox` where the agent looks for it.
     fn put_image(&self) {
+        let uname = rustix::system::uname();
+        self.put_image_for(platform_of_machine(uname.machine().to_str().unwrap()));
+    }
+
+    /// The same, as if it were for that platform.
+    pub fn put_image_for(&self, platform: &str) {
         let images = self.data_dir().join("images");
         let (squashfs, sha256) = busybox();
         let reference = normalise("busybox").unwrap();
@@ -72,6 +78,7 @@ impl Node {
         let cmd = bytes(&["/bin/sh"]);
         let image = Image {
             reference: &reference,
+            platform,
             sha256,
             size: fs::metadata(&squashfs).unwrap().len(),
             entrypoint: List::EMPTY,
@@ -283,7 +290,7 @@ fn busybox() -> (PathBuf, [u8; 32]) {
         }
         fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox: install Debian's package busybox-static");
         for applet in
-            "sh true false cat ls sleep echo env id kill dd head tail mkdir touch stat wc seq test hostname nc printf mount"
+            "sh true false cat ls sleep echo env id kill dd head tail mkdir touch stat wc grep seq test hostname nc printf mount"
                 .split(' ')
         {
             let _ = std::os::unix::fs::symlink("busybox", root.join("bin").join(applet));

@@ -3,7 +3,7 @@
 use crate::agent::Config;
 use crate::agent::store::{Error, Flash, Loaded, Store};
 use crate::machine::slot::Slot;
-use crate::manifest::board::Board;
+use crate::manifest::board::{Board, Network};
 use crate::manifest::codec::{self, Kind};
 use crate::manifest::{check, limits};
 use std::format;
@@ -48,8 +48,8 @@ pub struct Node {
     pub config: Config,
     /// The tty of the console; `None` where the board is not known.
     pub console: Option<PathBuf>,
-    /// The address of the node.
-    pub address: Option<[u8; 4]>,
+    /// The Ethernet of the node.
+    pub network: Option<Network<'static>>,
 }
 
 /// Reads it from this board's own files. `troubles` come from the boot.
@@ -63,7 +63,7 @@ pub fn node(troubles: Vec<String>) -> Node {
             if config.troubles.is_empty() {
                 config.troubles.push(error);
             }
-            return Node { config, console: None, address: None };
+            return Node { config, console: None, network: None };
         }
     };
     let mut config = Config::board(board.hostname, board.class);
@@ -74,8 +74,7 @@ pub fn node(troubles: Vec<String>) -> Node {
         Ok(flash) => take(&Store::new(flash, board.slot_bytes, board.class), &mut config),
         Err(error) => config.troubles.push(format!("open the manifest slots {}: {error}", board.slots)),
     }
-    let address = board.network.map(|network| network.address);
-    Node { config, console: Some(Path::new("/dev").join(board.console)), address }
+    Node { config, console: Some(Path::new("/dev").join(board.console)), network: board.network }
 }
 
 /// Hands the newest manifest over, and what is wrong with the slots.

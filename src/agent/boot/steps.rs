@@ -1,9 +1,10 @@
 //! The steps of the boot. Each says what it did, or in one line why it could not.
 
 use super::Boot;
+use super::ethernet;
 use super::facts::{self, resolv_conf};
 use crate::manifest::board::Board;
-use crate::sys::netlink::{Network, Uevents};
+use crate::sys::netlink::Uevents;
 use crate::sys::{Error, module, mount, namespace};
 use core::ffi::CStr;
 use core::time::Duration;
@@ -17,7 +18,7 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 use std::{format, fs};
 
-/// How long a device may take to come up. An SD card takes one second, a USB network chip three.
+/// How long a device that the rest of the boot stands on may take to come up. An SD card takes one second.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 type Said = Result<String, String>;
@@ -204,22 +205,13 @@ fn await_device(path: &str) -> Result<(), String> {
     ))
 }
 
-/// The loopback, and the Ethernet with the address of the board's record.
+/// The loopback, and the Ethernet with the address of the board's record if it is there by now.
 pub(super) fn network(boot: &mut Boot) -> Said {
     namespace::loopback_up().map_err(|errno| words(Error::new("bring up", "lo", errno)))?;
     with_board(boot, |board| {
         let Some(network) = board.network else { return Ok("loopback only".into()) };
-        let (name, [a, b, c, d]) = (network.interface, network.address);
-        let link = format!("/sys/class/net/{name}");
-        await_device(&link)?;
-        let socket = Network::open().map_err(words)?;
-        socket.up(name).map_err(words)?;
-        socket.address(name, network.address, network.prefix).map_err(words)?;
-        if let Some(gateway) = network.gateway {
-            socket.default_route(name, gateway).map_err(words)?;
-        }
         fs::create_dir_all("/etc").and_then(|()| fs::write("/etc/resolv.conf", resolv_conf(board))).map_err(words)?;
-        Ok(format!("{name} {a}.{b}.{c}.{d}/{}", network.prefix))
+        ethernet::at_boot(&network).map_err(words)
     })
 }
 

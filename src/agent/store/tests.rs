@@ -94,36 +94,13 @@ fn pods(mark: u32) -> List<'static, crate::manifest::pod::Pod<'static>> {
     let file = File { path: "f", mode: 0o644, data: &data[..1600] };
     let files = List::from_bytes(list(postcard::to_extend(&file, Vec::new()).unwrap()));
     let volume = Volume { name: "v", source: Source::Files { secret: false, files } };
-    let app = Container {
-        name: "a",
-        kind: ContainerKind::App,
-        image: "docker.io/library/a:1",
-        command: None,
-        args: None,
-        working_dir: None,
-        env: List::EMPTY,
-        ports: List::EMPTY,
-        mounts: List::EMPTY,
-        resources: Resources::default(),
-        security: Security::default(),
-        pre_stop: None,
-    };
+    let app = Container { name: "a", image: "docker.io/library/a:1", ..Container::default() };
     let pod = Pod {
-        namespace: "default",
         name: "p",
-        labels: List::EMPTY,
-        annotations: List::EMPTY,
         hostname: "p",
-        restart_policy: RestartPolicy::Always,
-        grace_seconds: 30,
-        sharing: Sharing::default(),
-        supplemental_groups: List::EMPTY,
-        host_aliases: List::EMPTY,
-        resources: Resources::default(),
-        pids_limit: None,
-        critical: false,
         volumes: List::from_bytes(list(postcard::to_extend(&volume, Vec::new()).unwrap())),
         containers: List::from_bytes(list(postcard::to_extend(&app, Vec::new()).unwrap())),
+        ..Pod::default()
     };
     List::from_bytes(list(postcard::to_extend(&pod, Vec::new()).unwrap()))
 }

@@ -65,11 +65,20 @@ impl Arch {
     }
 
     /// As OCI images name it: architecture and variant.
-    pub const fn oci(self) -> (&'static str, Option<&'static str>) {
+    pub const fn oci(self) -> &'static str {
         match self {
-            Arch::Aarch64 => ("arm64", None),
-            Arch::Armv7 => ("arm", Some("v7")),
-            Arch::X86_64 => ("amd64", None),
+            Arch::Aarch64 => "arm64",
+            Arch::Armv7 => "arm/v7",
+            Arch::X86_64 => "amd64",
+        }
+    }
+
+    /// `e_machine` of its programs, and the bits of their addresses.
+    pub const fn elf(self) -> (u16, u8) {
+        match self {
+            Arch::Aarch64 => (183, 64),
+            Arch::Armv7 => (40, 32),
+            Arch::X86_64 => (62, 64),
         }
     }
 }

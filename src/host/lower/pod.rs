@@ -24,8 +24,9 @@ pub(super) struct Shared<'a> {
 
 /// Lowers a pod. With errors said, the result is good for further checks only.
 pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -> Pod<'c> {
+    let named = Pod { namespace: found.meta.namespace, name: found.meta.name, ..Pod::default() };
     let Some(spec) = &found.spec else {
-        return empty(&found.meta);
+        return named;
     };
     let sharing = sharing(spec);
     let (security, supplemental_groups) = security::pod(cx, spec);
@@ -64,28 +65,7 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
         containers: cx.arena.list(lowered),
         labels: cx.arena.list(found.meta.labels.iter().copied()),
         annotations: cx.arena.list(found.meta.annotations.iter().copied()),
-        ..empty(&found.meta)
-    }
-}
-
-/// A pod that has nothing but its name.
-fn empty<'c>(meta: &'c Metadata<'_>) -> Pod<'c> {
-    Pod {
-        namespace: meta.namespace,
-        name: meta.name,
-        labels: Default::default(),
-        annotations: Default::default(),
-        hostname: "",
-        restart_policy: RestartPolicy::Always,
-        grace_seconds: 0,
-        sharing: Sharing::default(),
-        supplemental_groups: Default::default(),
-        host_aliases: Default::default(),
-        resources: Default::default(),
-        pids_limit: None,
-        critical: false,
-        volumes: Default::default(),
-        containers: Default::default(),
+        ..named
     }
 }
 

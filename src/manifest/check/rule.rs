@@ -54,6 +54,17 @@ pub const IMAGE: Rule = Rule {
     says: "is not an image reference in full (registry/repository:tag)",
 };
 
+/// What an image runs on: architecture and variant.
+pub const PLATFORM: Rule = Rule {
+    holds: |text| {
+        let word = |word: &str| {
+            !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        };
+        text.len() <= limits::PLATFORM && text.split('/').count() <= 2 && text.split('/').all(word)
+    },
+    says: "is not an OCI architecture with its variant, as in amd64, arm64 or arm/v7",
+};
+
 /// `env[*].name`.
 pub const ENV_NAME: Rule = Rule {
     holds: |text| !text.is_empty() && !text.contains(['=', '\0']),

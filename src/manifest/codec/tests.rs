@@ -54,9 +54,12 @@ fn every_flipped_bit_and_every_truncation_is_detected() {
 #[test]
 fn a_header_that_cannot_be_so_is_refused_by_name() {
     let refusal = |header: &[u8; HEADER]| super::header(header, Kind::Manifest).unwrap_err();
-    assert_eq!(refusal(&repaired(|h| h[8] = 2)), Error::Version { found: 2 });
-    assert!(refusal(&repaired(|h| h[8] = 2)).to_string().contains("update podling"));
-    assert_eq!(refusal(&repaired(|h| h[8] = 0)), Error::Version { found: 0 });
+    let newer = VERSION + 1;
+    assert_eq!(refusal(&repaired(|h| h[8] = newer as u8)), Error::Version { found: newer });
+    for (version, wanted) in [(newer as u8, "update podling"), (1, "build or pack it again"), (0, "never in use")] {
+        let said = refusal(&repaired(|h| h[8] = version)).to_string();
+        assert!(said.contains(wanted), "{said}");
+    }
     assert!(matches!(refusal(&repaired(|h| h[11] = 1)), Error::Header(_)));
     assert!(matches!(refusal(&repaired(|h| h[15] = 0xff)), Error::TooLong { .. }));
     assert!(matches!(refusal(&repaired(|h| h[55] = b'x')), Error::Header(_)));

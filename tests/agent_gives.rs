@@ -1,0 +1,75 @@
+//! What an agent gives a container: an image that is whole and for this processor, and the pod's own files of /etc. Needs root.
+
+mod node;
+
+use node::{Node, pod};
+use podling::manifest::limits;
+use podling::manifest::status::{ContainerState, Reason};
+use std::fs;
+
+#[test]
+fn an_image_that_was_cut_off_is_refused() {
+    let node = Node::new();
+    for file in fs::read_dir(node.data_dir().join("images")).unwrap().flatten() {
+        if file.path().extension().is_some_and(|it| it == "squashfs") {
+            fs::OpenOptions::new().write(true).open(file.path()).unwrap().set_len(4096).unwrap();
+        }
+    }
+    node.run(&pod("cut", "true", "", ""), async |board| {
+        let why = board.until("refused", |agent| {
+            let entry = agent.find("default", "cut")?;
+            let container = &entry.machine().containers()[0];
+            (container.state() == ContainerState::Waiting(Reason::ImageInvalid))
+                .then(|| container.message().to_string())
+        });
+        assert!(why.await.contains("has 4096 bytes where its record speaks of"));
+    });
+}
+
+/// Without a word from the agent it would fail at exec, as "Exec format error".
+#[test]
+fn an_image_for_another_processor_is_refused() {
+    let node = Node::new();
+    node.put_image_for("riscv64");
+    node.run(&pod("foreign", "true", "", ""), async |board| {
+        let why = board.until("refused", |agent| {
+            let entry = agent.find("default", "foreign")?;
+            let container = &entry.machine().containers()[0];
+            (container.state() == ContainerState::Waiting(Reason::ImageInvalid))
+                .then(|| container.message().to_string())
+        });
+        let why = why.await;
+        let wanted = "image docker.io/library/busybox:latest cannot be used: it is for riscv64, and this node is ";
+        assert!(why.starts_with(wanted) && why.ends_with("; pack it again"), "{why}");
+    });
+}
+
+/// The pod's own /etc/hosts is writable as with kubelet, but by whom the container's root is, and within bounds.
+#[test]
+fn managed_files_are_writable_within_bounds() {
+    let node = Node::new();
+    let user = "securityContext: {runAsUser: 1000}";
+    let yaml = pod("root", "exec sleep 1000", "", "")
+        + &pod("user", "exec sleep 1000", "", user)
+        + &pod("fixed", "exec sleep 1000", "", "securityContext: {readOnlyRootFilesystem: true}");
+    node.run(&yaml, async |board| {
+        for name in ["root", "user", "fixed"] {
+            board.running(name, "main").await;
+        }
+        let write =
+            "echo 10.1.1.1 added >> /etc/hosts; echo added >> /etc/hostname; grep -c added /etc/hosts /etc/hostname";
+        let (_, said) = board.shell("root", "main", write).await;
+        assert_eq!(said, "/etc/hosts:1\n/etc/hostname:1\n");
+        assert!(board.shell("user", "main", write).await.1.contains("Permission denied"));
+        assert!(board.shell("fixed", "main", write).await.1.contains("Read-only file system"));
+
+        let fill = "cat /dev/zero > /etc/resolv.conf; wc -c < /etc/resolv.conf";
+        let (_, said) = board.shell("root", "main", fill).await;
+        let (why, bytes) = said.trim().rsplit_once('\n').expect("two lines");
+        assert!(why.contains("No space left") && bytes.parse::<u64>().unwrap() <= limits::MANAGED_FILES, "{said}");
+        // It is the pod's own, and no harm to the next instance.
+        board.0.restart("default", "root", Some("main")).unwrap();
+        board.until("the next instance", |_| (board.restarts("root", "main") > 0).then_some(())).await;
+        board.running("root", "main").await;
+    });
+}
