@@ -346,3 +346,20 @@ fn spec_36_whether_a_sidecar_is_wanted_depends_on_the_app_containers() {
     let mut story = Story::running(rules(Never, &[Sidecar, App]));
     story.exited(0, FAILED).started(0).exited(1, Exit::OK).asks(&["stop 0"]).exited(0, TERM).asks(&[]).says(&[]);
 }
+
+#[test]
+fn spec_48_a_sandbox_that_fails_at_its_last_touches_costs_no_container_its_life() {
+    let mut story = Story::standing(rules(Never, &[App, App]));
+    story.asks(&["start 0.1", "start 1.1"]).failed(1, Reason::CreateContainerError);
+    story.tell(Event::SandboxUnmade(message("set up: lo: no memory"))).says(&["!FailedCreatePodSandBox"]);
+    story.asks(&["remove"]).is(Phase::Pending).waits(0, Reason::ContainerCreating);
+    story.tell(Event::SandboxRemoved).asks(&["create"]).tell(Event::SandboxReady).asks(&["start 0.2"]);
+    story.wakes_at(10).asks(&["start 1.2"]);
+}
+
+#[test]
+fn a_pod_that_is_ended_while_its_sandbox_fails_is_gone() {
+    let mut story = Story::standing(rules(Always, &[App]));
+    story.delete().tell(Event::SandboxUnmade(message("no"))).asks(&["remove"]).tell(Event::SandboxRemoved);
+    assert!(story.pod.is_gone());
+}
