@@ -284,7 +284,11 @@ impl World {
                 // Answers about the sandbox have no number: one order at a time, and each is answered once.
                 if !matches!(
                     echo,
-                    Event::SandboxReady | Event::SandboxFailed(_) | Event::SandboxRemoved | Event::SandboxLost
+                    Event::SandboxReady
+                        | Event::SandboxFailed(_)
+                        | Event::SandboxUnmade(_)
+                        | Event::SandboxRemoved
+                        | Event::SandboxLost
                 ) {
                     self.tell(echo);
                 }
@@ -298,8 +302,9 @@ impl World {
             Deed::Exit { container, code, oom } => self.end(container, Exit { code, signal: 0, oom }),
             Deed::Lose if self.stands && !self.sandbox_busy => {
                 self.due.clear();
+                let unmade = self.sandbox_fails && self.records.iter().all(|record| record.life == Life::None);
                 self.live.fill(None);
-                self.tell(Event::SandboxLost);
+                self.tell(if unmade { Event::SandboxUnmade(message("no")) } else { Event::SandboxLost });
             }
             Deed::Lose => {}
             Deed::Adopt { deaf } => {
