@@ -4,6 +4,7 @@ use super::drive::{Agent, Entry};
 use super::events;
 use super::fail;
 use super::images::{Record, Refused};
+use super::queue::{Question, question};
 use super::sandbox::{self, Remains, Sandbox};
 use super::start;
 use super::trouble::Trouble;
@@ -193,7 +194,7 @@ fn deaf(errno: Errno) -> Trouble {
 }
 
 /// Where the end of an exec is told.
-pub(super) type Ended = smol::channel::Receiver<Result<Exit, Failure>>;
+pub(super) type Ended = Question<Result<Exit, Failure>>;
 
 /// Starts a program in a running container; gives its number and where its end is told.
 pub(super) fn exec(
@@ -210,7 +211,7 @@ pub(super) fn exec(
     let id = agent.next_exec();
     let order = Exec { id, container, argv, cgroups: doors.fds.len() as u8, cgroup_v2: doors.v2 };
     let fds = stdio.into_iter().chain(doors.fds).collect();
-    let (tell, told) = smol::channel::bounded(1);
+    let (tell, told) = question();
     agent.order(sandbox, &Order::Exec(order), fds).map_err(deaf)?;
     sandbox.execs.borrow_mut().push((id, tell));
     Ok((id, told))
@@ -245,7 +246,7 @@ pub(super) fn hear(agent: &Agent, sandbox: &Rc<Sandbox>, report: Report) -> Resu
         Report::ExecEnded { id, result } => {
             let mut execs = sandbox.execs.borrow_mut();
             if let Some(at) = execs.iter().position(|(other, _)| *other == id) {
-                let _ = execs.swap_remove(at).1.try_send(result);
+                execs.swap_remove(at).1.give(result);
             }
         }
     }

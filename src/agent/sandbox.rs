@@ -86,7 +86,7 @@ pub(super) fn digest(pod: &Pod<'_>) -> u64 {
 }
 
 /// The program that an exec waits for, and who is told of its end.
-pub(super) type Waiter = smol::channel::Sender<Result<Exit, Failure>>;
+pub(super) type Waiter = super::queue::Answer<Result<Exit, Failure>>;
 
 /// A pod-init, and what the agent has to do with it.
 pub(super) struct Sandbox {
