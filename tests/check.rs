@@ -81,7 +81,7 @@ fn nothing_is_there_twice() {
     );
     let volume = Volume { name: "v", source: Source::EmptyDir { memory: true, size_limit: None } };
     says(pod_error(Pod { volumes: list([volume, volume]), ..small() }), &["volumes[1].name: \"v\" is there twice"]);
-    let mount = Mount { volume: 0, path: "/a", read_only: false };
+    let mount = Mount { volume: 0, path: "/a", read_only: false, ..Mount::default() };
     says(
         container_error(Container { mounts: list([mount, mount]), ..app("a") }),
         &["volumeMounts[1].mountPath: \"/a\" is there twice"],
@@ -111,7 +111,10 @@ fn a_pod_has_its_containers_in_start_order() {
 #[test]
 fn volumes_and_mounts_fit_each_other() {
     let mount = |volume, path| {
-        container_error(Container { mounts: list([Mount { volume, path, read_only: false }]), ..app("a") })
+        container_error(Container {
+            mounts: list([Mount { volume, path, read_only: false, ..Mount::default() }]),
+            ..app("a")
+        })
     };
     says(mount(1, "/a"), &["volumeMounts[0].name: 1 is not the index"]);
     for path in ["/", "a", "/a/../b", "/a//b", "/a/", "/a\0"] {

@@ -40,6 +40,7 @@ pub const STEPS: &[Step] = &[
     Step { name: "host name", run: steps::host_name },
     Step { name: "slots", run: steps::slots },
     Step { name: "data", run: steps::data },
+    Step { name: "propagation", run: steps::propagation },
     Step { name: "network", run: steps::network },
 ];
 
@@ -110,6 +111,7 @@ mod tests {
             ("modules", "cgroups"),
             ("modules", "slots"),
             ("modules", "data"),
+            ("data", "propagation"),
             ("data", "network"),
         ] {
             assert!(at(first) < at(then), "{first} before {then}");

@@ -21,6 +21,7 @@ mod queue;
 mod sandbox;
 mod start;
 pub mod store;
+mod subpath;
 mod trouble;
 pub mod verbs;
 mod volumes;

@@ -8,7 +8,7 @@ use rustix::mount::{
 };
 use std::ffi::{CString, OsString};
 use std::format;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::prelude::v1::*;
@@ -54,8 +54,19 @@ pub(super) fn attach(made: OwnedFd, at: &Path) -> Result<(), Error> {
 pub(super) fn copy(path: &Path, whole: bool) -> Result<OwnedFd, Error> {
     let name = path.to_string_lossy();
     let copy = mount::clone_tree(CWD, &name, whole)?;
-    mount::private(&copy, whole).attempt("make private the mount of", &name)?;
+    mount::propagate(&copy, mount::Propagation::Private, whole).attempt("make private the mount of", &name)?;
     Ok(copy)
+}
+
+/// Whether what is mounted later on the mount that `place` lies on shows in its copies.
+pub(super) fn is_shared(place: impl AsFd) -> bool {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", place.as_fd().as_raw_fd())).unwrap_or_default();
+    let Some(id) = info.lines().find_map(|line| line.strip_prefix("mnt_id:")) else { return false };
+    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let of_id = table.lines().find(|line| line.split(' ').next() == Some(id.trim()));
+    // The optional fields are between the sixth and the dash.
+    let fields = of_id.into_iter().flat_map(|line| line.split(' ').skip(6).take_while(|field| *field != "-"));
+    fields.into_iter().any(|field| field.starts_with("shared:") || field.starts_with("master:"))
 }
 
 /// Takes away what is mounted at `path`, even while it is in use: it is gone when its last user is.

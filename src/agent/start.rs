@@ -5,7 +5,6 @@ use super::images::{Images, Record, Refused};
 use super::logs;
 use super::mounts;
 use super::paths::Paths;
-use super::trouble::Trouble;
 use super::volumes;
 use crate::manifest::List;
 use crate::manifest::image::Image;
@@ -105,7 +104,7 @@ pub(super) fn order(
     let (cgroups, cgroup_v2) = (doors.fds.len() as u8, doors.v2);
     fds.extend(doors.fds);
     let mut points = Bytes::default();
-    for (point, mount) in opened(paths, which, &container).map_err(Refused::new)? {
+    for (point, mount) in opened(paths, which, &container)? {
         points.push(&point);
         fds.push(mount);
     }
@@ -193,24 +192,21 @@ fn opened<'a>(
     paths: &Paths,
     which: Which<'_>,
     container: &Container<'a>,
-) -> Result<Vec<(MountPoint<'a>, OwnedFd)>, Trouble> {
+) -> Result<Vec<(MountPoint<'a>, OwnedFd)>, Refused> {
     const HOSTS: [&str; 3] = ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
     let mut all = Vec::new();
     for mount in container.mounts {
-        let volume = which.pod.volumes.get(mount.volume.into()).ok_or("a mount names no volume")?;
-        let opened = volumes::open(paths, which.uid, which.pod, &volume)?;
-        let point = MountPoint {
-            path: mount.path,
-            directory: opened.directory,
-            read_only: mount.read_only || opened.read_only,
-        };
-        all.push((point, opened.mount));
+        let volume =
+            which.pod.volumes.get(mount.volume.into()).ok_or_else(|| Refused::config("a mount names no volume"))?;
+        let opened = volumes::open(paths, which.uid, which.pod, &volume, &mount)?;
+        // Its mount is read-only already where it is to be.
+        all.push((MountPoint { path: mount.path, directory: opened.directory, read_only: false }, opened.mount));
     }
     for (file, path) in MANAGED.into_iter().zip(HOSTS) {
         if container.mounts.iter().any(|mount| mount.path == path) {
             continue;
         }
-        let mount = mounts::copy(&paths.pod(which.uid).etc(file), false)?;
+        let mount = mounts::copy(&paths.pod(which.uid).etc(file), false).map_err(|e| Refused::new(e.into()))?;
         all.push((MountPoint { path, directory: false, read_only: container.security.read_only_root }, mount));
     }
     all.sort_by_key(|(point, _)| point.path.matches('/').count());

@@ -1,15 +1,20 @@
 //! A pod's volumes (spec 31–35): made before its first container, found again by name, removed with the pod where they are its own.
 
+use super::images::Refused;
 use super::mounts::{self, Tmpfs};
 use super::paths::{Paths, PodPaths};
+use super::subpath;
 use super::trouble::Trouble;
 use crate::manifest::limits;
-use crate::manifest::pod::{File, HostPathKind, Pod, Source, Volume};
+use crate::manifest::pod::{File, HostPathKind, Mount, Pod, Propagation, Source, Volume};
 use crate::manifest::status::Uid;
+use crate::sys::{self, error::Attempt};
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
 use std::format;
 use std::fs;
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::prelude::v1::*;
@@ -42,12 +47,16 @@ pub(super) struct Opened {
     pub(super) mount: OwnedFd,
     /// It is a directory.
     pub(super) directory: bool,
-    /// It can only be read, whatever the mount asks for.
-    pub(super) read_only: bool,
 }
 
-/// Opens a volume for one mount of one container.
-pub(super) fn open(paths: &Paths, uid: Uid, pod: &Pod<'_>, volume: &Volume<'_>) -> Result<Opened, Trouble> {
+/// Opens a volume for one mount of one container: the part that it asks for, with the propagation and protection that it asks for.
+pub(super) fn open(
+    paths: &Paths,
+    uid: Uid,
+    pod: &Pod<'_>,
+    volume: &Volume<'_>,
+    mount: &Mount<'_>,
+) -> Result<Opened, Refused> {
     let own = paths.pod(uid);
     let (path, read_only, whole) = match volume.source {
         Source::EmptyDir { memory: true, .. } => (own.memory_volume(volume.name), false, false),
@@ -56,15 +65,60 @@ pub(super) fn open(paths: &Paths, uid: Uid, pod: &Pod<'_>, volume: &Volume<'_>) 
         Source::Claim { name, read_only } => (paths.claim(pod.namespace, name), read_only, false),
         Source::Files { .. } => (own.memory_volume(volume.name), true, false),
     };
-    let at = |why: Trouble| Trouble::from(format!("pod {}: volume {}: {why}", pod.name, volume.name));
-    let directory = fs::metadata(&path).map_err(|e| at(Trouble::at("look at", &path)(e)))?.is_dir();
-    let mount = mounts::copy(&path, whole).map_err(|e| at(e.into()))?;
-    Ok(Opened { mount, directory, read_only })
+    let at = |why: Trouble| Refused::new(format!("pod {}: volume {}: {why}", pod.name, volume.name).into());
+    let root = rustix::fs::open(&path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| at(Trouble::at("open", &path)(errno.into())))?;
+    let place = part(root, mount.sub_path)
+        .map_err(|why| Refused::config(&format!("pod {}: volume {}: {why}", pod.name, volume.name)))?;
+    // Whatever may be mounted later shows below what is mounted now.
+    let whole = whole || mount.propagation != Propagation::None;
+    let opened = attributed(&place, mount, whole, read_only).map_err(|error| at(error.into()))?;
+    if mount.propagation != Propagation::None && !mounts::is_shared(&place) {
+        let word = mount.propagation.as_str();
+        return Err(at(format!(
+            "mountPropagation: {word} is not possible: {} is on a mount that is not shared; run 'mount --make-rshared /' on the node",
+            path.display()
+        )
+        .into()));
+    }
+    let kind = rustix::fs::fstat(&place).map_err(|errno| at(format!("look at {}: {errno}", path.display()).into()))?;
+    Ok(Opened { mount: opened, directory: FileType::from_raw_mode(kind.st_mode) == FileType::Directory })
+}
+
+/// The part of a volume that a `subPath` names.
+fn part(volume: OwnedFd, sub_path: &str) -> Result<OwnedFd, String> {
+    if sub_path.is_empty() {
+        return Ok(volume);
+    }
+    subpath::open(volume.as_fd(), sub_path).map_err(|errno| {
+        let why = match errno {
+            Errno::XDEV => String::from("it leads out of the volume"),
+            Errno::LOOP => String::from("a link is in the way"),
+            errno => sys::error::text(errno.raw_os_error()),
+        };
+        format!("failed to prepare subPath {sub_path}: {why}")
+    })
+}
+
+/// A detached mount of `place`, as `mount` asks for it.
+fn attributed(place: &OwnedFd, mount: &Mount<'_>, whole: bool, read_only: bool) -> Result<OwnedFd, sys::Error> {
+    let made = sys::mount::clone_tree(place, "", whole)?;
+    let how = match mount.propagation {
+        Propagation::None => sys::mount::Propagation::Private,
+        Propagation::HostToContainer => sys::mount::Propagation::Slave,
+        Propagation::Bidirectional => sys::mount::Propagation::Shared,
+    };
+    sys::mount::propagate(&made, how, whole).attempt("set the propagation of", mount.path)?;
+    if mount.read_only || read_only {
+        sys::mount::read_only(&made, mount.recursive_read_only).attempt("make read-only", mount.path)?;
+    }
+    Ok(made)
 }
 
 /// Takes away all mounts of a pod's volumes. What lies on disk is removed by [`wipe`].
 pub(super) fn unmount(own: &PodPaths) {
-    for at in mounts::below(&own.run) {
+    // A container with mountPropagation: Bidirectional may have left mounts in a volume on disk.
+    for at in [&own.run, &own.data].into_iter().flat_map(|directory| mounts::below(directory)) {
         if let Err(error) = mounts::detach(&at) {
             log::warn!("volume: {error}");
         }

@@ -2,6 +2,7 @@
 
 mod container;
 mod env;
+mod mounts;
 mod names;
 mod objects;
 mod pod;

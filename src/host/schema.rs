@@ -141,8 +141,7 @@ table!(HANDLER "LifecycleHandler" { exec: Read, httpGet: NotYet, sleep: Read, tc
 table!(EXEC "ExecAction" { command: Read });
 table!(SLEEP "SleepAction" { seconds: Read });
 table!(MOUNT "VolumeMount" {
-    mountPath: Read, mountPropagation: Only(&["None"]), name: Read, readOnly: Read, recursiveReadOnly: Only(&["Disabled"]),
-    subPath: NotYet, subPathExpr: NotYet,
+    mountPath: Read, mountPropagation: Read, name: Read, readOnly: Read, recursiveReadOnly: Read, subPath: Read, subPathExpr: Read,
 });
 table!(VOLUME "Volume" {
     name: Read, configMap: Read, emptyDir: Read, hostPath: Read, persistentVolumeClaim: Read, secret: Read,

@@ -12,5 +12,6 @@ pub mod pod;
 pub mod record;
 pub mod status;
 pub mod time;
+pub mod volume;
 
 pub use list::List;

@@ -3,6 +3,8 @@
 //! Names are Kubernetes'. References (configMap keys, `$(VAR)`, service names) are gone: the compiler has replaced them.
 //! A change of anything here is a change of the format: raise [`crate::manifest::codec::VERSION`] and say so there.
 
+pub use super::volume::*;
+
 use super::List;
 use serde::{Deserialize, Serialize};
 
@@ -270,17 +272,6 @@ pub struct Port {
     pub udp: bool,
 }
 
-/// `volumeMounts[*]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mount<'a> {
-    /// The index of the volume in [`Pod::volumes`].
-    pub volume: u8,
-    /// `mountPath`: absolute, normalised, not `/`.
-    pub path: &'a str,
-    /// `readOnly`.
-    pub read_only: bool,
-}
-
 /// Requests and limits (spec 93). Zero requests mean "none"; an absent limit means "none".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resources {
@@ -360,80 +351,4 @@ pub enum Hook<'a> {
     Exec(#[serde(borrow)] List<'a, &'a str>),
     /// `sleep.seconds`.
     Sleep(u32),
-}
-
-/// `volumes[*]`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Volume<'a> {
-    /// `name`.
-    pub name: &'a str,
-    /// Where it comes from.
-    #[serde(borrow)]
-    pub source: Source<'a>,
-}
-
-/// The kind of a volume (spec 31–35).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Source<'a> {
-    /// `emptyDir`: lives as long as the pod's UID (spec 34).
-    EmptyDir {
-        /// `medium: Memory`.
-        memory: bool,
-        /// `sizeLimit` in bytes; the size of the tmpfs where it is memory.
-        size_limit: Option<u64>,
-    },
-    /// `hostPath`.
-    HostPath {
-        /// `path`.
-        path: &'a str,
-        /// `type`.
-        kind: HostPathKind,
-    },
-    /// `persistentVolumeClaim`: a directory on the data partition, by namespace and name (spec 35).
-    Claim {
-        /// `claimName`.
-        name: &'a str,
-        /// `readOnly`.
-        read_only: bool,
-    },
-    /// `configMap` and `secret`: files compiled in.
-    Files {
-        /// A secret: on tmpfs that is never swapped, and redacted wherever it is shown.
-        secret: bool,
-        /// The files.
-        #[serde(borrow)]
-        files: List<'a, File<'a>>,
-    },
-}
-
-/// `hostPath.type`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum HostPathKind {
-    /// `""`: whatever is there.
-    Any,
-    /// `DirectoryOrCreate`.
-    DirectoryOrCreate,
-    /// `Directory`.
-    Directory,
-    /// `FileOrCreate`.
-    FileOrCreate,
-    /// `File`.
-    File,
-    /// `Socket`.
-    Socket,
-    /// `CharDevice`.
-    CharDevice,
-    /// `BlockDevice`.
-    BlockDevice,
-}
-
-/// A file of a configMap or secret volume.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct File<'a> {
-    /// Its path below the volume: relative, without `..`.
-    pub path: &'a str,
-    /// Its permission bits.
-    pub mode: u16,
-    /// Its content.
-    pub data: &'a [u8],
 }

@@ -114,7 +114,7 @@ pub struct MountPoint<'a> {
     pub path: &'a str,
     /// It is a directory, else a file.
     pub directory: bool,
-    /// Mount it read-only.
+    /// Make it read-only with everything that is mounted below it. A volume's mount comes as it is to be.
     pub read_only: bool,
 }
 

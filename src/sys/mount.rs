@@ -61,9 +61,31 @@ pub fn read_only(mount: impl AsFd, recursive: bool) -> Result<()> {
     restrict(mount, RDONLY, recursive)
 }
 
-/// Cuts a detached mount off from the mounts that it was copied from; those below it too where `recursive`.
-pub fn private(mount: impl AsFd, recursive: bool) -> Result<()> {
-    raw::mount_private(mount, recursive)
+/// How a mount and those that it was copied from share what is mounted on them later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Propagation {
+    /// Not at all.
+    Private,
+    /// What is mounted on the others shows here.
+    Slave,
+    /// And the other way round.
+    Shared,
+}
+
+/// Sets the propagation of a mount; of those below it too where `recursive`.
+pub fn propagate(mount: impl AsFd, how: Propagation, recursive: bool) -> Result<()> {
+    // MS_PRIVATE, MS_SLAVE and MS_SHARED, as wide as mount_setattr(2) wants them on every processor.
+    let flag = match how {
+        Propagation::Private => 1 << 18,
+        Propagation::Slave => 1 << 19,
+        Propagation::Shared => 1 << 20,
+    };
+    raw::mount_propagation(mount, flag, recursive)
+}
+
+/// Makes the whole mount tree of this namespace shared, as systemd does: what a pod asks to see of later mounts, it can.
+pub fn make_shared() -> Result<()> {
+    mount_change(c"/", MountPropagationFlags::SHARED | MountPropagationFlags::REC)
 }
 
 /// Adds attributes to a mount; to those below it too where `recursive`.

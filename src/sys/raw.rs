@@ -18,8 +18,6 @@ const SYS_MOUNT_SETATTR: libc::c_long = 442;
 
 pub(super) const CLOSE_RANGE_CLOEXEC: libc::c_uint = 1 << 2;
 const AT_RECURSIVE: libc::c_int = 0x8000;
-/// `MS_PRIVATE`, as wide as mount_setattr(2) wants it on every processor.
-const MS_PRIVATE: u64 = 1 << 18;
 
 /// The result of a libc call that says -1 where it failed.
 fn checked(result: impl Into<i64>) -> Result<i64> {
@@ -46,9 +44,9 @@ pub fn mount_setattr(mount: impl AsFd, set: u64, recursive: bool) -> Result<()> 
     change_mount(mount, &MountAttr { set, ..MountAttr::default() }, recursive)
 }
 
-/// mount_setattr(2): what is mounted on the mount behind `mount` shows nowhere else, nor the other way round.
-pub fn mount_private(mount: impl AsFd, recursive: bool) -> Result<()> {
-    change_mount(mount, &MountAttr { propagation: MS_PRIVATE, ..MountAttr::default() }, recursive)
+/// mount_setattr(2): gives the mount behind `mount` this `MS_PRIVATE`, `MS_SLAVE` or `MS_SHARED`; below it too where `recursive`.
+pub fn mount_propagation(mount: impl AsFd, propagation: u64, recursive: bool) -> Result<()> {
+    change_mount(mount, &MountAttr { propagation, ..MountAttr::default() }, recursive)
 }
 
 fn change_mount(mount: impl AsFd, attr: &MountAttr, recursive: bool) -> Result<()> {

@@ -18,7 +18,7 @@ fn full() -> Pod<'static> {
         EnvVar { key: "TOKEN", value: "hunter2", secret: true },
     ]);
     server.ports = arena.list([Port { container: 80, udp: false }, Port { container: 53, udp: true }]);
-    server.mounts = arena.list([Mount { volume: 1, path: "/etc/web", read_only: true }]);
+    server.mounts = arena.list([Mount { volume: 1, path: "/etc/web", read_only: true, ..Mount::default() }]);
     server.working_dir = Some("/srv");
     server.pre_stop = Some(Hook::Exec(arena.list(["nginx", "-s", "quit"])));
     server.resources = Resources {

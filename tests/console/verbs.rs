@@ -295,7 +295,7 @@ fn describe() {
         EnvVar { key: "TOKEN", value: "hunter2", secret: true },
     ]);
     server.ports = arena.list([Port { container: 80, udp: false }]);
-    server.mounts = arena.list([Mount { volume: 0, path: "/www", read_only: true }]);
+    server.mounts = arena.list([Mount { volume: 0, path: "/www", read_only: true, ..Mount::default() }]);
     server.resources = Resources {
         cpu_request_milli: 100,
         cpu_limit_milli: Some(500),

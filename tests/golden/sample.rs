@@ -118,8 +118,8 @@ pub fn full() -> Pod<'static> {
                 ]),
                 ports: list([Port { container: 80, udp: false }, Port { container: 53, udp: true }]),
                 mounts: list([
-                    Mount { volume: 0, path: "/srv/www", read_only: true },
-                    Mount { volume: 12, path: "/etc/app", read_only: false },
+                    Mount { volume: 0, path: "/srv/www", read_only: true, ..Mount::default() },
+                    Mount { volume: 12, path: "/etc/app", read_only: false, ..Mount::default() },
                 ]),
                 resources,
                 security: Security {

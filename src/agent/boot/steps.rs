@@ -185,6 +185,12 @@ pub(super) fn data(boot: &mut Boot) -> Said {
     })
 }
 
+/// Containers with `mountPropagation` see what is mounted later only where the node's own mounts are shared.
+pub(super) fn propagation(_: &mut Boot) -> Said {
+    mount::make_shared().map_err(|errno| words(Error::new("share the mounts below", "/", errno)))?;
+    Ok("mounts are shared with the pods that ask for it".into())
+}
+
 fn mount_data(kind: &str, device: &str) -> Result<(), String> {
     let (c_kind, c_device) = (CString::new(kind).map_err(words)?, CString::new(device).map_err(words)?);
     fs::create_dir_all("/data").map_err(|error| format!("make the directory /data: {error}"))?;

@@ -3,7 +3,7 @@
 use super::{Options, REDACTED, flag, resources, words};
 use crate::console::emit::{Emit, Kind};
 use crate::manifest::List;
-use crate::manifest::pod::{Container, ContainerKind, Hook, Pod, Security};
+use crate::manifest::pod::{Container, ContainerKind, Hook, Pod, Propagation, Security};
 use alloc::string::String;
 use core::fmt;
 
@@ -126,8 +126,17 @@ fn mounts(emit: &mut dyn Emit, pod: &Pod<'_>, container: &Container<'_>) -> fmt:
     for mount in container.mounts {
         emit.open(Kind::Map)?;
         emit.pair("mountPath", mount.path)?;
+        if mount.propagation != Propagation::None {
+            emit.pair("mountPropagation", mount.propagation.as_str())?;
+        }
         emit.pair("name", pod.volumes.get(mount.volume.into()).map_or("", |v| v.name))?;
         flag(emit, "readOnly", mount.read_only)?;
+        if mount.recursive_read_only {
+            emit.pair("recursiveReadOnly", "Enabled")?;
+        }
+        if !mount.sub_path.is_empty() {
+            emit.pair("subPath", mount.sub_path)?;
+        }
         emit.close()?;
     }
     emit.close()

@@ -2,6 +2,7 @@
 
 use super::Context;
 use super::env::{self, Environment};
+use super::mounts;
 use super::names;
 use super::pod::Shared;
 use super::{ports, resources, security};
@@ -32,7 +33,7 @@ pub(super) fn lower<'c, 'a: 'c>(
         working_dir: working_dir.and_then(|p| names::absolute(&p)).map(|path| cx.arena.str(&path)),
         env: cx.arena.list(environment.iter()),
         ports: cx.arena.list(ports::lower(object, pod.host_network)),
-        mounts: cx.arena.list(pod.volumes.mounts(cx, object)),
+        mounts: cx.arena.list(mounts::lower(cx, &pod.volumes, object, &environment)),
         resources: resources::container(object),
         security: security::container(cx, pod, object),
         pre_stop: pre_stop(cx, pod, object, kind),

@@ -37,6 +37,25 @@ impl<'c> Environment<'c> {
         }
     }
 
+    /// The first variable that `text` refers to and that is not set.
+    pub(super) fn missing<'t>(&self, text: &'t str) -> Option<&'t str> {
+        let mut rest = text;
+        while let Some((_, after)) = rest.split_once('$') {
+            if let Some(after) = after.strip_prefix('$') {
+                rest = after;
+                continue;
+            }
+            rest = after;
+            if let Some((name, after)) = after.strip_prefix('(').and_then(|r| r.split_once(')')) {
+                if !self.0.iter().any(|v| v.key == name) {
+                    return Some(name);
+                }
+                rest = after;
+            }
+        }
+        None
+    }
+
     /// `text` with `$(NAME)` replaced where NAME is set, and `$$` by `$`; nothing else is touched. `None` where it gets too long.
     pub(super) fn expand(&self, text: &str) -> Option<Expanded> {
         let mut out = Expanded { text: String::new(), secret: false };

@@ -9,7 +9,7 @@ use crate::host::read::{Object, Place, did_you_mean};
 use crate::host::suggest::nearest;
 use crate::host::{schema, units};
 use crate::manifest::limits;
-use crate::manifest::pod::{File, HostPathKind, Mount, Source, Volume};
+use crate::manifest::pod::{File, HostPathKind, Source, Volume};
 use std::format;
 use std::prelude::v1::*;
 
@@ -196,30 +196,8 @@ impl<'c> Volumes<'c> {
         self.0.iter().copied()
     }
 
-    /// Lowers the `volumeMounts` of a container.
-    pub(super) fn mounts<'a: 'c>(&self, cx: &'c Context<'a>, container: &Object<'a>) -> Vec<Mount<'c>> {
-        let mut mounts: Vec<Mount<'c>> = Vec::new();
-        for place in container.get("volumeMounts").iter().flat_map(|list| list.list(limits::MOUNTS)) {
-            let Some(object) = place.object(&schema::MOUNT) else {
-                continue;
-            };
-            let volume = object.require("name").and_then(|name| self.find(&name));
-            let path = object.require("mountPath").and_then(|path| mount_path(&path));
-            let read_only = object.flag("readOnly").unwrap_or(false);
-            let (Some((volume, always)), Some(path)) = (volume, path) else {
-                continue;
-            };
-            if mounts.iter().any(|m| m.path == path) {
-                place.error(format!("{} is taken by another volume of this container", quote(&path)));
-                continue;
-            }
-            mounts.push(Mount { volume, path: cx.arena.str(&path), read_only: read_only || always });
-        }
-        mounts
-    }
-
     /// The index of the volume that `name` names, and whether it is read-only for everyone.
-    fn find(&self, name: &Place<'_>) -> Option<(u8, bool)> {
+    pub(super) fn find(&self, name: &Place<'_>) -> Option<(u8, bool)> {
         let text = name.text()?;
         let Some(index) = self.0.iter().position(|v| v.name == text) else {
             let hint = did_you_mean(nearest(text, self.0.iter().map(|v| v.name)));
@@ -229,14 +207,4 @@ impl<'c> Volumes<'c> {
         let read_only = matches!(self.0[index].source, Source::Files { .. } | Source::Claim { read_only: true, .. });
         Some((u8::try_from(index).ok()?, read_only))
     }
-}
-
-/// Where a volume is mounted.
-fn mount_path(place: &Place<'_>) -> Option<String> {
-    let path = names::absolute(place)?;
-    if path == "/" || path.contains(':') {
-        place.error(format!("{} cannot be mounted on", quote(&path)));
-        return None;
-    }
-    Some(path)
 }

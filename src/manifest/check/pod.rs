@@ -89,6 +89,12 @@ fn container<'a>(at: &At<'_>, container: &Container<'a>, volumes: usize) -> Resu
             let says = "is not the index of one of the pod's volumes";
             return Err(at.field("name").fail(Problem::Number { number: mount.volume.into(), says }));
         }
+        if !mount.sub_path.is_empty() {
+            at.field("subPath").text(mount.sub_path, rule::RELATIVE_PATH)?;
+        }
+        if mount.recursive_read_only && !mount.read_only {
+            return Err(at.field("recursiveReadOnly").fail(Problem::Field("needs readOnly: true")));
+        }
         let at_path = at.field("mountPath");
         at_path.text(mount.path, rule::MOUNT_PATH)?;
         unique(&at_path, mount.path, before(at, container.mounts, |other| other.path == mount.path))

@@ -1,0 +1,120 @@
+//! Volumes and their mounts in a manifest (spec 31–35), beside what a volume or a variable may show of its own pod.
+
+use super::List;
+use serde::{Deserialize, Serialize};
+
+/// `volumeMounts[*]`, and `volumeDevices[*]` where the volume is a block device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount<'a> {
+    /// The index of the volume in [`super::pod::Pod::volumes`].
+    pub volume: u8,
+    /// `mountPath`: absolute, normalised, not `/`.
+    pub path: &'a str,
+    /// `readOnly`.
+    pub read_only: bool,
+    /// `subPath`: the part of the volume that is mounted; relative and without `..`. All of it where it is empty.
+    pub sub_path: &'a str,
+    /// `recursiveReadOnly`: nor can the mounts inside the volume be written. Only with `read_only`.
+    pub recursive_read_only: bool,
+    /// `mountPropagation`.
+    pub propagation: Propagation,
+}
+
+/// `mountPropagation`: what of mounts made later inside the volume shows on the other side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Propagation {
+    /// Nothing.
+    #[default]
+    None,
+    /// What the node mounts shows in the container.
+    HostToContainer,
+    /// That, and what the container mounts shows on the node and in the other containers.
+    Bidirectional,
+}
+
+impl Propagation {
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Propagation::None => "None",
+            Propagation::HostToContainer => "HostToContainer",
+            Propagation::Bidirectional => "Bidirectional",
+        }
+    }
+}
+
+/// `volumes[*]`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Volume<'a> {
+    /// `name`.
+    pub name: &'a str,
+    /// Where it comes from.
+    #[serde(borrow)]
+    pub source: Source<'a>,
+}
+
+/// The kind of a volume (spec 31–35).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Source<'a> {
+    /// `emptyDir`: lives as long as the pod's UID (spec 34).
+    EmptyDir {
+        /// `medium: Memory`.
+        memory: bool,
+        /// `sizeLimit` in bytes; the size of the tmpfs where it is memory.
+        size_limit: Option<u64>,
+    },
+    /// `hostPath`.
+    HostPath {
+        /// `path`.
+        path: &'a str,
+        /// `type`.
+        kind: HostPathKind,
+    },
+    /// `persistentVolumeClaim`: a directory on the data partition, by namespace and name (spec 35).
+    Claim {
+        /// `claimName`.
+        name: &'a str,
+        /// `readOnly`.
+        read_only: bool,
+    },
+    /// `configMap` and `secret`: files compiled in.
+    Files {
+        /// A secret: on tmpfs that is never swapped, and redacted wherever it is shown.
+        secret: bool,
+        /// The files.
+        #[serde(borrow)]
+        files: List<'a, File<'a>>,
+    },
+}
+
+/// `hostPath.type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HostPathKind {
+    /// `""`: whatever is there.
+    Any,
+    /// `DirectoryOrCreate`.
+    DirectoryOrCreate,
+    /// `Directory`.
+    Directory,
+    /// `FileOrCreate`.
+    FileOrCreate,
+    /// `File`.
+    File,
+    /// `Socket`.
+    Socket,
+    /// `CharDevice`.
+    CharDevice,
+    /// `BlockDevice`.
+    BlockDevice,
+}
+
+/// A file of a configMap or secret volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File<'a> {
+    /// Its path below the volume: relative, without `..`.
+    pub path: &'a str,
+    /// Its permission bits.
+    pub mode: u16,
+    /// Its content.
+    pub data: &'a [u8],
+}

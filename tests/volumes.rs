@@ -1,0 +1,203 @@
+//! Volumes on real mounts: which part of one a container gets, who may write it, and what of it follows later. Needs root.
+
+mod node;
+
+use node::{Board, Node, pod};
+use podling::manifest::pod::{Manifest, Mount, Propagation};
+use podling::manifest::status::{ContainerState, Reason};
+use podling::manifest::{List, check, codec};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+/// Waits until a container is refused for such a reason, and gives the message.
+async fn refused(board: &Board, name: &str, reason: Reason) -> String {
+    board
+        .until("refused", |agent| {
+            let entry = agent.find("default", name)?;
+            let container = &entry.machine().containers()[0];
+            (container.state() == ContainerState::Waiting(reason)).then(|| container.message().to_string())
+        })
+        .await
+}
+
+/// A pod that waits, with one hostPath volume `v` and these mounts.
+fn host(name: &str, path: &Path, mounts: &str) -> String {
+    let volumes = format!("volumes: [{{name: v, hostPath: {{path: {}}}}}]", path.display());
+    pod(name, "exec sleep 1000", &volumes, &format!("env: [{{name: WHO, value: me}}]\nvolumeMounts: [{mounts}]"))
+}
+
+#[test]
+fn spec_31_sub_paths_are_parts_of_a_volume() {
+    let node = Node::new();
+    let dir = node.root.join("host");
+    fs::create_dir_all(dir.join("a")).unwrap();
+    fs::write(dir.join("a/file"), "part").unwrap();
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o750)).unwrap();
+    let mounts = "{name: v, mountPath: /part, subPath: a}, {name: v, mountPath: /etc/one, subPath: a/file, readOnly: true}, \
+                  {name: v, mountPath: /new, subPath: new/deep}, {name: v, mountPath: /mine, subPathExpr: of-$(WHO)}";
+    node.run(&host("sub", &dir, mounts), async |board| {
+        board.running("sub", "main").await;
+        let look = "cat /part/file /etc/one; ls /part; stat -c %a /new; echo x > /mine/own; echo y > /etc/one";
+        let (_, said) = board.shell("sub", "main", look).await;
+        assert!(said.starts_with("partpartfile\n750\n") && said.contains("Read-only file system"), "{said}");
+        board.0.restart("default", "sub", Some("main")).unwrap();
+        board.until("restarted", |_| (board.restarts("sub", "main") == 1).then_some(())).await;
+        board.running("sub", "main").await;
+        assert_eq!(board.shell("sub", "main", "cat /mine/own").await, (0, "x\n".into()), "spec 32");
+    });
+    assert!(dir.join("new/deep").is_dir() && dir.join("of-me/own").is_file());
+}
+
+#[test]
+fn cve_2017_1002101_a_sub_path_that_leads_out_is_refused() {
+    let node = Node::new();
+    let (dir, secret) = (node.root.join("host"), node.root.join("secret"));
+    fs::create_dir_all(&dir).unwrap();
+    fs::create_dir(&secret).unwrap();
+    symlink(&secret, dir.join("absolute")).unwrap();
+    symlink("../secret", dir.join("relative")).unwrap();
+    let yaml = host("one", &dir, "{name: v, mountPath: /x, subPath: absolute}")
+        + &host("two", &dir, "{name: v, mountPath: /x, subPath: relative/new}");
+    node.run(&yaml, async |board| {
+        for name in ["one", "two"] {
+            let why = refused(&board, name, Reason::CreateContainerConfigError).await;
+            assert!(why.contains("failed to prepare subPath") && why.contains("leads out of the volume"), "{why}");
+        }
+    });
+    assert_eq!(fs::read_dir(&secret).unwrap().count(), 0);
+}
+
+/// One container turns a directory of a shared volume into a link to the node's own root and back, while another mounts it.
+#[test]
+fn cve_2021_25741_a_hostile_neighbour_gains_nothing() {
+    let node = Node::new();
+    let swap = "mkdir -p /v/dir; while true; do mv /v/dir /v/was; ln -s / /v/dir; rm /v/dir; mv /v/was /v/dir; done";
+    let yaml = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: race}}\nspec:\n  terminationGracePeriodSeconds: 0\n  volumes: [{{name: v, emptyDir: {{}}}}]\n  containers:\n  \
+         - {{name: hostile, image: busybox, command: [/bin/sh, -c, '{swap}'], volumeMounts: [{{name: v, mountPath: /v}}]}}\n  \
+         - {{name: main, image: busybox, command: [/bin/sh, -c, 'if test -e /in/etc; then exec sleep 1000; fi'], \
+         volumeMounts: [{{name: v, mountPath: /in, subPath: dir}}]}}\n"
+    );
+    let yaml = yaml
+        .replace("mv /v", "/bin/busybox mv /v")
+        .replace("ln -s", "/bin/busybox ln -s")
+        .replace("rm /v", "/bin/busybox rm /v");
+    node.run(&yaml, async |board| {
+        board.until("many starts", |_| (board.restarts("race", "main") >= 8).then_some(())).await;
+    });
+}
+
+/// The mounts of the first container of the first pod, with another propagation.
+fn with_propagation(file: &[u8], propagation: Propagation) -> Vec<u8> {
+    let (header, body) = codec::open(file, codec::Kind::Manifest).unwrap();
+    let manifest = check::manifest(body).unwrap();
+    let mut pod = manifest.pods.get(0).unwrap();
+    let mut container = pod.containers.get(0).unwrap();
+    let changed = |mount| postcard::to_stdvec(&Mount { propagation, ..mount }).unwrap();
+    let mounts: Vec<u8> = container.mounts.iter().flat_map(changed).collect();
+    container.mounts = List::from_bytes(&mounts);
+    let containers = postcard::to_stdvec(&container).unwrap();
+    pod.containers = List::from_bytes(&containers);
+    let pods = postcard::to_stdvec(&pod).unwrap();
+    let body = postcard::to_stdvec(&Manifest { pods: List::from_bytes(&pods), ..manifest }).unwrap();
+    let head = codec::seal(codec::Kind::Manifest, header.class, header.sequence, &body).unwrap();
+    [&head[..], &body].concat()
+}
+
+/// A tmpfs with a propagation of its own.
+struct Tmpfs(tempfile::TempDir);
+
+impl Tmpfs {
+    fn new(propagation: rustix::mount::MountPropagationFlags) -> Tmpfs {
+        let dir = tempfile::tempdir().unwrap();
+        mount_tmpfs(dir.path());
+        rustix::mount::mount_change(dir.path(), propagation).unwrap();
+        Tmpfs(dir)
+    }
+}
+
+fn mount_tmpfs(at: &Path) {
+    rustix::mount::mount("tmpfs", at, "tmpfs", rustix::mount::MountFlags::empty(), None).unwrap();
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let below = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        for line in below.lines().rev().filter(|line| line.contains(self.0.path().to_str().unwrap())) {
+            let at = line.split(' ').nth(4).unwrap();
+            let _ = rustix::mount::unmount(at, rustix::mount::UnmountFlags::DETACH);
+        }
+    }
+}
+
+fn is_mounted(at: &Path) -> bool {
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    table.lines().any(|line| line.split(' ').nth(4) == at.to_str())
+}
+
+#[test]
+fn spec_31_mounts_propagate_where_they_are_asked_to() {
+    let tmpfs = Tmpfs::new(rustix::mount::MountPropagationFlags::SHARED);
+    let dir = tmpfs.0.path().to_owned();
+    for name in ["later", "inside", "none"] {
+        fs::create_dir(dir.join(name)).unwrap();
+    }
+    let mount =
+        "{name: v, mountPath: /v}\nsecurityContext: {capabilities: {add: [SYS_ADMIN]}}".replace("}\ns", "}]\ns");
+    let volumes = format!("volumes: [{{name: v, hostPath: {{path: {}}}}}]", dir.display());
+    let yaml = |name: &str| pod(name, "exec sleep 1000", &volumes, &format!("volumeMounts: [{mount}"));
+    for (propagation, seen, left) in [
+        (Propagation::None, false, false),
+        (Propagation::HostToContainer, true, false),
+        (Propagation::Bidirectional, true, true),
+    ] {
+        let node = Node::new();
+        let mut config = node.config(&yaml("flow"));
+        config.manifest = config.manifest.map(|file| with_propagation(&file, propagation));
+        let place = dir.clone();
+        node.run_config(config, async move |board| {
+            board.running("flow", "main").await;
+            mount_tmpfs(&place.join("later"));
+            fs::write(place.join("later/file"), "late").unwrap();
+            let (code, said) = board.shell("flow", "main", "cat /v/later/file").await;
+            assert_eq!(code == 0, seen, "{propagation:?}: {said}");
+            let (code, said) =
+                board.shell("flow", "main", "mount -t tmpfs none /v/inside && echo x > /v/inside/file").await;
+            assert_eq!(code, 0, "{propagation:?}: {said}");
+            assert_eq!(place.join("inside/file").exists(), left, "{propagation:?}");
+            rustix::mount::unmount(place.join("later"), rustix::mount::UnmountFlags::DETACH).unwrap();
+        });
+        assert_eq!(is_mounted(&dir.join("inside")), left, "{propagation:?}");
+        node.assert_clean();
+    }
+}
+
+#[test]
+fn spec_31_propagation_from_a_private_mount_is_refused_with_what_to_do() {
+    let node = Node::new();
+    let tmpfs = Tmpfs::new(rustix::mount::MountPropagationFlags::PRIVATE);
+    node.run(
+        &host("alone", tmpfs.0.path(), "{name: v, mountPath: /v, mountPropagation: HostToContainer}"),
+        async |board| {
+            let why = refused(&board, "alone", Reason::CreateContainerError).await;
+            assert!(why.contains("mount that is not shared"), "{why}");
+        },
+    );
+}
+
+#[test]
+fn spec_31_read_only_reaches_below_only_where_it_is_recursive() {
+    let node = Node::new();
+    let tmpfs = Tmpfs::new(rustix::mount::MountPropagationFlags::PRIVATE);
+    fs::create_dir(tmpfs.0.path().join("below")).unwrap();
+    mount_tmpfs(&tmpfs.0.path().join("below"));
+    let mounts = "{name: v, mountPath: /plain, readOnly: true}, {name: v, mountPath: /all, readOnly: true, recursiveReadOnly: Enabled}";
+    node.run(&host("ro", tmpfs.0.path(), mounts), async |board| {
+        board.running("ro", "main").await;
+        for (path, writable) in [("/plain", false), ("/plain/below", true), ("/all", false), ("/all/below", false)] {
+            let (code, said) = board.shell("ro", "main", &format!("echo x > {path}/file")).await;
+            assert_eq!(code == 0, writable, "{path}: {said}");
+        }
+    });
+}
