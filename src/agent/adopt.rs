@@ -9,7 +9,7 @@ use super::link::Link;
 use super::paths::PodPaths;
 use super::sandbox::{self, Meta, Remains, Sandbox};
 use super::trouble::Trouble;
-use super::{fail, volumes};
+use super::{fail, volumes, words};
 use crate::machine::effect::Event;
 use crate::manifest::limits;
 use crate::manifest::pod::Pod;
@@ -109,10 +109,11 @@ async fn hello(agent: &Agent, link: &Link) -> Result<Hello, Trouble> {
 fn take_over(agent: &Agent, index: usize, pod: Pod<'static>, mut adopted: Adopted) {
     let sandbox = adopted.sandbox.clone();
     let uid = sandbox.uid;
-    for (container, record) in pod.containers.iter().zip(&mut adopted.containers) {
+    for (at, (container, record)) in pod.containers.iter().zip(&mut adopted.containers).enumerate() {
         if let Life::Ended { exit, .. } = &mut record.life {
             let group = agent.cgroups().group(&instance_group(uid, container.name, record.instance));
             exit.oom = group.oom_kills() > 0 && !exit.success();
+            words::keep(agent.paths(), uid, &pod, at as u8, record.instance, *exit);
         }
     }
     let keep: Vec<String> = pod

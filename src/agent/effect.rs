@@ -7,6 +7,7 @@ use super::images::{Record, Refused};
 use super::sandbox::{self, Remains, Sandbox};
 use super::start;
 use super::trouble::Trouble;
+use super::words;
 use crate::machine::effect::{Effect, Event};
 use crate::manifest::pod::{Hook, Pod};
 use crate::manifest::record::Memo;
@@ -152,6 +153,7 @@ fn start_container(agent: &Agent, entry: &Entry, index: u8, instance: u32, memo:
     });
     if ordered.is_err() {
         let _ = agent.cgroups().group(&path).remove();
+        words::forget(agent.paths(), uid, &container, instance);
     }
     fail::point("start ordered");
     ordered
@@ -227,6 +229,14 @@ pub(super) fn hear(agent: &Agent, sandbox: &Rc<Sandbox>, report: Report) -> Resu
         Report::StartFailed { container, instance, failure } => {
             let reason =
                 if failure.step == Step::Exec { Reason::RunContainerError } else { Reason::CreateContainerError };
+            let pod = agent.manifest_of(uid).unwrap_or_default();
+            match (reason, pod.containers.get(container.into())) {
+                (Reason::RunContainerError, _) => {
+                    words::keep(agent.paths(), uid, &pod, container, instance, Exit::UNKNOWN)
+                }
+                (_, Some(container)) => words::forget(agent.paths(), uid, &container, instance),
+                (_, None) => {}
+            }
             let message = message(&format!("{failure}"));
             settle(agent, uid, container, instance, move |_| Event::StartFailed {
                 container,
@@ -237,6 +247,7 @@ pub(super) fn hear(agent: &Agent, sandbox: &Rc<Sandbox>, report: Report) -> Resu
         }
         Report::Exited { container, instance, exit } => {
             fail::point("exited");
+            words::keep(agent.paths(), uid, &agent.manifest_of(uid).unwrap_or_default(), container, instance, exit);
             settle(agent, uid, container, instance, move |oom| {
                 let oom = oom && !exit.success();
                 Event::Exited { container, instance, exit: Exit { oom, ..exit } }

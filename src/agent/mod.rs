@@ -24,6 +24,7 @@ pub mod store;
 mod trouble;
 pub mod verbs;
 mod volumes;
+mod words;
 
 pub use config::{Config, Facts};
 pub use drive::{Agent, Entry, Error, Outcome, Shutdown, run};

@@ -7,6 +7,7 @@
 //! RUN/pods/UID/meta          what the pod is, for the agent that adopts it
 //! RUN/pods/UID/sock          where its pod-init listens
 //! RUN/pods/UID/etc/          its hosts, hostname and resolv.conf, on a tmpfs of their own
+//! RUN/pods/UID/etc/words/    the last words of its containers, on the same
 //! RUN/pods/UID/volumes/NAME  a mounted volume in memory
 //! RUN/pods/UID/logs/         the output of its containers
 //! DATA/images/               packed images and their records
@@ -109,6 +110,11 @@ impl PodPaths {
     /// Its managed files.
     pub fn etc(&self, file: &str) -> PathBuf {
         self.run.join("etc").join(file)
+    }
+
+    /// The last words of its containers.
+    pub fn words(&self) -> PathBuf {
+        self.etc("words")
     }
 
     /// The output of its containers.

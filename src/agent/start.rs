@@ -6,7 +6,7 @@ use super::logs;
 use super::mounts;
 use super::paths::Paths;
 use super::trouble::Trouble;
-use super::volumes;
+use super::{volumes, words};
 use crate::manifest::List;
 use crate::manifest::image::Image;
 use crate::manifest::pod::{Container, Pod, Qos};
@@ -188,7 +188,7 @@ fn environment<'a>(pod: &Pod<'a>, container: &Container<'a>, image: &Image<'a>, 
     entries
 }
 
-/// Volumes and managed files, outer ones first.
+/// Volumes, managed files and the place of the last words, outer ones first.
 fn opened<'a>(
     paths: &Paths,
     which: Which<'_>,
@@ -213,6 +213,7 @@ fn opened<'a>(
         let mount = mounts::copy(&paths.pod(which.uid).etc(file), false)?;
         all.push((MountPoint { path, directory: false, read_only: container.security.read_only_root }, mount));
     }
+    all.extend(words::place(paths, which.uid, container, which.instance)?);
     all.sort_by_key(|(point, _)| point.path.matches('/').count());
     Ok(all)
 }

@@ -60,6 +60,17 @@ pub struct ContainerView<'a> {
     pub restarts: u32,
     /// `ready`.
     pub ready: bool,
+    /// `state.terminated.message` of one that ran.
+    pub words: &'a str,
+    /// `lastState.terminated.message`.
+    pub last_words: &'a str,
+}
+
+impl<'a> ContainerView<'a> {
+    /// `state.terminated.message`: its last words, or why it could not be started.
+    pub fn said(&self) -> &'a str {
+        if self.words.is_empty() { self.message } else { self.words }
+    }
 }
 
 impl<'a> StatusView<'a> {
@@ -72,6 +83,8 @@ impl<'a> StatusView<'a> {
             last: c.last(),
             restarts: c.restarts(),
             ready: c.ready(),
+            words: "",
+            last_words: "",
         };
         StatusView {
             scene,

@@ -103,7 +103,7 @@ table!(CONTAINER "Container" {
     args: Read, command: Read, env: Read, envFrom: Read, image: Read, imagePullPolicy: Read, lifecycle: Read, livenessProbe: NotYet,
     name: Read, ports: Read, readinessProbe: NotYet, resizePolicy: NotYet, resources: Read, restartPolicy: Read,
     restartPolicyRules: NotYet, securityContext: Read, startupProbe: NotYet, stdin: Only(&["false"]), stdinOnce: Only(&["false"]),
-    terminationMessagePath: Only(&["/dev/termination-log"]), terminationMessagePolicy: Only(&["File"]), tty: Only(&["false"]),
+    terminationMessagePath: Read, terminationMessagePolicy: Read, tty: Only(&["false"]),
     volumeDevices: NotYet, volumeMounts: Read, workingDir: Read,
 });
 table!(SECURITY "SecurityContext" {

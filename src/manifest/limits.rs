@@ -56,6 +56,14 @@ pub const GRACE_SECONDS: u32 = 86_400;
 pub const LOG_RING: u64 = 256 * 1024;
 /// Bytes of a pod's /etc/hosts, /etc/hostname and /etc/resolv.conf together: more than the longest list of hosts has.
 pub const MANAGED_FILES: u64 = 4 << 20;
+/// Bytes of a container's last words, of which the end is kept (`terminationMessagePath`).
+pub const LAST_WORDS: usize = 4096;
+/// Bytes of the last words of all containers of a pod; each has an equal part.
+pub const POD_LAST_WORDS: usize = 12 * 1024;
+/// Bytes from the end of a log that stand for the last words of a container that failed without any.
+pub const LOG_WORDS: usize = 2048;
+/// Lines from the end of a log that do so.
+pub const LOG_LINES: u64 = 80;
 /// Bytes of one message between the agent and a pod-init.
 pub const POD_MESSAGE: usize = 128 * 1024;
 /// Descriptors that travel with one such message (the kernel's own bound is 253).

@@ -217,6 +217,15 @@ pub struct Container<'a> {
     /// `lifecycle.preStop` (spec 69).
     #[serde(borrow)]
     pub pre_stop: Option<Hook<'a>>,
+    /// `terminationMessagePath`: the file in which it may leave its last words.
+    pub message_path: &'a str,
+    /// `terminationMessagePolicy`.
+    pub message_policy: MessagePolicy,
+}
+
+impl Container<'_> {
+    /// `terminationMessagePath`, where nothing is said.
+    pub const MESSAGE_PATH: &'static str = "/dev/termination-log";
 }
 
 impl Default for Container<'_> {
@@ -235,8 +244,19 @@ impl Default for Container<'_> {
             resources: Resources::default(),
             security: Security::default(),
             pre_stop: None,
+            message_path: Container::MESSAGE_PATH,
+            message_policy: MessagePolicy::File,
         }
     }
+}
+
+/// `terminationMessagePolicy`: where a container's last words are taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MessagePolicy {
+    /// The file at `terminationMessagePath`.
+    File,
+    /// The same; of a container that failed and left none, the end of its log.
+    FallbackToLogsOnError,
 }
 
 /// A variable of a container's environment.

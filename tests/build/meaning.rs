@@ -5,8 +5,8 @@ use podling::host::boards::BoardFile;
 use podling::host::inspect::inspect;
 use podling::manifest::codec::{self, Kind};
 use podling::manifest::pod::{
-    Container, ContainerKind, Hook, HostPathKind, Manifest, Pair, Pod, Resources, RestartPolicy, Security, Source,
-    Volume,
+    Container, ContainerKind, Hook, HostPathKind, Manifest, MessagePolicy, Pair, Pod, Resources, RestartPolicy,
+    Security, Source, Volume,
 };
 use podling::manifest::{check, limits};
 use std::fs;
@@ -115,6 +115,7 @@ fn a_full_pod_keeps_everything() {
         let Some(Hook::Exec(words)) = app.pre_stop else { panic!("spec 69") };
         assert_eq!(words.iter().collect::<Vec<_>>(), ["sync", "$(NAME)"], "Kubernetes expands nothing in a hook");
         assert_eq!(pod.containers.get(1).unwrap().pre_stop, Some(Hook::Sleep(2)));
+        assert_eq!((app.message_path, app.message_policy), ("/srv/words", MessagePolicy::FallbackToLogsOnError));
         let setup: Vec<_> = pod.containers.get(0).unwrap().command.unwrap().iter().collect();
         assert_eq!(setup, ["sh", "-c", "echo fast $(UNSET) $(MODE)"]);
     });

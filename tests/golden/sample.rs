@@ -76,6 +76,8 @@ pub fn app(name: &'static str) -> Container<'static> {
         resources: Resources::default(),
         security: Security::default(),
         pre_stop: None,
+        message_path: Container::MESSAGE_PATH,
+        message_policy: MessagePolicy::File,
     }
 }
 
@@ -131,6 +133,8 @@ pub fn full() -> Pod<'static> {
                     capabilities: 1 << 40 | 1,
                 },
                 pre_stop: Some(Hook::Exec(list(["nginx", "-s", "quit"]))),
+                message_path: "/srv/last-words",
+                message_policy: MessagePolicy::FallbackToLogsOnError,
                 ..app("web")
             },
         ]),

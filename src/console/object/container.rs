@@ -3,7 +3,7 @@
 use super::{Options, REDACTED, flag, resources, words};
 use crate::console::emit::{Emit, Kind};
 use crate::manifest::List;
-use crate::manifest::pod::{Container, ContainerKind, Hook, Pod, Security};
+use crate::manifest::pod::{Container, ContainerKind, Hook, MessagePolicy, Pod, Security};
 use alloc::string::String;
 use core::fmt;
 
@@ -32,6 +32,12 @@ pub(super) fn container(
         emit.pair("restartPolicy", "Always")?;
     }
     security(emit, &container.security)?;
+    if container.message_path != Container::MESSAGE_PATH {
+        emit.pair("terminationMessagePath", container.message_path)?;
+    }
+    if container.message_policy == MessagePolicy::FallbackToLogsOnError {
+        emit.pair("terminationMessagePolicy", "FallbackToLogsOnError")?;
+    }
     mounts(emit, pod, container)?;
     if let Some(directory) = container.working_dir {
         emit.pair("workingDir", directory)?;

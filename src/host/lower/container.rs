@@ -7,7 +7,7 @@ use super::pod::Shared;
 use super::{ports, resources, security};
 use crate::host::read::{Object, Place};
 use crate::host::schema;
-use crate::manifest::pod::{Container, ContainerKind, Hook};
+use crate::manifest::pod::{Container, ContainerKind, Hook, MessagePolicy};
 use crate::manifest::{List, image, limits};
 use std::format;
 use std::prelude::v1::*;
@@ -36,6 +36,8 @@ pub(super) fn lower<'c, 'a: 'c>(
         resources: resources::container(object),
         security: security::container(cx, pod, object),
         pre_stop: pre_stop(cx, pod, object, kind),
+        message_path: message_path(cx, object),
+        message_policy: message_policy(object),
     }
 }
 
@@ -105,6 +107,26 @@ fn words<'c>(cx: &'c Context<'_>, environment: &Environment<'c>, list: Option<Pl
         }
         if cx.afford(place, expanded.text.len()) { cx.arena.str(&expanded.text) } else { "" }
     })))
+}
+
+/// As in Kubernetes, an empty path says no more than none.
+fn message_path<'c>(cx: &'c Context<'_>, object: &Object<'_>) -> &'c str {
+    let place = object.get("terminationMessagePath").filter(|p| p.text() != Some(""));
+    let path = place.and_then(|place| {
+        let path = names::absolute(&place)?;
+        if path == "/" {
+            place.error("is the root itself: it must be the path of a file");
+        }
+        Some(path)
+    });
+    path.map_or(Container::MESSAGE_PATH, |path| cx.arena.str(&path))
+}
+
+fn message_policy(object: &Object<'_>) -> MessagePolicy {
+    match object.get("terminationMessagePolicy").and_then(|p| p.one_of(&["File", "FallbackToLogsOnError"])) {
+        Some("FallbackToLogsOnError") => MessagePolicy::FallbackToLogsOnError,
+        _ => MessagePolicy::File,
+    }
 }
 
 /// Spec 69.

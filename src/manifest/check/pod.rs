@@ -95,6 +95,7 @@ fn container<'a>(at: &At<'_>, container: &Container<'a>, volumes: usize) -> Resu
     })?;
     resources(&at.field("resources"), &container.resources)?;
     security(&at.field("securityContext"), &container.security)?;
+    at.field("terminationMessagePath").text(container.message_path, rule::MOUNT_PATH)?;
     match container.pre_stop {
         None => Ok(()),
         Some(Hook::Exec(words)) => command(&at.field("lifecycle.preStop.exec.command"), words),

@@ -1,0 +1,25 @@
+//! What is shown of a pod's life beyond its states: last words, deadlines, gates and admission.
+
+use crate::fake::{Fake, container, exit, pod, status, view};
+use crate::verbs::told as ask;
+use podling::console::view::ContainerView;
+use podling::manifest::pod::ContainerKind::App;
+use podling::manifest::status::{ContainerState, Phase};
+
+/// Spec 44: a container may write what it likes, but not move the terminal's cursor.
+#[test]
+fn spec_44_last_words_are_shown_and_do_no_harm() {
+    let view = ContainerView {
+        last: Some(exit(1)),
+        words: "out of\n\x1b[2Jpaper\n",
+        last_words: "no ink",
+        ..view(App, ContainerState::Terminated(exit(3)))
+    };
+    let board = Fake::new(&[(pod("web", &[container("app", App)]), status(Phase::Failed, &[view]))]);
+    let said = ask(&board, "describe pod web").out;
+    assert!(said.contains("      Message:      out of\n                    \u{fffd}[2Jpaper\n"), "{said}");
+    assert!(said.contains("      Message:      no ink\n"), "{said}");
+    let said = ask(&board, "get pod web -o yaml").out;
+    assert!(said.contains("        message: no ink\n"), "{said}");
+    assert!(said.contains("[2Jpaper") && !said.contains('\u{1b}'), "{said}");
+}
