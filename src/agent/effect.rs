@@ -71,6 +71,11 @@ pub(super) fn carry(agent: &Agent, entry: &mut Entry, effect: Effect) {
             }
             fail::point("ending marked");
         }
+        Effect::Condemn(verdict) => {
+            // Where the pod has no directory yet there is nothing to adopt either.
+            let _ = std::fs::write(agent.paths().pod(uid).verdict(), verdict.as_str());
+            fail::point("condemned");
+        }
         Effect::RemoveSandbox => {
             let remains = Remains { uid, sandbox: entry.sandbox.take(), keep: !entry.machine().is_terminating() };
             let (agent, name) = (agent.clone(), pod);

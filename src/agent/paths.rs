@@ -5,6 +5,7 @@
 //! RUN/deleted/NS_NAME        a pod that was deleted: stays away until the next boot or manifest
 //! RUN/images/SHA256/         a mounted image
 //! RUN/pods/UID/meta          what the pod is, for the agent that adopts it
+//! RUN/pods/UID/verdict       why it has failed as a whole, where it has
 //! RUN/pods/UID/sock          where its pod-init listens
 //! RUN/pods/UID/etc/          its hosts, hostname and resolv.conf, on a tmpfs of their own
 //! RUN/pods/UID/etc/words/    the last words of its containers, on the same
@@ -100,6 +101,11 @@ impl PodPaths {
     /// What the pod is.
     pub fn meta(&self) -> PathBuf {
         self.run.join("meta")
+    }
+
+    /// Why it has failed as a whole, where it has.
+    pub fn verdict(&self) -> PathBuf {
+        self.run.join("verdict")
     }
 
     /// Where its pod-init listens.

@@ -4,7 +4,7 @@ use super::clock::Clock;
 use crate::machine;
 use crate::manifest::limits;
 use crate::manifest::pod::ContainerKind;
-use crate::manifest::status::{Condition, ConditionKind, ContainerState, Phase, Reason, Terminated, Uid};
+use crate::manifest::status::{Condition, ConditionKind, ContainerState, Phase, Reason, Terminated, Uid, Verdict};
 use crate::manifest::time::Instant;
 use core::fmt::Write;
 use heapless::{String, Vec};
@@ -43,6 +43,8 @@ pub struct StatusView<'a> {
     pub conditions: Vec<Condition, 6>,
     /// The containers, in the order of the manifest.
     pub containers: Vec<ContainerView<'a>, { limits::CONTAINERS }>,
+    /// `status.reason` and `status.message`: why it has failed as a whole.
+    pub verdict: Option<Verdict>,
 }
 
 /// One container's status at that moment.
@@ -96,6 +98,7 @@ impl<'a> StatusView<'a> {
             phase: pod.phase(),
             conditions: pod.conditions(),
             containers: pod.containers().iter().map(view).collect(),
+            verdict: pod.verdict(),
         }
     }
 
@@ -122,7 +125,7 @@ impl<'a> StatusView<'a> {
         let mut summary = Summary {
             ready: 0,
             total: in_spec(ContainerKind::App) + in_spec(ContainerKind::Sidecar),
-            status: word(self.phase.as_str()),
+            status: word(self.verdict.map_or(self.phase.as_str(), Verdict::as_str)),
             restarts: 0,
             last_restart: None,
         };

@@ -4,6 +4,7 @@ pub use crate::manifest::time;
 
 pub mod backoff;
 pub mod container;
+mod deadline;
 pub mod effect;
 pub mod pod;
 pub mod shutdown;

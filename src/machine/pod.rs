@@ -22,7 +22,7 @@ use super::status::Times;
 use super::terminate::{self, Cause, Life};
 use crate::manifest::pod::{ContainerKind, Node, RestartPolicy};
 use crate::manifest::record::{ContainerRecord, Ending, PodRecord};
-use crate::manifest::status::{Condition, Phase, Reason};
+use crate::manifest::status::{Condition, Phase, Reason, Verdict};
 use crate::manifest::time::{Duration, Instant};
 use crate::manifest::{self, limits};
 
@@ -37,6 +37,8 @@ pub struct Rules {
     pub node: Node,
     /// The containers, in start order.
     pub containers: heapless::Vec<ContainerRules, { limits::CONTAINERS }>,
+    /// `activeDeadlineSeconds`.
+    pub active_deadline: Option<Duration>,
 }
 
 impl Rules {
@@ -51,6 +53,7 @@ impl Rules {
             grace: Duration::from_secs(pod.grace_seconds.into()),
             node,
             containers: pod.containers.iter().map(rules).take(limits::CONTAINERS).collect(),
+            active_deadline: pod.active_deadline_seconds.map(|seconds| Duration::from_secs(seconds.into())),
         }
     }
 
@@ -80,9 +83,11 @@ pub(super) enum Sandbox {
 #[derive(Clone, Debug)]
 pub struct Pod {
     pub(super) restart_policy: RestartPolicy,
-    grace: Duration,
+    pub(super) grace: Duration,
     backoff: Backoff,
     created: Instant,
+    /// When `activeDeadlineSeconds` are over.
+    pub(super) deadline: Option<Instant>,
     pub(super) sandbox: Sandbox,
     pub(super) life: Life,
     pub(super) containers: heapless::Vec<Container, { limits::CONTAINERS }>,
@@ -103,12 +108,13 @@ impl Pod {
     }
 
     /// A pod found running by an agent that has just started. `created` is when the pod was accepted. Containers that have
-    /// ended meanwhile are restarted by policy; an ending that was under way begins again with its full grace (spec 76).
+    /// ended meanwhile are restarted by policy; an ending that was under way begins again with its full grace (spec 76), and so does
+    /// what followed from a `verdict` ([`Effect::Condemn`]).
     pub fn adopt(
         now: Instant,
         created: Instant,
         rules: Rules,
-        pod: PodRecord,
+        (pod, verdict): (PodRecord, Option<Verdict>),
         containers: &[ContainerRecord],
         effects: &mut Effects,
     ) -> Pod {
@@ -121,6 +127,9 @@ impl Pod {
             .map(|(rules, record)| Container::adopt(*rules, reason, record, &backoff));
         let adopted = adopted.collect();
         let mut this = Pod::with(created, rules, Sandbox::Ready { failures: 0, since: created }, adopted);
+        if let Some(verdict) = verdict {
+            this.life = Life::Condemned { verdict, dead_after: now.after(this.own_grace()) };
+        }
         if let Some(order) = pod.ending {
             this.life.end(now, Cause::Deletion, order);
         }
@@ -141,6 +150,7 @@ impl Pod {
             grace: rules.grace,
             backoff: Backoff::new(&rules.node),
             created,
+            deadline: rules.active_deadline.map(|span| created.after(span)),
             sandbox,
             life: Life::Wanted,
             containers,
@@ -158,11 +168,12 @@ impl Pod {
 
     /// The next moment at which time alone changes something; `None` where only an event can.
     pub fn poll_at(&self) -> Option<Instant> {
+        let deadline = self.deadline_to_come();
         let next = match self.sandbox {
-            Sandbox::Retry { due, .. } => Some(due),
+            Sandbox::Retry { due, .. } => Some(deadline.map_or(due, |deadline| deadline.min(due))),
             Sandbox::Ready { .. } => {
                 let pod = self.life.dead_after().filter(|_| self.containers.iter().any(Container::is_unstopped));
-                self.containers.iter().filter_map(Container::deadline).chain(pod).min()
+                self.containers.iter().filter_map(Container::deadline).chain(pod).chain(deadline).min()
             }
             Sandbox::Creating { .. } | Sandbox::Removing { .. } | Sandbox::Absent => None,
         };
@@ -187,7 +198,7 @@ impl Pod {
 
     /// `metadata.deletionTimestamp` is set: it lists as Terminating (spec 68).
     pub fn is_terminating(&self) -> bool {
-        self.life != Life::Wanted
+        matches!(self.life, Life::Ending { .. })
     }
 
     /// When the grace period of its ending is over (spec 67).
@@ -324,6 +335,14 @@ impl Pod {
 impl Pod {
     /// Let time pass, and do what the states ask for.
     fn advance(&mut self, now: Instant, effects: &mut Effects) {
+        if let Sandbox::Ready { .. } = self.sandbox {
+            let dead_after = self.life.dead_after();
+            for (me, container) in (0..).zip(&mut self.containers) {
+                container.expire(now, dead_after, me, effects);
+            }
+            self.settle(now, effects);
+        }
+        self.heed_deadline(now, effects);
         match self.sandbox {
             Sandbox::Retry { .. } if self.is_over() => self.sandbox = Sandbox::Absent,
             Sandbox::Retry { failures, due } if due <= now => {
@@ -331,11 +350,6 @@ impl Pod {
                 effect::give(effects, Effect::CreateSandbox);
             }
             Sandbox::Ready { failures, .. } => {
-                let dead_after = self.life.dead_after();
-                for (me, container) in (0..).zip(&mut self.containers) {
-                    container.expire(now, dead_after, me, effects);
-                }
-                self.settle(now, effects);
                 if !self.is_over() {
                     self.start_due(now, effects);
                 } else if self.wind_down(now, effects) && self.is_terminating() {
@@ -350,7 +364,7 @@ impl Pod {
     fn settle(&mut self, now: Instant, effects: &mut Effects) {
         for me in (0..self.containers.len()).rev() {
             let unwanted =
-                self.is_terminating() || self.containers[me].kind() == ContainerKind::Sidecar && self.is_over();
+                self.life != Life::Wanted || self.containers[me].kind() == ContainerKind::Sidecar && self.is_over();
             if !unwanted {
                 self.containers[me].settle(now, self.restart_policy, &self.backoff, me as u8, effects);
             }
@@ -380,7 +394,7 @@ impl Pod {
 
     /// Whether nothing is started any more: the pod is being ended, or its work is done.
     fn is_over(&self) -> bool {
-        self.is_terminating() || self.init_failed() || self.apps_ended()
+        self.life != Life::Wanted || self.init_failed() || self.apps_ended()
     }
 
     fn wind_down(&mut self, now: Instant, effects: &mut Effects) -> bool {
@@ -389,7 +403,7 @@ impl Pod {
     }
 
     /// What a container gets that is stopped while nobody ends the pod.
-    fn own_grace(&self) -> Duration {
+    pub(super) fn own_grace(&self) -> Duration {
         self.grace.max(terminate::SMALL_GRACE)
     }
 }

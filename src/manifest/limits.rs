@@ -52,6 +52,8 @@ pub const ID: u32 = i32::MAX as u32;
 pub const PIDS: u32 = 4_194_304;
 /// The longest grace period that a manifest may ask for, in seconds (one day).
 pub const GRACE_SECONDS: u32 = 86_400;
+/// The longest `activeDeadlineSeconds` that Kubernetes takes.
+pub const DEADLINE_SECONDS: u32 = i32::MAX as u32;
 /// Bytes of one output ring of a container (two segments of half of it), by default.
 pub const LOG_RING: u64 = 256 * 1024;
 /// Bytes of a pod's /etc/hosts, /etc/hostname and /etc/resolv.conf together: more than the longest list of hosts has.

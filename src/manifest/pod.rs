@@ -91,6 +91,8 @@ pub struct Pod<'a> {
     /// The containers, in start order: init containers and sidecars as written, then the app containers.
     #[serde(borrow)]
     pub containers: List<'a, Container<'a>>,
+    /// `spec.activeDeadlineSeconds`: how long it may take from when it was accepted, all restarts included.
+    pub active_deadline_seconds: Option<u32>,
 }
 
 impl Default for Pod<'_> {
@@ -112,6 +114,7 @@ impl Default for Pod<'_> {
             critical: false,
             volumes: List::EMPTY,
             containers: List::EMPTY,
+            active_deadline_seconds: None,
         }
     }
 }

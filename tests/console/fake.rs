@@ -73,6 +73,7 @@ pub fn status(phase: Phase, containers: &[ContainerView<'static>]) -> StatusView
             .into_iter()
             .collect(),
         containers: containers.iter().copied().collect(),
+        verdict: None,
     }
 }
 

@@ -4,7 +4,25 @@ use crate::fake::{Fake, container, exit, pod, status, view};
 use crate::verbs::told as ask;
 use podling::console::view::ContainerView;
 use podling::manifest::pod::ContainerKind::App;
-use podling::manifest::status::{ContainerState, Phase};
+use podling::manifest::pod::Pod;
+use podling::manifest::status::{ContainerState, Phase, Reason, Verdict};
+
+/// Spec 51: the pod has failed as a whole.
+#[test]
+fn spec_51_why_a_pod_has_failed_is_shown() {
+    let mut failed = status(Phase::Failed, &[view(App, ContainerState::Waiting(Reason::ContainerCreating))]);
+    failed.verdict = Some(Verdict::DeadlineExceeded);
+    let board =
+        Fake::new(&[(Pod { active_deadline_seconds: Some(9), ..pod("web", &[container("app", App)]) }, failed)]);
+    let message = Verdict::DeadlineExceeded.message();
+    let said = ask(&board, "describe pod web").out;
+    let lines = format!("Status:       Failed\nReason:       DeadlineExceeded\nMessage:      {message}\n");
+    assert!(said.contains(&lines), "{said}");
+    let said = ask(&board, "get pod web -o yaml").out;
+    assert!(said.contains("spec:\n  activeDeadlineSeconds: 9\n"), "{said}");
+    assert!(said.contains(&format!("  message: {message}\n  phase: Failed\n")), "{said}");
+    assert!(said.contains("  reason: DeadlineExceeded\n"), "{said}");
+}
 
 /// Spec 44: a container may write what it likes, but not move the terminal's cursor.
 #[test]

@@ -58,6 +58,7 @@ pub fn small() -> Pod<'static> {
         critical: false,
         volumes: List::EMPTY,
         containers: list([app("app")]),
+        active_deadline_seconds: None,
     }
 }
 
@@ -138,6 +139,7 @@ pub fn full() -> Pod<'static> {
                 ..app("web")
             },
         ]),
+        active_deadline_seconds: Some(3600),
     }
 }
 

@@ -35,6 +35,9 @@ pub(super) fn status(emit: &mut dyn Emit, pod: &Pod<'_>, status: &StatusView<'_>
         address(emit, "hostIP", ip)?;
     }
     containers(emit, "initContainerStatuses", pod, status, true)?;
+    if let Some(verdict) = status.verdict {
+        emit.pair("message", verdict.message())?;
+    }
     emit.pair("phase", status.phase.as_str())?;
     if let Some(ip) = status.ip {
         address(emit, "podIP", ip)?;
@@ -45,6 +48,9 @@ pub(super) fn status(emit: &mut dyn Emit, pod: &Pod<'_>, status: &StatusView<'_>
         emit.close()?;
     }
     emit.pair("qosClass", pod.qos().as_str())?;
+    if let Some(verdict) = status.verdict {
+        emit.pair("reason", verdict.as_str())?;
+    }
     date(emit, "startTime", status, Some(status.created))?;
     emit.close()
 }

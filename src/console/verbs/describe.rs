@@ -84,6 +84,10 @@ fn heading(sheet: &mut Sheet, seen: &Seen<'_>) {
     } else {
         sheet.line(0, "Status", status.phase.as_str());
     }
+    if let Some(verdict) = status.verdict {
+        sheet.line(0, "Reason", verdict.as_str());
+        sheet.line(0, "Message", verdict.message());
+    }
     sheet.line(0, "IP", &status.ip.map_or_else(String::new, |ip| Ipv4Addr::from(ip).to_string()));
 }
 

@@ -63,6 +63,9 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
         critical: critical(spec),
         volumes: cx.arena.list(shared.volumes.iter()),
         containers: cx.arena.list(lowered),
+        active_deadline_seconds: spec
+            .get("activeDeadlineSeconds")
+            .and_then(|deadline| u32::try_from(deadline.integer(1..=i64::from(limits::DEADLINE_SECONDS))?).ok()),
         labels: cx.arena.list(found.meta.labels.iter().copied()),
         annotations: cx.arena.list(found.meta.annotations.iter().copied()),
         ..named
