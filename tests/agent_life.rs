@@ -7,6 +7,20 @@ use podling::agent;
 use podling::manifest::status::{Phase, Reason, Verdict};
 use std::fs;
 
+/// Back-off, exit code and policy together, as a job retries what can be retried.
+#[test]
+fn spec_43_a_container_restarts_by_its_exit_code_in_a_pod_of_never() {
+    let node = Node::new();
+    let script = "n=$(cat /kept/n || echo 0); n=$((n+1)); echo $n > /kept/n; [ $n -ge 3 ] || exit 42; exit 1";
+    let inside = "restartPolicy: Never\n\
+                  restartPolicyRules: [{action: Restart, exitCodes: {operator: In, values: [42]}}]\n\
+                  volumeMounts: [{name: kept, mountPath: /kept}]";
+    node.run(&pod("job", script, "volumes: [{name: kept, emptyDir: {}}]", inside), async |board| {
+        board.phase("job", Phase::Failed).await;
+        assert_eq!((board.restarts("job", "main"), board.ended("job", "main").await.exit.code), (2, 1));
+    });
+}
+
 #[test]
 fn spec_51_a_pod_that_takes_too_long_fails_and_stays() {
     let node = Node::new();

@@ -3,6 +3,7 @@
 
 use podling::machine::effect::{Effect, Effects, Event};
 use podling::machine::pod::{ContainerRules, Pod, Rules};
+use podling::machine::restart::Restart;
 use podling::manifest::pod::{ContainerKind, Node, RestartPolicy};
 use podling::manifest::record::{ContainerRecord, Ending, Life, Memo, PodRecord};
 use podling::manifest::status::{ContainerState, Exit, Phase, Reason, Verdict, message};
@@ -89,11 +90,10 @@ fn rules() -> impl Strategy<Value = Rules> {
     let deadline = prop_oneof![3 => Just(None), 1 => moment().prop_map(|at| Some(Duration(at)))];
     let parts = (policy, (moment(), deadline), node, before, apps);
     parts.prop_map(|(restart_policy, (grace, active_deadline), (base, cap, reset), before, apps)| Rules {
-        restart_policy,
         grace: Duration(grace),
         node: Node { backoff_base_ms: base, backoff_cap_ms: cap, backoff_reset_ms: reset, ..Node::default() },
         containers: (before.into_iter().chain(apps.into_iter().map(|hook| (ContainerKind::App, hook))))
-            .map(|(kind, pre_stop)| ContainerRules { kind, pre_stop })
+            .map(|(kind, pre_stop)| ContainerRules { kind, pre_stop, restart: Restart::by(restart_policy) })
             .collect(),
         active_deadline,
     })

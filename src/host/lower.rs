@@ -7,6 +7,7 @@ mod objects;
 mod pod;
 mod ports;
 mod resources;
+mod restart;
 mod security;
 mod volumes;
 

@@ -102,7 +102,7 @@ table!(POD_SECURITY "PodSecurityContext" {
 table!(CONTAINER "Container" {
     args: Read, command: Read, env: Read, envFrom: Read, image: Read, imagePullPolicy: Read, lifecycle: Read, livenessProbe: NotYet,
     name: Read, ports: Read, readinessProbe: NotYet, resizePolicy: NotYet, resources: Read, restartPolicy: Read,
-    restartPolicyRules: NotYet, securityContext: Read, startupProbe: NotYet, stdin: Only(&["false"]), stdinOnce: Only(&["false"]),
+    restartPolicyRules: Read, securityContext: Read, startupProbe: NotYet, stdin: Only(&["false"]), stdinOnce: Only(&["false"]),
     terminationMessagePath: Read, terminationMessagePolicy: Read, tty: Only(&["false"]),
     volumeDevices: NotYet, volumeMounts: Read, workingDir: Read,
 });
@@ -138,6 +138,8 @@ pub static QUANTITIES: Table = Table {
 };
 table!(LIFECYCLE "Lifecycle" { postStart: NotYet, preStop: Read, stopSignal: NotYet });
 table!(HANDLER "LifecycleHandler" { exec: Read, httpGet: NotYet, sleep: Read, tcpSocket: NotYet });
+table!(RESTART_RULE "ContainerRestartRule" { action: Read, exitCodes: Read });
+table!(EXIT_CODES "ContainerRestartRuleOnExitCodes" { operator: Read, values: Read });
 table!(EXEC "ExecAction" { command: Read });
 table!(SLEEP "SleepAction" { seconds: Read });
 table!(MOUNT "VolumeMount" {
@@ -209,6 +211,8 @@ pub static POD_TYPES: &[&Table] = &[
     &ENV_REF,
     &RESOURCES,
     &QUANTITIES,
+    &RESTART_RULE,
+    &EXIT_CODES,
     &LIFECYCLE,
     &HANDLER,
     &EXEC,

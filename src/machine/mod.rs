@@ -7,6 +7,7 @@ pub mod container;
 mod deadline;
 pub mod effect;
 pub mod pod;
+pub mod restart;
 pub mod shutdown;
 pub mod slot;
 mod status;

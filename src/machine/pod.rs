@@ -18,9 +18,10 @@
 use super::backoff::Backoff;
 pub use super::container::{Container, ContainerRules};
 use super::effect::{self, Effect, Effects, Event};
+use super::restart::Restart;
 use super::status::Times;
 use super::terminate::{self, Cause, Life};
-use crate::manifest::pod::{ContainerKind, Node, RestartPolicy};
+use crate::manifest::pod::{ContainerKind, Node};
 use crate::manifest::record::{ContainerRecord, Ending, PodRecord};
 use crate::manifest::status::{Condition, Phase, Reason, Verdict};
 use crate::manifest::time::{Duration, Instant};
@@ -29,8 +30,6 @@ use crate::manifest::{self, limits};
 /// What a pod's life goes by: the part of its manifest that decides anything, and the node's settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
-    /// `restartPolicy`.
-    pub restart_policy: RestartPolicy,
     /// `terminationGracePeriodSeconds`.
     pub grace: Duration,
     /// The node's back-off settings.
@@ -43,13 +42,13 @@ pub struct Rules {
 
 impl Rules {
     /// The rules of a checked pod.
-    pub fn new(pod: &manifest::pod::Pod<'_>, node: Node) -> Rules {
-        let rules = |container: manifest::pod::Container<'_>| ContainerRules {
+    pub fn new(pod: &manifest::pod::Pod<'static>, node: Node) -> Rules {
+        let rules = |container: manifest::pod::Container<'static>| ContainerRules {
             kind: container.kind,
             pre_stop: container.pre_stop.is_some(),
+            restart: Restart::new(&container, pod.restart_policy),
         };
         Rules {
-            restart_policy: pod.restart_policy,
             grace: Duration::from_secs(pod.grace_seconds.into()),
             node,
             containers: pod.containers.iter().map(rules).take(limits::CONTAINERS).collect(),
@@ -82,7 +81,6 @@ pub(super) enum Sandbox {
 /// One pod. Dropping it forgets it; it is finished with when [`Pod::is_gone`] says so.
 #[derive(Clone, Debug)]
 pub struct Pod {
-    pub(super) restart_policy: RestartPolicy,
     pub(super) grace: Duration,
     backoff: Backoff,
     created: Instant,
@@ -95,7 +93,7 @@ pub struct Pod {
 }
 
 // A board has up to 64 of these; most of each is the containers' messages, one apiece.
-const _: () = assert!(size_of::<Pod>() <= 5 * 1024);
+const _: () = assert!(size_of::<Pod>() <= 5 * 1024 + 512);
 
 impl Pod {
     /// A new pod: asks for its sandbox at once.
@@ -146,7 +144,6 @@ impl Pod {
         containers: heapless::Vec<Container, { limits::CONTAINERS }>,
     ) -> Pod {
         Pod {
-            restart_policy: rules.restart_policy,
             grace: rules.grace,
             backoff: Backoff::new(&rules.node),
             created,
@@ -366,7 +363,7 @@ impl Pod {
             let unwanted =
                 self.life != Life::Wanted || self.containers[me].kind() == ContainerKind::Sidecar && self.is_over();
             if !unwanted {
-                self.containers[me].settle(now, self.restart_policy, &self.backoff, me as u8, effects);
+                self.containers[me].settle(now, &self.backoff, me as u8, effects);
             }
         }
     }

@@ -50,6 +50,10 @@ pub const BYTES: u64 = 1 << 50;
 pub const ID: u32 = i32::MAX as u32;
 /// Processes that a pod may ask for: the kernel's own bound on process numbers.
 pub const PIDS: u32 = 4_194_304;
+/// `restartPolicyRules` of one container.
+pub const RESTART_RULES: usize = 20;
+/// Exit codes of one of them.
+pub const EXIT_CODES: usize = 255;
 /// The longest grace period that a manifest may ask for, in seconds (one day).
 pub const GRACE_SECONDS: u32 = 86_400;
 /// The longest `activeDeadlineSeconds` that Kubernetes takes.

@@ -224,6 +224,11 @@ pub struct Container<'a> {
     pub message_path: &'a str,
     /// `terminationMessagePolicy`.
     pub message_policy: MessagePolicy,
+    /// `restartPolicy`, over the pod's. A sidecar's is told by its kind.
+    pub restart_policy: Option<RestartPolicy>,
+    /// `restartPolicyRules`, over both.
+    #[serde(borrow)]
+    pub restart_rules: List<'a, RestartRule<'a>>,
 }
 
 impl Container<'_> {
@@ -249,8 +254,29 @@ impl Default for Container<'_> {
             pre_stop: None,
             message_path: Container::MESSAGE_PATH,
             message_policy: MessagePolicy::File,
+            restart_policy: None,
+            restart_rules: List::EMPTY,
         }
     }
+}
+
+/// `restartPolicyRules[*]`, whose action is `Restart`: a container that ends with one of these exit codes is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartRule<'a> {
+    /// `exitCodes.operator`.
+    pub operator: Operator,
+    /// `exitCodes.values`.
+    #[serde(borrow)]
+    pub codes: List<'a, u8>,
+}
+
+/// `exitCodes.operator`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Operator {
+    /// The exit code is one of these.
+    In,
+    /// The exit code is none of these.
+    NotIn,
 }
 
 /// `terminationMessagePolicy`: where a container's last words are taken from.

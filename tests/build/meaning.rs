@@ -5,8 +5,8 @@ use podling::host::boards::BoardFile;
 use podling::host::inspect::inspect;
 use podling::manifest::codec::{self, Kind};
 use podling::manifest::pod::{
-    Container, ContainerKind, Hook, HostPathKind, Manifest, MessagePolicy, Pair, Pod, Resources, RestartPolicy,
-    Security, Source, Volume,
+    Container, ContainerKind, Hook, HostPathKind, Manifest, MessagePolicy, Operator, Pair, Pod, Resources,
+    RestartPolicy, Security, Source, Volume,
 };
 use podling::manifest::{check, limits};
 use std::fs;
@@ -116,6 +116,10 @@ fn a_full_pod_keeps_everything() {
         assert_eq!(words.iter().collect::<Vec<_>>(), ["sync", "$(NAME)"], "Kubernetes expands nothing in a hook");
         assert_eq!(pod.containers.get(1).unwrap().pre_stop, Some(Hook::Sleep(2)));
         assert_eq!((app.message_path, app.message_policy), ("/srv/words", MessagePolicy::FallbackToLogsOnError));
+        assert_eq!(app.restart_policy, Some(RestartPolicy::Never));
+        let rules: Vec<_> =
+            app.restart_rules.iter().map(|r| (r.operator, r.codes.iter().collect::<Vec<_>>())).collect();
+        assert_eq!(rules, [(Operator::In, vec![42, 7]), (Operator::NotIn, vec![0, 1])]);
         let setup: Vec<_> = pod.containers.get(0).unwrap().command.unwrap().iter().collect();
         assert_eq!(setup, ["sh", "-c", "echo fast $(UNSET) $(MODE)"]);
     });

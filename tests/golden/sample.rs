@@ -79,6 +79,8 @@ pub fn app(name: &'static str) -> Container<'static> {
         pre_stop: None,
         message_path: Container::MESSAGE_PATH,
         message_policy: MessagePolicy::File,
+        restart_policy: None,
+        restart_rules: List::EMPTY,
     }
 }
 
@@ -136,6 +138,11 @@ pub fn full() -> Pod<'static> {
                 pre_stop: Some(Hook::Exec(list(["nginx", "-s", "quit"]))),
                 message_path: "/srv/last-words",
                 message_policy: MessagePolicy::FallbackToLogsOnError,
+                restart_policy: Some(RestartPolicy::Never),
+                restart_rules: list([
+                    RestartRule { operator: Operator::In, codes: list([42u8, 0]) },
+                    RestartRule { operator: Operator::NotIn, codes: list([255u8]) },
+                ]),
                 ..app("web")
             },
         ]),

@@ -3,4 +3,5 @@
 mod deadline;
 mod ending;
 mod life;
+mod restart;
 mod story;

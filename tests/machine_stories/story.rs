@@ -2,6 +2,7 @@
 
 use podling::machine::effect::{Effect, Effects, Event};
 use podling::machine::pod::{ContainerRules, Pod, Rules};
+use podling::machine::restart::Restart;
 use podling::manifest::pod::{ContainerKind, Node, RestartPolicy};
 use podling::manifest::record::{ContainerRecord, Life, Memo, PodRecord};
 use podling::manifest::status::{Condition, ConditionKind, ContainerState, Exit, Phase, Reason, Verdict, message};
@@ -16,10 +17,12 @@ pub struct Story {
 
 pub fn rules(policy: RestartPolicy, kinds: &[ContainerKind]) -> Rules {
     Rules {
-        restart_policy: policy,
         grace: Duration::from_secs(30),
         node: Node::default(),
-        containers: kinds.iter().map(|kind| ContainerRules { kind: *kind, pre_stop: false }).collect(),
+        containers: kinds
+            .iter()
+            .map(|kind| ContainerRules { kind: *kind, pre_stop: false, restart: Restart::by(policy) })
+            .collect(),
         active_deadline: None,
     }
 }

@@ -4,7 +4,7 @@ use super::Context;
 use super::env::{self, Environment};
 use super::names;
 use super::pod::Shared;
-use super::{ports, resources, security};
+use super::{ports, resources, restart, security};
 use crate::host::read::{Object, Place};
 use crate::host::schema;
 use crate::manifest::pod::{Container, ContainerKind, Hook, MessagePolicy};
@@ -19,7 +19,7 @@ pub(super) fn lower<'c, 'a: 'c>(
     object: &Object<'a>,
     app: bool,
 ) -> Container<'c> {
-    let kind = kind(object, app);
+    let (kind, restart_policy) = restart::policy(object, app);
     let environment = env::lower(cx, pod.meta, object);
     let working_dir = object.get("workingDir").filter(|p| p.text() != Some(""));
     pull_policy(object);
@@ -38,26 +38,8 @@ pub(super) fn lower<'c, 'a: 'c>(
         pre_stop: pre_stop(cx, pod, object, kind),
         message_path: message_path(cx, object),
         message_policy: message_policy(object),
-    }
-}
-
-/// Spec 36: an init container with `restartPolicy: Always` is a sidecar.
-fn kind(object: &Object<'_>, app: bool) -> ContainerKind {
-    let own = object
-        .get("restartPolicy")
-        .and_then(|place| Some((place.clone(), place.one_of(&["Always", "OnFailure", "Never"])?)));
-    match own {
-        None if app => ContainerKind::App,
-        None => ContainerKind::Init,
-        Some((_, "Always")) if !app => ContainerKind::Sidecar,
-        Some((place, _)) if app => {
-            place.error("not supported on the board yet: set spec.restartPolicy for all containers of the pod");
-            ContainerKind::App
-        }
-        Some((place, _)) => {
-            place.error("not supported on the board yet: an init container has none, or Always to be a sidecar");
-            ContainerKind::Init
-        }
+        restart_policy,
+        restart_rules: restart::rules(cx, object),
     }
 }
 

@@ -99,6 +99,10 @@ fn container<'a>(at: &At<'_>, container: &Container<'a>, volumes: usize) -> Resu
     })?;
     resources(&at.field("resources"), &container.resources)?;
     security(&at.field("securityContext"), &container.security)?;
+    at.field("restartPolicyRules").list(container.restart_rules, limits::RESTART_RULES, |at, one| {
+        at.field("exitCodes.values").list(one.codes, limits::EXIT_CODES, |_, _| Ok(()))?;
+        Ok(())
+    })?;
     at.field("terminationMessagePath").text(container.message_path, rule::MOUNT_PATH)?;
     match container.pre_stop {
         None => Ok(()),
