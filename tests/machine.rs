@@ -3,9 +3,10 @@
 
 use podling::machine::effect::{Effect, Effects, Event};
 use podling::machine::pod::{ContainerRules, Pod, Rules};
+use podling::machine::restart::Restart;
 use podling::manifest::pod::{ContainerKind, Node, RestartPolicy};
 use podling::manifest::record::{ContainerRecord, Ending, Life, Memo, PodRecord};
-use podling::manifest::status::{ContainerState, Exit, Phase, Reason, message};
+use podling::manifest::status::{ContainerState, Exit, Phase, Reason, Verdict, message};
 use podling::manifest::time::{Duration, Instant};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -86,13 +87,15 @@ fn rules() -> impl Strategy<Value = Rules> {
     let before = vec((before, any::<bool>()), 0..4);
     let apps = prop_oneof![4 => vec(any::<bool>(), 1..4), 1 => vec(any::<bool>(), 12..13)];
     let node = (setting(), setting(), setting());
-    (policy, moment(), node, before, apps).prop_map(|(restart_policy, grace, (base, cap, reset), before, apps)| Rules {
-        restart_policy,
+    let deadline = prop_oneof![3 => Just(None), 1 => moment().prop_map(|at| Some(Duration(at)))];
+    let parts = (policy, (moment(), deadline), node, before, apps);
+    parts.prop_map(|(restart_policy, (grace, active_deadline), (base, cap, reset), before, apps)| Rules {
         grace: Duration(grace),
         node: Node { backoff_base_ms: base, backoff_cap_ms: cap, backoff_reset_ms: reset, ..Node::default() },
         containers: (before.into_iter().chain(apps.into_iter().map(|hook| (ContainerKind::App, hook))))
-            .map(|(kind, pre_stop)| ContainerRules { kind, pre_stop })
+            .map(|(kind, pre_stop)| ContainerRules { kind, pre_stop, restart: Restart::by(restart_policy) })
             .collect(),
+        active_deadline,
     })
 }
 
@@ -107,6 +110,8 @@ struct World {
     /// The journal of the pod-init.
     record: PodRecord,
     records: Vec<ContainerRecord>,
+    /// What the agent has put on record.
+    verdict: Option<Verdict>,
     /// Per container: the instance that was ordered and whose end was not told yet.
     live: Vec<Option<u32>>,
     due: Vec<Event>,
@@ -131,6 +136,7 @@ impl World {
             stands: false,
             record: PodRecord::default(),
             records: vec![ContainerRecord::NEW; count],
+            verdict: None,
             live: vec![None; count],
             due: Vec::new(),
             told: Vec::new(),
@@ -215,6 +221,7 @@ impl World {
                 Effect::Stop { .. } => {}
                 Effect::Kill { container } => self.end(container, Exit::by_signal(9)),
                 Effect::MarkEnding(ending) => self.record.ending = Some(ending),
+                Effect::Condemn(verdict) => self.verdict = Some(verdict),
                 Effect::Report(_) => {}
             }
         }
@@ -224,7 +231,7 @@ impl World {
         let index = usize::from(container);
         assert!(self.stands && !self.sandbox_busy, "a start without a sandbox");
         assert_eq!(self.live[index], None, "two instances of container {container}");
-        assert!(!self.pod.is_terminating(), "a start in an ending pod");
+        assert!(!self.pod.is_terminating() && self.pod.verdict().is_none(), "a start in an ending pod");
         assert!(memo.failures > 0);
         self.live[index] = Some(instance);
         let record = &mut self.records[index];
@@ -266,8 +273,8 @@ impl World {
             *live = Some(record.instance).filter(|_| matches!(record.life, Life::Running { .. }));
         }
         let mut effects = Effects::new();
-        self.pod =
-            Pod::adopt(self.now, self.pod.created(), self.rules.clone(), self.record, &self.records, &mut effects);
+        let known = (self.record, self.verdict);
+        self.pod = Pod::adopt(self.now, self.pod.created(), self.rules.clone(), known, &self.records, &mut effects);
         assert!(self.pod.poll_at().is_none_or(|at| at > self.now), "{:?}", self.pod);
         self.carry_out(effects);
     }

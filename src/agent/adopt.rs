@@ -9,12 +9,12 @@ use super::link::Link;
 use super::paths::PodPaths;
 use super::sandbox::{self, Meta, Remains, Sandbox};
 use super::trouble::Trouble;
-use super::{fail, volumes};
+use super::{fail, volumes, words};
 use crate::machine::effect::Event;
 use crate::manifest::limits;
 use crate::manifest::pod::Pod;
 use crate::manifest::record::{ContainerRecord, Life, PodRecord};
-use crate::manifest::status::Uid;
+use crate::manifest::status::{Uid, Verdict};
 use crate::manifest::time::Instant;
 use crate::pod::wire::{self, Hello, Report};
 use std::format;
@@ -32,6 +32,7 @@ pub(super) struct Adopted {
     pub(super) sandbox: Rc<Sandbox>,
     pub(super) created: Instant,
     pub(super) record: PodRecord,
+    pub(super) verdict: Option<Verdict>,
     pub(super) containers: heapless::Vec<ContainerRecord, { limits::CONTAINERS }>,
 }
 
@@ -88,7 +89,9 @@ async fn meet(agent: &Agent, uid: Uid) -> Result<(Adopted, Meta), Trouble> {
     }
     let init = sandbox::find_init(agent, uid).ok_or("its pod-init is not in its cgroup")?;
     let sandbox = Sandbox::new(uid, link, init, true);
-    Ok((Adopted { sandbox, created: meta.created, record: hello.pod, containers: hello.containers }, meta))
+    let verdict = fs::read_to_string(own.verdict()).ok().and_then(|word| Verdict::find(&word));
+    let (created, record, containers) = (meta.created, hello.pod, hello.containers);
+    Ok((Adopted { sandbox, created, record, verdict, containers }, meta))
 }
 
 async fn hello(agent: &Agent, link: &Link) -> Result<Hello, Trouble> {
@@ -109,10 +112,11 @@ async fn hello(agent: &Agent, link: &Link) -> Result<Hello, Trouble> {
 fn take_over(agent: &Agent, index: usize, pod: Pod<'static>, mut adopted: Adopted) {
     let sandbox = adopted.sandbox.clone();
     let uid = sandbox.uid;
-    for (container, record) in pod.containers.iter().zip(&mut adopted.containers) {
+    for (at, (container, record)) in pod.containers.iter().zip(&mut adopted.containers).enumerate() {
         if let Life::Ended { exit, .. } = &mut record.life {
             let group = agent.cgroups().group(&instance_group(uid, container.name, record.instance));
             exit.oom = group.oom_kills() > 0 && !exit.success();
+            words::keep(agent.paths(), uid, &pod, at as u8, record.instance, *exit);
         }
     }
     let keep: Vec<String> = pod

@@ -357,7 +357,8 @@ impl Agent {
         let mut effects = self.0.effects.borrow_mut();
         let (rules, created) = (Rules::new(&pod, self.settings()), found.created);
         let adopt = machine::pod::Pod::adopt;
-        let machine = Box::new(adopt(self.now(), created, rules, found.record, &found.containers, &mut effects));
+        let machine =
+            Box::new(adopt(self.now(), created, rules, (found.record, found.verdict), &found.containers, &mut effects));
         self.add(Entry { index, pod, uid: found.sandbox.uid, machine, sandbox: Some(found.sandbox) }, &mut effects);
     }
 

@@ -8,6 +8,7 @@ use super::queue::{Question, question};
 use super::sandbox::{self, Remains, Sandbox};
 use super::start;
 use super::trouble::Trouble;
+use super::words;
 use crate::machine::effect::{Effect, Event};
 use crate::manifest::pod::{Hook, Pod};
 use crate::manifest::record::Memo;
@@ -70,6 +71,11 @@ pub(super) fn carry(agent: &Agent, entry: &mut Entry, effect: Effect) {
                 let _ = agent.order(sandbox, &Order::MarkEnding(ending), Vec::new());
             }
             fail::point("ending marked");
+        }
+        Effect::Condemn(verdict) => {
+            // Where the pod has no directory yet there is nothing to adopt either.
+            let _ = std::fs::write(agent.paths().pod(uid).verdict(), verdict.as_str());
+            fail::point("condemned");
         }
         Effect::RemoveSandbox => {
             let remains = Remains { uid, sandbox: entry.sandbox.take(), keep: !entry.machine().is_terminating() };
@@ -153,6 +159,7 @@ fn start_container(agent: &Agent, entry: &Entry, index: u8, instance: u32, memo:
     });
     if ordered.is_err() {
         let _ = agent.cgroups().group(&path).remove();
+        words::forget(agent.paths(), uid, &container, instance);
     }
     fail::point("start ordered");
     ordered
@@ -228,6 +235,14 @@ pub(super) fn hear(agent: &Agent, sandbox: &Rc<Sandbox>, report: Report) -> Resu
         Report::StartFailed { container, instance, failure } => {
             let reason =
                 if failure.step == Step::Exec { Reason::RunContainerError } else { Reason::CreateContainerError };
+            let pod = agent.manifest_of(uid).unwrap_or_default();
+            match (reason, pod.containers.get(container.into())) {
+                (Reason::RunContainerError, _) => {
+                    words::keep(agent.paths(), uid, &pod, container, instance, Exit::UNKNOWN)
+                }
+                (_, Some(container)) => words::forget(agent.paths(), uid, &container, instance),
+                (_, None) => {}
+            }
             let message = message(&format!("{failure}"));
             settle(agent, uid, container, instance, move |_| Event::StartFailed {
                 container,
@@ -238,6 +253,7 @@ pub(super) fn hear(agent: &Agent, sandbox: &Rc<Sandbox>, report: Report) -> Resu
         }
         Report::Exited { container, instance, exit } => {
             fail::point("exited");
+            words::keep(agent.paths(), uid, &agent.manifest_of(uid).unwrap_or_default(), container, instance, exit);
             settle(agent, uid, container, instance, move |oom| {
                 let oom = oom && !exit.success();
                 Event::Exited { container, instance, exit: Exit { oom, ..exit } }

@@ -25,6 +25,7 @@ mod subpath;
 mod trouble;
 pub mod verbs;
 mod volumes;
+mod words;
 
 pub use config::{Config, Facts};
 pub use drive::{Agent, Entry, Error, Outcome, Shutdown, run};

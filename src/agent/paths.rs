@@ -5,8 +5,10 @@
 //! RUN/deleted/NS_NAME        a pod that was deleted: stays away until the next boot or manifest
 //! RUN/images/SHA256/         a mounted image
 //! RUN/pods/UID/meta          what the pod is, for the agent that adopts it
+//! RUN/pods/UID/verdict       why it has failed as a whole, where it has
 //! RUN/pods/UID/sock          where its pod-init listens
 //! RUN/pods/UID/etc/          its hosts, hostname and resolv.conf, on a tmpfs of their own
+//! RUN/pods/UID/etc/words/    the last words of its containers, on the same
 //! RUN/pods/UID/volumes/NAME  a mounted volume in memory
 //! RUN/pods/UID/logs/         the output of its containers
 //! DATA/images/               packed images and their records
@@ -101,6 +103,11 @@ impl PodPaths {
         self.run.join("meta")
     }
 
+    /// Why it has failed as a whole, where it has.
+    pub fn verdict(&self) -> PathBuf {
+        self.run.join("verdict")
+    }
+
     /// Where its pod-init listens.
     pub fn socket(&self) -> PathBuf {
         self.run.join("sock")
@@ -109,6 +116,11 @@ impl PodPaths {
     /// Its managed files.
     pub fn etc(&self, file: &str) -> PathBuf {
         self.run.join("etc").join(file)
+    }
+
+    /// The last words of its containers.
+    pub fn words(&self) -> PathBuf {
+        self.etc("words")
     }
 
     /// The output of its containers.

@@ -382,5 +382,6 @@ pub(super) async fn attend(agent: Agent, sandbox: Rc<Sandbox>) {
     }
     let _ = spawn::signal(&sandbox.init, Signal::KILL);
     log::warn!("pod {uid}: {why}");
+    agent.keep_words(uid);
     agent.tell(uid, if sandbox.ready.get() { Event::SandboxLost } else { Event::SandboxUnmade(why.message()) });
 }

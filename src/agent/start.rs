@@ -2,10 +2,8 @@
 
 use super::config::Facts;
 use super::images::{Images, Record, Refused};
-use super::logs;
-use super::mounts;
 use super::paths::Paths;
-use super::volumes;
+use super::{logs, mounts, volumes, words};
 use crate::manifest::List;
 use crate::manifest::image::Image;
 use crate::manifest::pod::{Container, Pod, Qos};
@@ -187,7 +185,7 @@ fn environment<'a>(pod: &Pod<'a>, container: &Container<'a>, image: &Image<'a>, 
     entries
 }
 
-/// Volumes and managed files, outer ones first.
+/// Volumes, managed files and the place of the last words, outer ones first.
 fn opened<'a>(
     paths: &Paths,
     which: Which<'_>,
@@ -209,6 +207,7 @@ fn opened<'a>(
         let mount = mounts::copy(&paths.pod(which.uid).etc(file), false).map_err(|e| Refused::new(e.into()))?;
         all.push((MountPoint { path, directory: false, read_only: container.security.read_only_root }, mount));
     }
+    all.extend(words::place(paths, which.uid, container, which.instance).map_err(Refused::new)?);
     all.sort_by_key(|(point, _)| point.path.matches('/').count());
     Ok(all)
 }

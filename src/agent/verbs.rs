@@ -1,6 +1,7 @@
 //! What people may ask of the agent; each verb of the console that needs it is one method here.
 
 use super::drive::{Agent, Entry, Shutdown};
+use super::words::{self, Whose};
 use super::{adopt, effect, logs, start};
 use crate::machine::effect::Event;
 use crate::machine::pod::Container;
@@ -161,6 +162,20 @@ impl Agent {
         let words: start::Bytes = argv.iter().collect();
         let (id, told) = effect::exec(self, &entry, index, words.list(), stdio).map_err(failed)?;
         Ok(Exec { agent: self.clone(), uid: entry.uid(), id, told: Some(told) })
+    }
+
+    /// What a container has said last: for its `state`, and for its `lastState` (`terminated.message`).
+    pub fn last_words(&self, entry: &Entry, container: usize) -> [String; 2] {
+        let (machine, manifest) =
+            (entry.machine().containers().get(container), entry.manifest().containers.get(container));
+        let (Some(machine), Some(manifest)) = (machine, manifest) else { return Default::default() };
+        let read = |whose| words::read(self.paths(), entry.uid(), &manifest, whose);
+        match (machine.state(), machine.last()) {
+            (ContainerState::Terminated(_), None) => [read(Whose::Newest), String::new()],
+            (ContainerState::Terminated(_), Some(_)) => [read(Whose::Newest), read(Whose::Before)],
+            (_, Some(_)) => [String::new(), read(Whose::Newest)],
+            (_, None) => Default::default(),
+        }
     }
 
     /// What a container uses.

@@ -56,7 +56,12 @@ impl Board for Bound {
         for entry in self.agent.pods().iter().filter(|entry| !entry.machine().is_hidden()) {
             let pod = entry.manifest();
             let ip = self.node_ip.filter(|_| pod.sharing.host_network);
-            let status = StatusView::of(entry.machine(), entry.uid(), ip, scene);
+            let containers = 0..entry.machine().containers().len();
+            let words: Vec<[String; 2]> = containers.map(|index| self.agent.last_words(entry, index)).collect();
+            let mut status = StatusView::of(entry.machine(), entry.uid(), ip, scene);
+            for (view, [words, last_words]) in status.containers.iter_mut().zip(&words) {
+                (view.words, view.last_words) = (words, last_words);
+            }
             visit(&Seen { pod, status, usage: &|| self.agent.pod_usage(entry) });
         }
     }

@@ -4,7 +4,7 @@ use super::clock::Clock;
 use crate::machine;
 use crate::manifest::limits;
 use crate::manifest::pod::ContainerKind;
-use crate::manifest::status::{Condition, ConditionKind, ContainerState, Phase, Reason, Terminated, Uid};
+use crate::manifest::status::{Condition, ConditionKind, ContainerState, Phase, Reason, Terminated, Uid, Verdict};
 use crate::manifest::time::Instant;
 use core::fmt::Write;
 use heapless::{String, Vec};
@@ -43,6 +43,8 @@ pub struct StatusView<'a> {
     pub conditions: Vec<Condition, 6>,
     /// The containers, in the order of the manifest.
     pub containers: Vec<ContainerView<'a>, { limits::CONTAINERS }>,
+    /// `status.reason` and `status.message`: why it has failed as a whole.
+    pub verdict: Option<Verdict>,
 }
 
 /// One container's status at that moment.
@@ -60,6 +62,17 @@ pub struct ContainerView<'a> {
     pub restarts: u32,
     /// `ready`.
     pub ready: bool,
+    /// `state.terminated.message` of one that ran.
+    pub words: &'a str,
+    /// `lastState.terminated.message`.
+    pub last_words: &'a str,
+}
+
+impl<'a> ContainerView<'a> {
+    /// `state.terminated.message`: its last words, or why it could not be started.
+    pub fn said(&self) -> &'a str {
+        if self.words.is_empty() { self.message } else { self.words }
+    }
 }
 
 impl<'a> StatusView<'a> {
@@ -72,6 +85,8 @@ impl<'a> StatusView<'a> {
             last: c.last(),
             restarts: c.restarts(),
             ready: c.ready(),
+            words: "",
+            last_words: "",
         };
         StatusView {
             scene,
@@ -83,6 +98,7 @@ impl<'a> StatusView<'a> {
             phase: pod.phase(),
             conditions: pod.conditions(),
             containers: pod.containers().iter().map(view).collect(),
+            verdict: pod.verdict(),
         }
     }
 
@@ -109,7 +125,7 @@ impl<'a> StatusView<'a> {
         let mut summary = Summary {
             ready: 0,
             total: in_spec(ContainerKind::App) + in_spec(ContainerKind::Sidecar),
-            status: word(self.phase.as_str()),
+            status: word(self.verdict.map_or(self.phase.as_str(), Verdict::as_str)),
             restarts: 0,
             last_restart: None,
         };

@@ -8,6 +8,7 @@ mod objects;
 mod pod;
 mod ports;
 mod resources;
+mod restart;
 mod security;
 mod volumes;
 

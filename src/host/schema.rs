@@ -81,7 +81,7 @@ table!(METADATA "ObjectMeta" {
     managedFields: Cluster, ownerReferences: Cluster, resourceVersion: Cluster, selfLink: Cluster, uid: Cluster,
 });
 table!(POD_SPEC "PodSpec" {
-    activeDeadlineSeconds: NotYet, affinity: Cluster, automountServiceAccountToken: Cluster, containers: Read, dnsConfig: NotYet,
+    activeDeadlineSeconds: Read, affinity: Cluster, automountServiceAccountToken: Cluster, containers: Read, dnsConfig: NotYet,
     dnsPolicy: Only(&["Default", "ClusterFirst", "ClusterFirstWithHostNet"]), enableServiceLinks: Cluster,
     ephemeralContainers: NotYet, hostAliases: Read, hostIPC: Read, hostNetwork: Read, hostPID: Only(&["false"]),
     hostUsers: Only(&["true"]), hostname: Read, hostnameOverride: NotYet, imagePullSecrets: Cluster, initContainers: Read,
@@ -102,8 +102,8 @@ table!(POD_SECURITY "PodSecurityContext" {
 table!(CONTAINER "Container" {
     args: Read, command: Read, env: Read, envFrom: Read, image: Read, imagePullPolicy: Read, lifecycle: Read, livenessProbe: NotYet,
     name: Read, ports: Read, readinessProbe: NotYet, resizePolicy: NotYet, resources: Read, restartPolicy: Read,
-    restartPolicyRules: NotYet, securityContext: Read, startupProbe: NotYet, stdin: Only(&["false"]), stdinOnce: Only(&["false"]),
-    terminationMessagePath: Only(&["/dev/termination-log"]), terminationMessagePolicy: Only(&["File"]), tty: Only(&["false"]),
+    restartPolicyRules: Read, securityContext: Read, startupProbe: NotYet, stdin: Only(&["false"]), stdinOnce: Only(&["false"]),
+    terminationMessagePath: Read, terminationMessagePolicy: Read, tty: Only(&["false"]),
     volumeDevices: NotYet, volumeMounts: Read, workingDir: Read,
 });
 table!(SECURITY "SecurityContext" {
@@ -138,6 +138,8 @@ pub static QUANTITIES: Table = Table {
 };
 table!(LIFECYCLE "Lifecycle" { postStart: NotYet, preStop: Read, stopSignal: NotYet });
 table!(HANDLER "LifecycleHandler" { exec: Read, httpGet: NotYet, sleep: Read, tcpSocket: NotYet });
+table!(RESTART_RULE "ContainerRestartRule" { action: Read, exitCodes: Read });
+table!(EXIT_CODES "ContainerRestartRuleOnExitCodes" { operator: Read, values: Read });
 table!(EXEC "ExecAction" { command: Read });
 table!(SLEEP "SleepAction" { seconds: Read });
 table!(MOUNT "VolumeMount" {
@@ -208,6 +210,8 @@ pub static POD_TYPES: &[&Table] = &[
     &ENV_REF,
     &RESOURCES,
     &QUANTITIES,
+    &RESTART_RULE,
+    &EXIT_CODES,
     &LIFECYCLE,
     &HANDLER,
     &EXEC,

@@ -18,9 +18,10 @@
 
 use super::backoff::{Backoff, Shown};
 use super::effect::{self, Effect, Effects};
+use super::restart::Restart;
 use super::terminate::Manner;
 use crate::manifest::limits;
-use crate::manifest::pod::{ContainerKind, RestartPolicy};
+use crate::manifest::pod::ContainerKind;
 use crate::manifest::record::{ContainerRecord, Life, Memo};
 use crate::manifest::status::{ContainerState, Exit, Message, Reason, Terminated};
 use crate::manifest::time::{Duration, Instant};
@@ -36,6 +37,8 @@ pub struct ContainerRules {
     pub kind: ContainerKind,
     /// Whether there is a preStop hook to run.
     pub pre_stop: bool,
+    /// What decides whether it is started again.
+    pub restart: Restart,
 }
 
 /// Where a container is. Each state owns its deadline.
@@ -172,9 +175,10 @@ impl Container {
         self.ended().is_some_and(|ended| ended.exit.success())
     }
 
-    /// It ended in failure, for good.
+    /// It ended in failure, and is not to be started again.
     pub(super) fn failed(&self) -> bool {
-        self.ended().is_some_and(|ended| !ended.exit.success())
+        let (kind, restart) = (self.rules.kind, self.rules.restart);
+        self.ended().is_some_and(|ended| !ended.exit.success() && !restart.follows(kind, ended.exit))
     }
 
     /// The newest moment it remembers.
@@ -332,18 +336,11 @@ impl Container {
     }
 
     /// Decide what its end leads to: a restart by policy, with the back-off counted from that end, or nothing.
-    pub(super) fn settle(
-        &mut self,
-        now: Instant,
-        policy: RestartPolicy,
-        backoff: &Backoff,
-        me: u8,
-        effects: &mut Effects,
-    ) {
+    pub(super) fn settle(&mut self, now: Instant, backoff: &Backoff, me: u8, effects: &mut Effects) {
         let State::Ended(ended) = self.state else {
             return;
         };
-        if !restarts(self.rules.kind, policy, ended.exit.success()) {
+        if !self.rules.restart.follows(self.rules.kind, ended.exit) {
             return;
         }
         if let Some(started) = ended.started {
@@ -420,15 +417,6 @@ impl Container {
     /// Keep a text. It is a [`Message`], so it fits.
     fn say(&mut self, text: &str) {
         self.message = heapless::String::try_from(text).unwrap_or_default();
-    }
-}
-
-/// Whether a container that ended is started again (spec 43): init containers treat Always as OnFailure.
-fn restarts(kind: ContainerKind, policy: RestartPolicy, success: bool) -> bool {
-    match (kind, policy) {
-        (ContainerKind::Sidecar, _) | (ContainerKind::App, RestartPolicy::Always) => true,
-        (ContainerKind::Init, RestartPolicy::Always) | (_, RestartPolicy::OnFailure) => !success,
-        (_, RestartPolicy::Never) => false,
     }
 }
 

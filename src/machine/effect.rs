@@ -2,7 +2,7 @@
 
 use crate::manifest::limits;
 use crate::manifest::record::{Ending, Memo};
-use crate::manifest::status::{Exit, Message, Reason, message};
+use crate::manifest::status::{Exit, Message, Reason, Verdict, message};
 use crate::manifest::time::Duration;
 
 /// Something for the effect floor to carry out. Containers are named by their index in the manifest's list.
@@ -40,6 +40,8 @@ pub enum Effect {
     },
     /// Have pod-init remember that the pod is being ended (spec 76).
     MarkEnding(Ending),
+    /// Put on record that the pod has failed as a whole: whoever adopts it must know ([`super::pod::Pod::adopt`]).
+    Condemn(Verdict),
     /// End pod-init, if it lives, and remove the pod's cgroup, mounts, volumes and files. Comes when no container is left, and after
     /// [`Event::SandboxUnmade`] and [`Event::SandboxLost`]. Answered by [`Event::SandboxRemoved`].
     RemoveSandbox,

@@ -4,8 +4,10 @@ pub use crate::manifest::time;
 
 pub mod backoff;
 pub mod container;
+mod deadline;
 pub mod effect;
 pub mod pod;
+pub mod restart;
 pub mod shutdown;
 pub mod slot;
 mod status;

@@ -18,39 +18,41 @@
 use super::backoff::Backoff;
 pub use super::container::{Container, ContainerRules};
 use super::effect::{self, Effect, Effects, Event};
+use super::restart::Restart;
 use super::status::Times;
 use super::terminate::{self, Cause, Life};
-use crate::manifest::pod::{ContainerKind, Node, RestartPolicy};
+use crate::manifest::pod::{ContainerKind, Node};
 use crate::manifest::record::{ContainerRecord, Ending, PodRecord};
-use crate::manifest::status::{Condition, Phase, Reason};
+use crate::manifest::status::{Condition, Phase, Reason, Verdict};
 use crate::manifest::time::{Duration, Instant};
 use crate::manifest::{self, limits};
 
 /// What a pod's life goes by: the part of its manifest that decides anything, and the node's settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
-    /// `restartPolicy`.
-    pub restart_policy: RestartPolicy,
     /// `terminationGracePeriodSeconds`.
     pub grace: Duration,
     /// The node's back-off settings.
     pub node: Node,
     /// The containers, in start order.
     pub containers: heapless::Vec<ContainerRules, { limits::CONTAINERS }>,
+    /// `activeDeadlineSeconds`.
+    pub active_deadline: Option<Duration>,
 }
 
 impl Rules {
     /// The rules of a checked pod.
-    pub fn new(pod: &manifest::pod::Pod<'_>, node: Node) -> Rules {
-        let rules = |container: manifest::pod::Container<'_>| ContainerRules {
+    pub fn new(pod: &manifest::pod::Pod<'static>, node: Node) -> Rules {
+        let rules = |container: manifest::pod::Container<'static>| ContainerRules {
             kind: container.kind,
             pre_stop: container.pre_stop.is_some(),
+            restart: Restart::new(&container, pod.restart_policy),
         };
         Rules {
-            restart_policy: pod.restart_policy,
             grace: Duration::from_secs(pod.grace_seconds.into()),
             node,
             containers: pod.containers.iter().map(rules).take(limits::CONTAINERS).collect(),
+            active_deadline: pod.active_deadline_seconds.map(|seconds| Duration::from_secs(seconds.into())),
         }
     }
 
@@ -79,10 +81,11 @@ pub(super) enum Sandbox {
 /// One pod. Dropping it forgets it; it is finished with when [`Pod::is_gone`] says so.
 #[derive(Clone, Debug)]
 pub struct Pod {
-    pub(super) restart_policy: RestartPolicy,
-    grace: Duration,
+    pub(super) grace: Duration,
     backoff: Backoff,
     created: Instant,
+    /// When `activeDeadlineSeconds` are over.
+    pub(super) deadline: Option<Instant>,
     pub(super) sandbox: Sandbox,
     pub(super) life: Life,
     pub(super) containers: heapless::Vec<Container, { limits::CONTAINERS }>,
@@ -90,7 +93,7 @@ pub struct Pod {
 }
 
 // A board has up to 64 of these; most of each is the containers' messages, one apiece.
-const _: () = assert!(size_of::<Pod>() <= 5 * 1024);
+const _: () = assert!(size_of::<Pod>() <= 5 * 1024 + 512);
 
 impl Pod {
     /// A new pod: asks for its sandbox at once.
@@ -103,12 +106,13 @@ impl Pod {
     }
 
     /// A pod found running by an agent that has just started. `created` is when the pod was accepted. Containers that have
-    /// ended meanwhile are restarted by policy; an ending that was under way begins again with its full grace (spec 76).
+    /// ended meanwhile are restarted by policy; an ending that was under way begins again with its full grace (spec 76), and so does
+    /// what followed from a `verdict` ([`Effect::Condemn`]).
     pub fn adopt(
         now: Instant,
         created: Instant,
         rules: Rules,
-        pod: PodRecord,
+        (pod, verdict): (PodRecord, Option<Verdict>),
         containers: &[ContainerRecord],
         effects: &mut Effects,
     ) -> Pod {
@@ -121,6 +125,9 @@ impl Pod {
             .map(|(rules, record)| Container::adopt(*rules, reason, record, &backoff));
         let adopted = adopted.collect();
         let mut this = Pod::with(created, rules, Sandbox::Ready { failures: 0, since: created }, adopted);
+        if let Some(verdict) = verdict {
+            this.life = Life::Condemned { verdict, dead_after: now.after(this.own_grace()) };
+        }
         if let Some(order) = pod.ending {
             this.life.end(now, Cause::Deletion, order);
         }
@@ -137,10 +144,10 @@ impl Pod {
         containers: heapless::Vec<Container, { limits::CONTAINERS }>,
     ) -> Pod {
         Pod {
-            restart_policy: rules.restart_policy,
             grace: rules.grace,
             backoff: Backoff::new(&rules.node),
             created,
+            deadline: rules.active_deadline.map(|span| created.after(span)),
             sandbox,
             life: Life::Wanted,
             containers,
@@ -158,11 +165,12 @@ impl Pod {
 
     /// The next moment at which time alone changes something; `None` where only an event can.
     pub fn poll_at(&self) -> Option<Instant> {
+        let deadline = self.deadline_to_come();
         let next = match self.sandbox {
-            Sandbox::Retry { due, .. } => Some(due),
+            Sandbox::Retry { due, .. } => Some(deadline.map_or(due, |deadline| deadline.min(due))),
             Sandbox::Ready { .. } => {
                 let pod = self.life.dead_after().filter(|_| self.containers.iter().any(Container::is_unstopped));
-                self.containers.iter().filter_map(Container::deadline).chain(pod).min()
+                self.containers.iter().filter_map(Container::deadline).chain(pod).chain(deadline).min()
             }
             Sandbox::Creating { .. } | Sandbox::Removing { .. } | Sandbox::Absent => None,
         };
@@ -187,7 +195,7 @@ impl Pod {
 
     /// `metadata.deletionTimestamp` is set: it lists as Terminating (spec 68).
     pub fn is_terminating(&self) -> bool {
-        self.life != Life::Wanted
+        matches!(self.life, Life::Ending { .. })
     }
 
     /// When the grace period of its ending is over (spec 67).
@@ -324,6 +332,14 @@ impl Pod {
 impl Pod {
     /// Let time pass, and do what the states ask for.
     fn advance(&mut self, now: Instant, effects: &mut Effects) {
+        if let Sandbox::Ready { .. } = self.sandbox {
+            let dead_after = self.life.dead_after();
+            for (me, container) in (0..).zip(&mut self.containers) {
+                container.expire(now, dead_after, me, effects);
+            }
+            self.settle(now, effects);
+        }
+        self.heed_deadline(now, effects);
         match self.sandbox {
             Sandbox::Retry { .. } if self.is_over() => self.sandbox = Sandbox::Absent,
             Sandbox::Retry { failures, due } if due <= now => {
@@ -331,11 +347,6 @@ impl Pod {
                 effect::give(effects, Effect::CreateSandbox);
             }
             Sandbox::Ready { failures, .. } => {
-                let dead_after = self.life.dead_after();
-                for (me, container) in (0..).zip(&mut self.containers) {
-                    container.expire(now, dead_after, me, effects);
-                }
-                self.settle(now, effects);
                 if !self.is_over() {
                     self.start_due(now, effects);
                 } else if self.wind_down(now, effects) && self.is_terminating() {
@@ -350,9 +361,9 @@ impl Pod {
     fn settle(&mut self, now: Instant, effects: &mut Effects) {
         for me in (0..self.containers.len()).rev() {
             let unwanted =
-                self.is_terminating() || self.containers[me].kind() == ContainerKind::Sidecar && self.is_over();
+                self.life != Life::Wanted || self.containers[me].kind() == ContainerKind::Sidecar && self.is_over();
             if !unwanted {
-                self.containers[me].settle(now, self.restart_policy, &self.backoff, me as u8, effects);
+                self.containers[me].settle(now, &self.backoff, me as u8, effects);
             }
         }
     }
@@ -380,7 +391,7 @@ impl Pod {
 
     /// Whether nothing is started any more: the pod is being ended, or its work is done.
     fn is_over(&self) -> bool {
-        self.is_terminating() || self.init_failed() || self.apps_ended()
+        self.life != Life::Wanted || self.init_failed() || self.apps_ended()
     }
 
     fn wind_down(&mut self, now: Instant, effects: &mut Effects) -> bool {
@@ -389,7 +400,7 @@ impl Pod {
     }
 
     /// What a container gets that is stopped while nobody ends the pod.
-    fn own_grace(&self) -> Duration {
+    pub(super) fn own_grace(&self) -> Duration {
         self.grace.max(terminate::SMALL_GRACE)
     }
 }

@@ -3,7 +3,7 @@
 use super::container::Container;
 use super::pod::{Pod, Sandbox};
 use super::terminate::{Cause, Life};
-use crate::manifest::pod::{ContainerKind, RestartPolicy};
+use crate::manifest::pod::ContainerKind;
 use crate::manifest::status::{Condition, ConditionKind, ContainerState, Phase};
 use crate::manifest::time::Instant;
 
@@ -53,7 +53,7 @@ impl Pod {
 
     /// Whether an init container failed for good, and the pod with it (spec 51).
     pub(super) fn init_failed(&self) -> bool {
-        self.restart_policy == RestartPolicy::Never && self.of(ContainerKind::Init).any(Container::failed)
+        self.of(ContainerKind::Init).any(Container::failed)
     }
 
     /// Whether its app containers are over for good.
@@ -64,7 +64,7 @@ impl Pod {
     /// As kubelet computes it. A pod that is being ended is what its containers are, too.
     pub(super) fn phase_now(&self) -> Phase {
         let apps = || self.of(ContainerKind::App);
-        if self.init_failed() {
+        if self.verdict().is_some() || self.init_failed() {
             Phase::Failed
         } else if !self.of(ContainerKind::Init).all(Container::succeeded) || apps().any(Container::is_new) {
             Phase::Pending

@@ -7,7 +7,7 @@ use super::container::{Container, State};
 use super::effect::{self, Effect, Effects};
 use crate::manifest::pod::ContainerKind;
 use crate::manifest::record::Ending;
-use crate::manifest::status::Message;
+use crate::manifest::status::{Message, Verdict};
 use crate::manifest::time::{Duration, Instant};
 
 /// What the node gives even a forced pod (spec 81), and any other that would get nothing.
@@ -44,6 +44,13 @@ pub(super) enum Cause {
 pub(super) enum Life {
     /// It is.
     Wanted,
+    /// It has failed as a whole: its containers are being stopped, or are, and so it stays until somebody deletes it.
+    Condemned {
+        /// Why.
+        verdict: Verdict,
+        /// When the grace period of its containers is over.
+        dead_after: Instant,
+    },
     /// It is being ended, and nothing revokes that.
     Ending {
         /// By whom.
@@ -54,6 +61,8 @@ pub(super) enum Life {
         dead_after: Instant,
         /// What its pod-init remembers of it.
         order: Ending,
+        /// It had failed as a whole before.
+        verdict: Option<Verdict>,
     },
 }
 
@@ -63,8 +72,11 @@ impl Life {
         let order = Ending { grace_ms: granted(&order).0, ..order };
         let dead_after = now.after(granted(&order));
         *self = match *self {
-            Life::Wanted => Life::Ending { cause, since: now, dead_after, order },
-            Life::Ending { cause: first, since, dead_after: before, order: old } => Life::Ending {
+            Life::Wanted => Life::Ending { cause, since: now, dead_after, order, verdict: None },
+            Life::Condemned { verdict, dead_after: before } => {
+                Life::Ending { cause, since: now, dead_after: dead_after.min(before), order, verdict: Some(verdict) }
+            }
+            Life::Ending { cause: first, since, dead_after: before, order: old, verdict } => Life::Ending {
                 cause: if cause == Cause::Shutdown { cause } else { first },
                 since,
                 dead_after: dead_after.min(before),
@@ -73,6 +85,7 @@ impl Life {
                     force: order.force || old.force,
                     replace: order.replace,
                 },
+                verdict,
             },
         };
     }
@@ -80,8 +93,17 @@ impl Life {
     /// The ending's order, while there is one.
     pub(super) fn order(&self) -> Option<Ending> {
         match *self {
-            Life::Wanted => None,
+            Life::Wanted | Life::Condemned { .. } => None,
             Life::Ending { order, .. } => Some(order),
+        }
+    }
+
+    /// Why the pod has failed as a whole, if it has.
+    pub(super) fn verdict(&self) -> Option<Verdict> {
+        match *self {
+            Life::Wanted => None,
+            Life::Condemned { verdict, .. } => Some(verdict),
+            Life::Ending { verdict, .. } => verdict,
         }
     }
 
@@ -89,7 +111,7 @@ impl Life {
     pub(super) fn dead_after(&self) -> Option<Instant> {
         match *self {
             Life::Wanted => None,
-            Life::Ending { dead_after, .. } => Some(dead_after),
+            Life::Condemned { dead_after, .. } | Life::Ending { dead_after, .. } => Some(dead_after),
         }
     }
 

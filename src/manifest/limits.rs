@@ -50,12 +50,26 @@ pub const BYTES: u64 = 1 << 50;
 pub const ID: u32 = i32::MAX as u32;
 /// Processes that a pod may ask for: the kernel's own bound on process numbers.
 pub const PIDS: u32 = 4_194_304;
+/// `restartPolicyRules` of one container.
+pub const RESTART_RULES: usize = 20;
+/// Exit codes of one of them.
+pub const EXIT_CODES: usize = 255;
 /// The longest grace period that a manifest may ask for, in seconds (one day).
 pub const GRACE_SECONDS: u32 = 86_400;
+/// The longest `activeDeadlineSeconds` that Kubernetes takes.
+pub const DEADLINE_SECONDS: u32 = i32::MAX as u32;
 /// Bytes of one output ring of a container (two segments of half of it), by default.
 pub const LOG_RING: u64 = 256 * 1024;
 /// Bytes of a pod's /etc/hosts, /etc/hostname and /etc/resolv.conf together: more than the longest list of hosts has.
 pub const MANAGED_FILES: u64 = 4 << 20;
+/// Bytes of a container's last words, of which the end is kept (`terminationMessagePath`).
+pub const LAST_WORDS: usize = 4096;
+/// Bytes of the last words of all containers of a pod; each has an equal part.
+pub const POD_LAST_WORDS: usize = 12 * 1024;
+/// Bytes from the end of a log that stand for the last words of a container that failed without any.
+pub const LOG_WORDS: usize = 2048;
+/// Lines from the end of a log that do so.
+pub const LOG_LINES: u64 = 80;
 /// Bytes of one message between the agent and a pod-init.
 pub const POD_MESSAGE: usize = 128 * 1024;
 /// Descriptors that travel with one such message (the kernel's own bound is 253).

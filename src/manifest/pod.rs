@@ -93,6 +93,8 @@ pub struct Pod<'a> {
     /// The containers, in start order: init containers and sidecars as written, then the app containers.
     #[serde(borrow)]
     pub containers: List<'a, Container<'a>>,
+    /// `spec.activeDeadlineSeconds`: how long it may take from when it was accepted, all restarts included.
+    pub active_deadline_seconds: Option<u32>,
 }
 
 impl Default for Pod<'_> {
@@ -114,6 +116,7 @@ impl Default for Pod<'_> {
             critical: false,
             volumes: List::EMPTY,
             containers: List::EMPTY,
+            active_deadline_seconds: None,
         }
     }
 }
@@ -219,6 +222,20 @@ pub struct Container<'a> {
     /// `lifecycle.preStop` (spec 69).
     #[serde(borrow)]
     pub pre_stop: Option<Hook<'a>>,
+    /// `terminationMessagePath`: the file in which it may leave its last words.
+    pub message_path: &'a str,
+    /// `terminationMessagePolicy`.
+    pub message_policy: MessagePolicy,
+    /// `restartPolicy`, over the pod's. A sidecar's is told by its kind.
+    pub restart_policy: Option<RestartPolicy>,
+    /// `restartPolicyRules`, over both.
+    #[serde(borrow)]
+    pub restart_rules: List<'a, RestartRule<'a>>,
+}
+
+impl Container<'_> {
+    /// `terminationMessagePath`, where nothing is said.
+    pub const MESSAGE_PATH: &'static str = "/dev/termination-log";
 }
 
 impl Default for Container<'_> {
@@ -237,8 +254,40 @@ impl Default for Container<'_> {
             resources: Resources::default(),
             security: Security::default(),
             pre_stop: None,
+            message_path: Container::MESSAGE_PATH,
+            message_policy: MessagePolicy::File,
+            restart_policy: None,
+            restart_rules: List::EMPTY,
         }
     }
+}
+
+/// `restartPolicyRules[*]`, whose action is `Restart`: a container that ends with one of these exit codes is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartRule<'a> {
+    /// `exitCodes.operator`.
+    pub operator: Operator,
+    /// `exitCodes.values`.
+    #[serde(borrow)]
+    pub codes: List<'a, u8>,
+}
+
+/// `exitCodes.operator`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Operator {
+    /// The exit code is one of these.
+    In,
+    /// The exit code is none of these.
+    NotIn,
+}
+
+/// `terminationMessagePolicy`: where a container's last words are taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MessagePolicy {
+    /// The file at `terminationMessagePath`.
+    File,
+    /// The same; of a container that failed and left none, the end of its log.
+    FallbackToLogsOnError,
 }
 
 /// A variable of a container's environment.

@@ -50,6 +50,34 @@ impl Phase {
     }
 }
 
+/// Why a pod has failed as a whole, whatever its containers did: `status.reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It took longer than `activeDeadlineSeconds`.
+    DeadlineExceeded,
+}
+
+impl Verdict {
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Verdict::DeadlineExceeded => "DeadlineExceeded",
+        }
+    }
+
+    /// `status.message`, in kubelet's words.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Verdict::DeadlineExceeded => "Pod was active on the node longer than the specified deadline",
+        }
+    }
+
+    /// The verdict of that word.
+    pub fn find(word: &str) -> Option<Verdict> {
+        [Verdict::DeadlineExceeded].into_iter().find(|verdict| verdict.as_str() == word)
+    }
+}
+
 /// Why a container waits, or how it ended (spec 44).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reason {

@@ -24,6 +24,8 @@ const PLACES: &[(&Table, &str)] = &[
     (&schema::ENV_REF, "spec: {containers: [{envFrom: [{secretRef: {@}}]}]}"),
     (&schema::RESOURCES, "spec: {containers: [{resources: {@}}]}"),
     (&schema::QUANTITIES, "spec: {containers: [{resources: {limits: {@}}}]}"),
+    (&schema::RESTART_RULE, "spec: {containers: [{restartPolicyRules: [{@}]}]}"),
+    (&schema::EXIT_CODES, "spec: {containers: [{restartPolicyRules: [{exitCodes: {@}}]}]}"),
     (&schema::LIFECYCLE, "spec: {containers: [{lifecycle: {@}}]}"),
     (&schema::HANDLER, "spec: {containers: [{lifecycle: {preStop: {@}}}]}"),
     (&schema::EXEC, "spec: {containers: [{lifecycle: {preStop: {exec: {@}}}}]}"),

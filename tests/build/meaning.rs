@@ -5,8 +5,8 @@ use podling::host::boards::BoardFile;
 use podling::host::inspect::inspect;
 use podling::manifest::codec::{self, Kind};
 use podling::manifest::pod::{
-    Container, ContainerKind, Hook, HostPathKind, Manifest, Pair, Pod, Resources, RestartPolicy, Security, Source,
-    Volume,
+    Container, ContainerKind, Hook, HostPathKind, Manifest, MessagePolicy, Operator, Pair, Pod, Resources,
+    RestartPolicy, Security, Source, Volume,
 };
 use podling::manifest::{check, limits};
 use std::fs;
@@ -91,7 +91,7 @@ fn a_full_pod_keeps_everything() {
         assert_eq!(pod.hostname, "full.sub.home.svc.cluster.local", "spec 26");
         assert_eq!((pod.restart_policy, pod.grace_seconds), (RestartPolicy::OnFailure, 7));
         assert!(pod.sharing.host_network && pod.sharing.host_ipc && pod.sharing.process_namespace && pod.critical);
-        assert_eq!(pod.pids_limit, Some(99));
+        assert_eq!((pod.pids_limit, pod.active_deadline_seconds), (Some(99), Some(90)));
         assert_eq!(pod.supplemental_groups.iter().collect::<Vec<_>>(), [5, 6]);
         assert_eq!(pod.host_aliases.get(0), Some(Pair { key: "10.0.0.1", value: "one one.example.com" }));
         let kinds: Vec<_> = pod.containers.iter().map(|c| (c.name, c.kind)).collect();
@@ -115,6 +115,11 @@ fn a_full_pod_keeps_everything() {
         let Some(Hook::Exec(words)) = app.pre_stop else { panic!("spec 69") };
         assert_eq!(words.iter().collect::<Vec<_>>(), ["sync", "$(NAME)"], "Kubernetes expands nothing in a hook");
         assert_eq!(pod.containers.get(1).unwrap().pre_stop, Some(Hook::Sleep(2)));
+        assert_eq!((app.message_path, app.message_policy), ("/srv/words", MessagePolicy::FallbackToLogsOnError));
+        assert_eq!(app.restart_policy, Some(RestartPolicy::Never));
+        let rules: Vec<_> =
+            app.restart_rules.iter().map(|r| (r.operator, r.codes.iter().collect::<Vec<_>>())).collect();
+        assert_eq!(rules, [(Operator::In, vec![42, 7]), (Operator::NotIn, vec![0, 1])]);
         let setup: Vec<_> = pod.containers.get(0).unwrap().command.unwrap().iter().collect();
         assert_eq!(setup, ["sh", "-c", "echo fast $(UNSET) $(MODE)"]);
     });

@@ -30,6 +30,7 @@ recorded! {
     references_must_lead_somewhere: "references",
     spec_7_names_are_checked: "names",
     spec_93_quantities_are_checked: "resources",
+    spec_43_restart_rules_are_checked: "restart",
     security_is_checked: "security",
     failure_f28_a_port_of_the_board_is_taken_once: "ports",
 }

@@ -3,6 +3,7 @@
 mod editor;
 mod fake;
 mod grammar;
+mod life;
 mod object;
 mod remote;
 mod serial;

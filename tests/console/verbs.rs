@@ -76,7 +76,7 @@ pub fn told_meanwhile(board: &Rc<Fake>, line: &str, mut meanwhile: impl FnMut(&F
     printed
 }
 
-fn told(board: &Rc<Fake>, line: &str) -> Printed {
+pub fn told(board: &Rc<Fake>, line: &str) -> Printed {
     told_meanwhile(board, line, |_| {})
 }
 

@@ -58,6 +58,7 @@ pub fn small() -> Pod<'static> {
         critical: false,
         volumes: List::EMPTY,
         containers: list([app("app")]),
+        active_deadline_seconds: None,
     }
 }
 
@@ -76,6 +77,10 @@ pub fn app(name: &'static str) -> Container<'static> {
         resources: Resources::default(),
         security: Security::default(),
         pre_stop: None,
+        message_path: Container::MESSAGE_PATH,
+        message_policy: MessagePolicy::File,
+        restart_policy: None,
+        restart_rules: List::EMPTY,
     }
 }
 
@@ -131,9 +136,17 @@ pub fn full() -> Pod<'static> {
                     capabilities: 1 << 40 | 1,
                 },
                 pre_stop: Some(Hook::Exec(list(["nginx", "-s", "quit"]))),
+                message_path: "/srv/last-words",
+                message_policy: MessagePolicy::FallbackToLogsOnError,
+                restart_policy: Some(RestartPolicy::Never),
+                restart_rules: list([
+                    RestartRule { operator: Operator::In, codes: list([42u8, 0]) },
+                    RestartRule { operator: Operator::NotIn, codes: list([255u8]) },
+                ]),
                 ..app("web")
             },
         ]),
+        active_deadline_seconds: Some(3600),
     }
 }
 

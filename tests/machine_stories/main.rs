@@ -1,5 +1,7 @@
 //! The pod machine, told as stories in simulated time: what is asked for, when, and what people see meanwhile.
 
+mod deadline;
 mod ending;
 mod life;
+mod restart;
 mod story;

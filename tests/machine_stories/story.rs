@@ -2,9 +2,10 @@
 
 use podling::machine::effect::{Effect, Effects, Event};
 use podling::machine::pod::{ContainerRules, Pod, Rules};
+use podling::machine::restart::Restart;
 use podling::manifest::pod::{ContainerKind, Node, RestartPolicy};
 use podling::manifest::record::{ContainerRecord, Life, Memo, PodRecord};
-use podling::manifest::status::{Condition, ConditionKind, ContainerState, Exit, Phase, Reason, message};
+use podling::manifest::status::{Condition, ConditionKind, ContainerState, Exit, Phase, Reason, Verdict, message};
 use podling::manifest::time::{Duration, Instant};
 
 /// A pod, its clock in seconds, and what it asked for last.
@@ -16,10 +17,13 @@ pub struct Story {
 
 pub fn rules(policy: RestartPolicy, kinds: &[ContainerKind]) -> Rules {
     Rules {
-        restart_policy: policy,
         grace: Duration::from_secs(30),
         node: Node::default(),
-        containers: kinds.iter().map(|kind| ContainerRules { kind: *kind, pre_stop: false }).collect(),
+        containers: kinds
+            .iter()
+            .map(|kind| ContainerRules { kind: *kind, pre_stop: false, restart: Restart::by(policy) })
+            .collect(),
+        active_deadline: None,
     }
 }
 
@@ -43,6 +47,7 @@ pub fn short(effect: &Effect) -> String {
         Effect::Stop { container } => format!("stop {container}"),
         Effect::Kill { container } => format!("kill {container}"),
         Effect::MarkEnding(_) => "mark".into(),
+        Effect::Condemn(verdict) => format!("condemn {}", verdict.as_str()),
         Effect::RemoveSandbox => "remove".into(),
         Effect::Report(report) => format!("{}{}", if report.warning { "!" } else { "" }, report.reason),
     }
@@ -73,8 +78,18 @@ impl Story {
     }
 
     pub fn adopted(rules: Rules, seconds: u64, pod: PodRecord, records: &[ContainerRecord]) -> Story {
+        Story::adopted_condemned(rules, seconds, pod, records, None)
+    }
+
+    pub fn adopted_condemned(
+        rules: Rules,
+        seconds: u64,
+        pod: PodRecord,
+        records: &[ContainerRecord],
+        verdict: Option<Verdict>,
+    ) -> Story {
         let mut effects = Effects::new();
-        let pod = Pod::adopt(Instant(seconds * 1000), Instant(0), rules, pod, records, &mut effects);
+        let pod = Pod::adopt(Instant(seconds * 1000), Instant(0), rules, (pod, verdict), records, &mut effects);
         Story { pod, seconds, asked: effects.into_iter().collect() }
     }
 

@@ -1,9 +1,9 @@
 //! One element of `containers` or `initContainers`.
 
-use super::{Options, REDACTED, flag, resources, words};
+use super::{Options, REDACTED, flag, resources, restart_policy, words};
 use crate::console::emit::{Emit, Kind};
 use crate::manifest::List;
-use crate::manifest::pod::{Container, ContainerKind, Hook, Pod, Propagation, Security};
+use crate::manifest::pod::{Container, ContainerKind, Hook, MessagePolicy, Operator, Pod, Propagation, Security};
 use alloc::string::String;
 use core::fmt;
 
@@ -30,8 +30,17 @@ pub(super) fn container(
     resources(emit, &container.resources)?;
     if container.kind == ContainerKind::Sidecar {
         emit.pair("restartPolicy", "Always")?;
+    } else if let Some(policy) = container.restart_policy {
+        emit.pair("restartPolicy", restart_policy(policy))?;
     }
+    restart_rules(emit, container)?;
     security(emit, &container.security)?;
+    if container.message_path != Container::MESSAGE_PATH {
+        emit.pair("terminationMessagePath", container.message_path)?;
+    }
+    if container.message_policy == MessagePolicy::FallbackToLogsOnError {
+        emit.pair("terminationMessagePolicy", "FallbackToLogsOnError")?;
+    }
     mounts(emit, pod, container)?;
     if let Some(directory) = container.working_dir {
         emit.pair("workingDir", directory)?;
@@ -84,6 +93,25 @@ fn is_operator(container: &Container<'_>, rest: &str) -> bool {
     let name = rest.strip_prefix('(').and_then(|rest| rest.split_once(')'));
     let known = |(name, _): (&str, &str)| container.env.iter().any(|variable| variable.key == name);
     rest.starts_with('$') || name.is_some_and(known)
+}
+
+fn restart_rules(emit: &mut dyn Emit, container: &Container<'_>) -> fmt::Result {
+    if container.restart_rules.is_empty() {
+        return Ok(());
+    }
+    emit.begin("restartPolicyRules", Kind::List)?;
+    for rule in container.restart_rules {
+        emit.open(Kind::Map)?;
+        emit.pair("action", "Restart")?;
+        emit.begin("exitCodes", Kind::Map)?;
+        emit.pair("operator", if rule.operator == Operator::In { "In" } else { "NotIn" })?;
+        emit.begin("values", Kind::List)?;
+        rule.codes.iter().try_for_each(|code| emit.raw(&code))?;
+        emit.close()?;
+        emit.close()?;
+        emit.close()?;
+    }
+    emit.close()
 }
 
 fn pre_stop(emit: &mut dyn Emit, hook: Hook<'_>) -> fmt::Result {

@@ -148,6 +148,9 @@ fn metadata(emit: &mut dyn Emit, pod: &Pod<'_>, status: Option<&StatusView<'_>>)
 
 fn spec(emit: &mut dyn Emit, pod: &Pod<'_>, status: Option<&StatusView<'_>>, options: Options) -> fmt::Result {
     emit.begin("spec", Kind::Map)?;
+    if let Some(seconds) = pod.active_deadline_seconds {
+        emit.number("activeDeadlineSeconds", &seconds)?;
+    }
     containers(emit, "containers", pod, false, options)?;
     if !pod.host_aliases.is_empty() {
         emit.begin("hostAliases", Kind::List)?;

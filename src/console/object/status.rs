@@ -35,6 +35,9 @@ pub(super) fn status(emit: &mut dyn Emit, pod: &Pod<'_>, status: &StatusView<'_>
         address(emit, "hostIP", ip)?;
     }
     containers(emit, "initContainerStatuses", pod, status, true)?;
+    if let Some(verdict) = status.verdict {
+        emit.pair("message", verdict.message())?;
+    }
     emit.pair("phase", status.phase.as_str())?;
     if let Some(ip) = status.ip {
         address(emit, "podIP", ip)?;
@@ -45,6 +48,9 @@ pub(super) fn status(emit: &mut dyn Emit, pod: &Pod<'_>, status: &StatusView<'_>
         emit.close()?;
     }
     emit.pair("qosClass", pod.qos().as_str())?;
+    if let Some(verdict) = status.verdict {
+        emit.pair("reason", verdict.as_str())?;
+    }
     date(emit, "startTime", status, Some(status.created))?;
     emit.close()
 }
@@ -76,7 +82,7 @@ fn one(
     emit.pair("image", container.image)?;
     emit.begin("lastState", Kind::Map)?;
     if let Some(end) = &view.last {
-        terminated(emit, end, status)?;
+        terminated(emit, end, view.last_words, status)?;
     }
     emit.close()?;
     emit.pair("name", container.name)?;
@@ -91,7 +97,7 @@ fn one(
             date(emit, "startedAt", status, Some(*since))?;
             emit.close()?;
         }
-        ContainerState::Terminated(end) => terminated(emit, end, status)?,
+        ContainerState::Terminated(end) => terminated(emit, end, view.said(), status)?,
     }
     emit.close()?;
     emit.close()
@@ -106,10 +112,13 @@ fn waiting(emit: &mut dyn Emit, reason: Reason, message: &str) -> fmt::Result {
     emit.close()
 }
 
-fn terminated(emit: &mut dyn Emit, end: &Terminated, status: &StatusView<'_>) -> fmt::Result {
+fn terminated(emit: &mut dyn Emit, end: &Terminated, message: &str, status: &StatusView<'_>) -> fmt::Result {
     emit.begin("terminated", Kind::Map)?;
     emit.number("exitCode", &end.exit.code)?;
     date(emit, "finishedAt", status, Some(end.finished))?;
+    if !message.is_empty() {
+        emit.pair("message", message)?;
+    }
     emit.pair("reason", end.reason.as_str())?;
     if end.exit.signal != 0 {
         emit.number("signal", &end.exit.signal)?;

@@ -84,6 +84,10 @@ fn heading(sheet: &mut Sheet, seen: &Seen<'_>) {
     } else {
         sheet.line(0, "Status", status.phase.as_str());
     }
+    if let Some(verdict) = status.verdict {
+        sheet.line(0, "Reason", verdict.as_str());
+        sheet.line(0, "Message", verdict.message());
+    }
     sheet.line(0, "IP", &status.ip.map_or_else(String::new, |ip| Ipv4Addr::from(ip).to_string()));
 }
 
@@ -121,7 +125,7 @@ fn container(
     state(sheet, view, status);
     if let Some(last) = &view.last {
         sheet.line(2, "Last State", "Terminated");
-        terminated(sheet, last, status);
+        terminated(sheet, last, view.last_words, status);
     }
     sheet.line(2, "Ready", if view.ready { "True" } else { "False" });
     sheet.line(2, "Restart Count", &view.restarts.to_string());
@@ -155,13 +159,18 @@ fn state(sheet: &mut Sheet, view: &ContainerView<'_>, status: &StatusView<'_>) {
         }
         ContainerState::Terminated(end) => {
             sheet.line(2, "State", "Terminated");
-            terminated(sheet, end, status);
+            terminated(sheet, end, view.said(), status);
         }
     }
 }
 
-fn terminated(sheet: &mut Sheet, end: &Terminated, status: &StatusView<'_>) {
+fn terminated(sheet: &mut Sheet, end: &Terminated, message: &str, status: &StatusView<'_>) {
     sheet.line(3, "Reason", end.reason.as_str());
+    if !message.is_empty() {
+        // Written by the container: nothing of it may move the terminal's cursor.
+        let harmless = |line: &str| line.replace(char::is_control, "\u{fffd}");
+        sheet.lines(3, "Message", message.lines().map(harmless));
+    }
     sheet.line(3, "Exit Code", &end.exit.code.to_string());
     if end.exit.signal != 0 {
         sheet.line(3, "Signal", &end.exit.signal.to_string());

@@ -5,10 +5,10 @@ use super::env::{self, Environment};
 use super::mounts;
 use super::names;
 use super::pod::Shared;
-use super::{ports, resources, security};
+use super::{ports, resources, restart, security};
 use crate::host::read::{Object, Place};
 use crate::host::schema;
-use crate::manifest::pod::{Container, ContainerKind, Hook};
+use crate::manifest::pod::{Container, ContainerKind, Hook, MessagePolicy};
 use crate::manifest::{List, image, limits};
 use std::format;
 use std::prelude::v1::*;
@@ -20,7 +20,7 @@ pub(super) fn lower<'c, 'a: 'c>(
     object: &Object<'a>,
     app: bool,
 ) -> Container<'c> {
-    let kind = kind(object, app);
+    let (kind, restart_policy) = restart::policy(object, app);
     let environment = env::lower(cx, pod.meta, object);
     let working_dir = object.get("workingDir").filter(|p| p.text() != Some(""));
     pull_policy(object);
@@ -37,26 +37,10 @@ pub(super) fn lower<'c, 'a: 'c>(
         resources: resources::container(object),
         security: security::container(cx, pod, object),
         pre_stop: pre_stop(cx, pod, object, kind),
-    }
-}
-
-/// Spec 36: an init container with `restartPolicy: Always` is a sidecar.
-fn kind(object: &Object<'_>, app: bool) -> ContainerKind {
-    let own = object
-        .get("restartPolicy")
-        .and_then(|place| Some((place.clone(), place.one_of(&["Always", "OnFailure", "Never"])?)));
-    match own {
-        None if app => ContainerKind::App,
-        None => ContainerKind::Init,
-        Some((_, "Always")) if !app => ContainerKind::Sidecar,
-        Some((place, _)) if app => {
-            place.error("not supported on the board yet: set spec.restartPolicy for all containers of the pod");
-            ContainerKind::App
-        }
-        Some((place, _)) => {
-            place.error("not supported on the board yet: an init container has none, or Always to be a sidecar");
-            ContainerKind::Init
-        }
+        message_path: message_path(cx, object),
+        message_policy: message_policy(object),
+        restart_policy,
+        restart_rules: restart::rules(cx, object),
     }
 }
 
@@ -106,6 +90,26 @@ fn words<'c>(cx: &'c Context<'_>, environment: &Environment<'c>, list: Option<Pl
         }
         if cx.afford(place, expanded.text.len()) { cx.arena.str(&expanded.text) } else { "" }
     })))
+}
+
+/// As in Kubernetes, an empty path says no more than none.
+fn message_path<'c>(cx: &'c Context<'_>, object: &Object<'_>) -> &'c str {
+    let place = object.get("terminationMessagePath").filter(|p| p.text() != Some(""));
+    let path = place.and_then(|place| {
+        let path = names::absolute(&place)?;
+        if path == "/" {
+            place.error("is the root itself: it must be the path of a file");
+        }
+        Some(path)
+    });
+    path.map_or(Container::MESSAGE_PATH, |path| cx.arena.str(&path))
+}
+
+fn message_policy(object: &Object<'_>) -> MessagePolicy {
+    match object.get("terminationMessagePolicy").and_then(|p| p.one_of(&["File", "FallbackToLogsOnError"])) {
+        Some("FallbackToLogsOnError") => MessagePolicy::FallbackToLogsOnError,
+        _ => MessagePolicy::File,
+    }
 }
 
 /// Spec 69.

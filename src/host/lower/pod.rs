@@ -63,6 +63,9 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
         critical: critical(spec),
         volumes: cx.arena.list(shared.volumes.iter()),
         containers: cx.arena.list(lowered),
+        active_deadline_seconds: spec
+            .get("activeDeadlineSeconds")
+            .and_then(|deadline| u32::try_from(deadline.integer(1..=i64::from(limits::DEADLINE_SECONDS))?).ok()),
         labels: cx.arena.list(found.meta.labels.iter().copied()),
         annotations: cx.arena.list(found.meta.annotations.iter().copied()),
         ..named
@@ -103,10 +106,15 @@ fn containers<'c, 'a: 'c>(
 }
 
 fn restart_policy(spec: &Object<'_>) -> RestartPolicy {
-    match spec.get("restartPolicy").and_then(|p| p.one_of(&["Always", "OnFailure", "Never"])) {
-        Some("OnFailure") => RestartPolicy::OnFailure,
-        Some("Never") => RestartPolicy::Never,
-        _ => RestartPolicy::Always,
+    spec.get("restartPolicy").as_ref().and_then(policy_of).unwrap_or(RestartPolicy::Always)
+}
+
+/// The restart policy of that word.
+pub(super) fn policy_of(place: &Place<'_>) -> Option<RestartPolicy> {
+    match place.one_of(&["Always", "OnFailure", "Never"])? {
+        "OnFailure" => Some(RestartPolicy::OnFailure),
+        "Never" => Some(RestartPolicy::Never),
+        _ => Some(RestartPolicy::Always),
     }
 }
 

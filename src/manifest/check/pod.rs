@@ -47,6 +47,10 @@ fn pod<'a>(pod: &Pod<'a>) -> Result<(), Error<'a>> {
         at.length(alias.value, limits::PATH)?;
         at.field("hostnames").text(alias.value, rule::HOST_NAMES)
     })?;
+    if let Some(seconds) = pod.active_deadline_seconds {
+        let says = "is not a number of seconds from 1 to 2147483647";
+        field("activeDeadlineSeconds").number(seconds.into(), 1..=limits::DEADLINE_SECONDS.into(), says)?;
+    }
     resources(&field("resources"), &pod.resources)?;
     pod.pids_limit.map_or(Ok(()), |limit| pids(&field("pids_limit"), limit))?;
     let volumes = field("volumes").list(pod.volumes, limits::VOLUMES, |at, one| {
@@ -101,6 +105,11 @@ fn container<'a>(at: &At<'_>, container: &Container<'a>, volumes: usize) -> Resu
     })?;
     resources(&at.field("resources"), &container.resources)?;
     security(&at.field("securityContext"), &container.security)?;
+    at.field("restartPolicyRules").list(container.restart_rules, limits::RESTART_RULES, |at, one| {
+        at.field("exitCodes.values").list(one.codes, limits::EXIT_CODES, |_, _| Ok(()))?;
+        Ok(())
+    })?;
+    at.field("terminationMessagePath").text(container.message_path, rule::MOUNT_PATH)?;
     match container.pre_stop {
         None => Ok(()),
         Some(Hook::Exec(words)) => command(&at.field("lifecycle.preStop.exec.command"), words),

@@ -1,0 +1,54 @@
+//! `restartPolicy` and `restartPolicyRules` of a container.
+
+use super::Context;
+use super::pod::policy_of;
+use crate::host::read::{Object, Place};
+use crate::host::schema;
+use crate::manifest::pod::{ContainerKind, Operator, RestartPolicy, RestartRule};
+use crate::manifest::{List, limits};
+use std::format;
+use std::prelude::v1::*;
+
+/// The kind of a container of `spec.containers` (`app`) or of `spec.initContainers`, and its own restart policy. Spec 36: an init
+/// container with `restartPolicy: Always` is a sidecar.
+pub(super) fn policy(object: &Object<'_>, app: bool) -> (ContainerKind, Option<RestartPolicy>) {
+    match (app, object.get("restartPolicy").as_ref().and_then(policy_of)) {
+        (true, policy) => (ContainerKind::App, policy),
+        (false, Some(RestartPolicy::Always)) => (ContainerKind::Sidecar, None),
+        (false, policy) => (ContainerKind::Init, policy),
+    }
+}
+
+/// The rules, checked as the API server checks them.
+pub(super) fn rules<'c>(cx: &'c Context<'_>, object: &Object<'_>) -> List<'c, RestartRule<'c>> {
+    let Some(place) = object.get("restartPolicyRules") else {
+        return List::EMPTY;
+    };
+    let places = place.list(limits::RESTART_RULES);
+    if !places.is_empty() && object.get("restartPolicy").is_none() {
+        place.error("need a restartPolicy of the container beside them, for the exit codes that they do not name");
+    }
+    cx.arena.list(places.iter().filter_map(|place| rule(cx, place)))
+}
+
+fn rule<'c>(cx: &'c Context<'_>, place: &Place<'_>) -> Option<RestartRule<'c>> {
+    let rule = place.object(&schema::RESTART_RULE)?;
+    if let Some(action) = rule.require("action")
+        && action.one_of(&["Restart", "RestartAllContainers"]) == Some("RestartAllContainers")
+    {
+        action.error("RestartAllContainers is not supported on the board yet: Restart restarts the one container");
+    }
+    let codes = rule.require("exitCodes")?.object(&schema::EXIT_CODES)?;
+    let operator = codes.require("operator").and_then(|operator| operator.one_of(&["In", "NotIn"]));
+    let mut values: Vec<u8> = Vec::new();
+    for value in codes.get("values").iter().flat_map(|list| list.list(limits::EXIT_CODES)) {
+        let Some(number) = value.integer(i64::from(i32::MIN)..=i64::from(i32::MAX)) else { continue };
+        match u8::try_from(number) {
+            Ok(code) if values.contains(&code) => value.error(format!("{code} is there twice")),
+            Ok(code) => values.push(code),
+            Err(_) => value.warning("is no exit code, and changes nothing: those are 0 to 255"),
+        }
+    }
+    let operator = if operator? == "In" { Operator::In } else { Operator::NotIn };
+    Some(RestartRule { operator, codes: cx.arena.list(values) })
+}
