@@ -292,7 +292,10 @@ impl<'a> Object<'a> {
         match field.support {
             _ if entry.value.is_null() => {}
             Support::Read => {}
-            Support::NotYet => on_key(Severity::Error, NOT_YET),
+            Support::NotYet => match super::explain::reason(self.table.name, entry.key) {
+                Some(reason) => on_key(Severity::Error, &format!("not supported on the board: {reason}")),
+                None => on_key(Severity::Error, NOT_YET),
+            },
             Support::Cluster => on_key(Severity::Warning, "means nothing on a single board, ignored"),
             Support::Only(values) => match entry.value.value {
                 Value::Scalar(scalar) if values.contains(&scalar.text) => {}

@@ -91,6 +91,7 @@ table!(POD_SPEC "PodSpec" {
     securityContext: Read, serviceAccount: Cluster, serviceAccountName: Cluster, setHostnameAsFQDN: Read,
     shareProcessNamespace: Read, subdomain: Read, terminationGracePeriodSeconds: Read, tolerations: Cluster,
     topologySpreadConstraints: Cluster, volumes: Read,
+    workloadRef: Cluster,
 });
 table!(POD_OS "PodOS" { name: Read });
 table!(HOST_ALIAS "HostAlias" { ip: Read, hostnames: Read });
@@ -185,8 +186,17 @@ pub const OTHER_KINDS: &[(&str, &str)] = &[
     ("PriorityClass", "leave it out: system-node-critical and system-cluster-critical are there"),
 ];
 
-/// The kinds that a board takes.
-pub const KINDS: &[&str] = &["Pod", "ConfigMap", "Secret", "PersistentVolumeClaim", "List"];
+/// The kinds that a board takes, each with its version.
+pub const KINDS: &[(&str, &str)] =
+    &[("Pod", "v1"), ("ConfigMap", "v1"), ("Secret", "v1"), ("PersistentVolumeClaim", "v1"), ("List", "v1")];
+
+/// The types that are not below `Pod`.
+static OTHER_TYPES: &[&Table] = &[&LIST, &CONFIG_MAP, &SECRET, &CLAIM, &CLAIM_SPEC];
+
+/// Every type that the compiler reads.
+pub fn tables() -> impl Iterator<Item = &'static Table> {
+    POD_TYPES.iter().chain(OTHER_TYPES).copied()
+}
 
 /// Every type below `Pod`, for those who want to walk them all.
 pub static POD_TYPES: &[&Table] = &[

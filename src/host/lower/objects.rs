@@ -172,19 +172,21 @@ fn kind(root: &Place<'_>) -> Option<&'static str> {
         place.error(format!("{kind} is not supported on the board yet: {instead}"));
         return None;
     }
-    let Some(known) = schema::KINDS.iter().find(|name| **name == kind) else {
-        let all = schema::KINDS.iter().chain(schema::OTHER_KINDS.iter().map(|(name, _)| name));
-        let hint = did_you_mean(nearest(kind, all.copied()));
-        place.error(format!("unknown kind {}{hint} (a board takes {})", quote(kind), alternatives(schema::KINDS)));
+    let Some((known, wanted)) = schema::KINDS.iter().find(|(name, _)| *name == kind) else {
+        let all = schema::KINDS.iter().chain(schema::OTHER_KINDS).map(|(name, _)| *name);
+        let hint = did_you_mean(nearest(kind, all));
+        let kinds: Vec<&str> = schema::KINDS.iter().map(|(name, _)| *name).collect();
+        place.error(format!("unknown kind {}{hint} (a board takes {})", quote(kind), alternatives(&kinds)));
         return None;
     };
     let Some(version) = field("apiVersion") else {
-        root.clone().hidden().error(format!("apiVersion: is required: write `apiVersion: v1` above `kind: {known}`"));
+        let missing = format!("apiVersion: is required: write `apiVersion: {wanted}` above `kind: {known}`");
+        root.clone().hidden().error(missing);
         return None;
     };
     let text = version.text()?;
-    if text != "v1" {
-        version.error(format!("{} is not a version of {known} that a board knows: write v1", quote(text)));
+    if text != *wanted {
+        version.error(format!("{} is not a version of {known} that a board knows: write {wanted}", quote(text)));
         return None;
     }
     Some(known)
