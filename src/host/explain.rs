@@ -225,6 +225,9 @@ fn kinds(out: &mut String) {
     for (kind, version) in schema::KINDS {
         let _ = writeln!(out, "| {kind} | {version} | honoured |");
     }
+    for (kind, why) in schema::CLUSTER_KINDS {
+        let _ = writeln!(out, "| {kind} | | accepted with a warning: {why} |");
+    }
     for (kind, why) in schema::OTHER_KINDS {
         let _ = writeln!(out, "| {kind} | | refused: {why} |");
     }

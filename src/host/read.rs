@@ -66,6 +66,11 @@ impl<'a> Place<'a> {
         self.diagnostics.push(Diagnostic { severity, at, message, secret: self.secret });
     }
 
+    /// A number for what it says, whatever the order of its keys, its comments and its layout.
+    pub fn digest(&self) -> u32 {
+        self.node.digest()
+    }
+
     /// The text in quotes, or no text where it is a secret's.
     pub fn quoted(&self, text: &str) -> String {
         if self.secret { "this value".into() } else { quote(text) }

@@ -4,6 +4,7 @@
 //! A change of anything here is a change of the format: raise [`crate::manifest::codec::VERSION`] and say so there.
 
 use super::List;
+use super::owner::Owner;
 use serde::{Deserialize, Serialize};
 
 /// The body of a manifest.
@@ -91,6 +92,9 @@ pub struct Pod<'a> {
     /// The containers, in start order: init containers and sidecars as written, then the app containers.
     #[serde(borrow)]
     pub containers: List<'a, Container<'a>>,
+    /// The controller that it came from.
+    #[serde(borrow)]
+    pub owner: Option<Owner<'a>>,
 }
 
 impl Default for Pod<'_> {
@@ -112,6 +116,7 @@ impl Default for Pod<'_> {
             critical: false,
             volumes: List::EMPTY,
             containers: List::EMPTY,
+            owner: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod cli;
 mod explain;
 mod fields;
+mod kinds;
 mod meaning;
 mod messages;
 mod mutation;

@@ -3,6 +3,7 @@
 
 use podling::manifest::board::{Board, Network};
 use podling::manifest::image::Image;
+use podling::manifest::owner::{Controller, Owner, Replacement, Start};
 use podling::manifest::pod::*;
 use podling::manifest::{List, codec};
 use serde::Serialize;
@@ -58,6 +59,7 @@ pub fn small() -> Pod<'static> {
         critical: false,
         volumes: List::EMPTY,
         containers: list([app("app")]),
+        owner: Some(Owner { controller: Controller::StatefulSet(Start::OrderedReady), name: "small" }),
     }
 }
 
@@ -134,6 +136,7 @@ pub fn full() -> Pod<'static> {
                 ..app("web")
             },
         ]),
+        owner: Some(Owner { controller: Controller::ReplicaSet(Replacement::ReadyFirst), name: "full-5f7c" }),
     }
 }
 
