@@ -6,7 +6,7 @@ use super::images::Images;
 use super::paths::Paths;
 use super::queue::Queue;
 use super::sandbox::Sandbox;
-use super::{adopt, begin, effect, fail};
+use super::{adopt, begin, effect, fail, owners};
 use crate::machine::effect::{Effects, Event};
 use crate::machine::pod::Rules;
 use crate::machine::shutdown::{Left, Next, Wave};
@@ -387,7 +387,7 @@ impl Agent {
         }
         for (index, pod) in self.manifest().pods.iter().enumerate() {
             let here = self.pods().iter().any(|entry| entry.index == index && !entry.machine.is_hidden());
-            if !here && !self.paths().deleted(pod.namespace, pod.name).exists() {
+            if !here && !self.paths().deleted(pod.namespace, pod.name).exists() && owners::may_come(self, index, &pod) {
                 self.accept(index, pod);
             }
         }

@@ -16,6 +16,7 @@ pub mod local;
 pub mod logger;
 pub mod logs;
 mod mounts;
+mod owners;
 pub mod paths;
 mod queue;
 mod sandbox;

@@ -16,6 +16,8 @@ struct Cli {
 enum Verb {
     /// Compile pod YAML into a board's manifest
     Build(host::build::Args),
+    /// Tell what a field of Kubernetes is, and what a board does with it
+    Explain(host::explain::Args),
     /// Show what is in a manifest
     Inspect(host::inspect::Args),
     /// Pack an OCI image as squashfs
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
     local::become_pod_init();
     let result = match Cli::parse().verb {
         Verb::Build(args) => args.run(),
+        Verb::Explain(args) => args.run(),
         Verb::Inspect(args) => args.run(),
         Verb::Pack(args) => args.run(),
         Verb::Image(args) => args.run(),

@@ -15,7 +15,7 @@ use std::{eprint, format, io, println};
 /// The arguments of `podling build`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Kubernetes YAML: Pod, ConfigMap, Secret, PersistentVolumeClaim and List documents; - is standard input
+    /// Kubernetes YAML: pods, controllers, and what they name; - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The board: a name, or the path of its board.toml

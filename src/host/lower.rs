@@ -1,6 +1,7 @@
 //! Kubernetes objects to the manifest's types: every reference resolved, every default written out, every mistake said.
 
 mod container;
+mod controllers;
 mod env;
 mod mounts;
 mod names;
@@ -11,6 +12,7 @@ mod resources;
 mod restart;
 mod security;
 mod volumes;
+mod workloads;
 
 use super::arena::Arena;
 use super::boards::BoardFile;
@@ -58,7 +60,7 @@ impl<'a> Context<'a> {
     fn compile(mut self) -> Option<Compiled> {
         for (file, source) in self.sources.iter() {
             for node in yaml::documents(file, source, self.arena, self.diagnostics) {
-                self.objects.take(&Place::root(self.diagnostics, node), self.sources);
+                self.objects.take(&Place::root(self.diagnostics, node), self.sources, self.arena);
             }
         }
         let pods: Vec<_> = self.objects.pods.iter().take(limits::PODS).map(|found| pod::lower(&self, found)).collect();

@@ -8,6 +8,7 @@ pub mod blobs;
 pub mod boards;
 pub mod build;
 pub mod diagnostic;
+pub mod explain;
 pub mod ext4;
 pub mod flash;
 pub mod image;

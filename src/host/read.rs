@@ -66,6 +66,11 @@ impl<'a> Place<'a> {
         self.diagnostics.push(Diagnostic { severity, at, message, secret: self.secret });
     }
 
+    /// A number for what it says, whatever the order of its keys, its comments and its layout.
+    pub fn digest(&self) -> u32 {
+        self.node.digest()
+    }
+
     /// The text in quotes, or no text where it is a secret's.
     pub fn quoted(&self, text: &str) -> String {
         if self.secret { "this value".into() } else { quote(text) }
@@ -292,7 +297,10 @@ impl<'a> Object<'a> {
         match field.support {
             _ if entry.value.is_null() => {}
             Support::Read => {}
-            Support::NotYet => on_key(Severity::Error, NOT_YET),
+            Support::NotYet => match super::explain::reason(self.table.name, entry.key) {
+                Some(reason) => on_key(Severity::Error, &format!("not supported on the board: {reason}")),
+                None => on_key(Severity::Error, NOT_YET),
+            },
             Support::Cluster => on_key(Severity::Warning, "means nothing on a single board, ignored"),
             Support::Only(values) => match entry.value.value {
                 Value::Scalar(scalar) if values.contains(&scalar.text) => {}

@@ -60,6 +60,10 @@ const fn unraw(name: &'static str) -> &'static str {
     }
 }
 
+mod controllers;
+
+pub use controllers::*;
+
 use Support::{Cluster, NotYet, Only, Read};
 
 table!(POD "Pod" { apiVersion: Read, kind: Read, metadata: Read, spec: Read, status: Cluster });
@@ -91,6 +95,7 @@ table!(POD_SPEC "PodSpec" {
     securityContext: Read, serviceAccount: Cluster, serviceAccountName: Cluster, setHostnameAsFQDN: Read,
     shareProcessNamespace: Read, subdomain: Read, terminationGracePeriodSeconds: Read, tolerations: Cluster,
     topologySpreadConstraints: Cluster, volumes: Read,
+    workloadRef: Cluster,
 });
 table!(POD_OS "PodOS" { name: Read });
 table!(HOST_ALIAS "HostAlias" { ip: Read, hostnames: Read });
@@ -162,32 +167,53 @@ table!(KEY_TO_PATH "KeyToPath" { key: Read, mode: Read, path: Read });
 
 /// Kinds that Kubernetes has and a board does not take yet, with what to write for now.
 pub const OTHER_KINDS: &[(&str, &str)] = &[
-    ("Deployment", "write its pod template as a Pod"),
-    ("DaemonSet", "write its pod template as a Pod"),
-    ("StatefulSet", "write its pod template as a Pod"),
-    ("ReplicaSet", "write its pod template as a Pod"),
-    ("ReplicationController", "write its pod template as a Pod"),
     ("Job", "write its pod template as a Pod with restartPolicy: OnFailure"),
     ("CronJob", "write its pod template as a Pod"),
     ("Service", "a pod with hostNetwork: true serves on the board's address"),
     ("Ingress", "a pod with hostNetwork: true serves on the board's address"),
-    ("Namespace", "leave it out: a namespace of a board needs no object"),
-    ("ServiceAccount", "leave it out: there is no API server on a board"),
-    ("Role", "leave it out: there is no API server on a board"),
-    ("RoleBinding", "leave it out: there is no API server on a board"),
-    ("ClusterRole", "leave it out: there is no API server on a board"),
-    ("ClusterRoleBinding", "leave it out: there is no API server on a board"),
     ("NetworkPolicy", "leave it out"),
-    ("PersistentVolume", "leave it out: a claim is a folder on the data partition"),
-    ("StorageClass", "leave it out: a claim is a folder on the data partition"),
-    ("HorizontalPodAutoscaler", "leave it out"),
-    ("PodDisruptionBudget", "leave it out"),
-    ("PodTemplate", "write it as a Pod"),
+    ("LimitRange", "write the limits into the containers"),
     ("PriorityClass", "leave it out: system-node-critical and system-cluster-critical are there"),
 ];
 
-/// The kinds that a board takes.
-pub const KINDS: &[&str] = &["Pod", "ConfigMap", "Secret", "PersistentVolumeClaim", "List"];
+/// Kinds that say something to a cluster only: accepted with a warning, and why they change nothing.
+pub const CLUSTER_KINDS: &[(&str, &str)] = &[
+    ("Namespace", "a namespace of a board needs no object"),
+    ("ServiceAccount", "there is no API server on a board"),
+    ("Role", "there is no API server on a board"),
+    ("RoleBinding", "there is no API server on a board"),
+    ("ClusterRole", "there is no API server on a board"),
+    ("ClusterRoleBinding", "there is no API server on a board"),
+    ("CustomResourceDefinition", "there is no API server on a board"),
+    ("ResourceQuota", "there is no API server on a board"),
+    ("PersistentVolume", "a claim is a directory on the data partition"),
+    ("StorageClass", "a claim is a directory on the data partition"),
+    ("HorizontalPodAutoscaler", "the replicas are those that are written"),
+    ("PodDisruptionBudget", "nobody drains the one node"),
+    ("PodTemplate", "nothing makes pods of it"),
+];
+
+/// The kinds that a board takes, each with its version.
+pub const KINDS: &[(&str, &str)] = &[
+    ("Pod", "v1"),
+    ("ConfigMap", "v1"),
+    ("Secret", "v1"),
+    ("PersistentVolumeClaim", "v1"),
+    ("List", "v1"),
+    ("Deployment", "apps/v1"),
+    ("ReplicaSet", "apps/v1"),
+    ("ReplicationController", "v1"),
+    ("DaemonSet", "apps/v1"),
+    ("StatefulSet", "apps/v1"),
+];
+
+/// The types that are not below `Pod`.
+static OTHER_TYPES: &[&Table] = &[&LIST, &CONFIG_MAP, &SECRET, &CLAIM, &CLAIM_SPEC];
+
+/// Every type that the compiler reads.
+pub fn tables() -> impl Iterator<Item = &'static Table> {
+    POD_TYPES.iter().chain(OTHER_TYPES).chain(CONTROLLER_TYPES).copied()
+}
 
 /// Every type below `Pod`, for those who want to walk them all.
 pub static POD_TYPES: &[&Table] = &[

@@ -55,6 +55,23 @@ pub struct Scalar<'a> {
 }
 
 impl Node<'_> {
+    /// A number for what it says (32-bit FNV-1a): the same for the same keys and values, in whatever order and layout.
+    pub fn digest(&self) -> u32 {
+        let fold =
+            |sum: u32, bytes: &[u8]| bytes.iter().fold(sum, |sum, b| (sum ^ u32::from(*b)).wrapping_mul(16_777_619));
+        let begin = |tag: u8| fold(2_166_136_261, &[tag]);
+        match self.value {
+            Value::Scalar(Scalar { text, kind }) => fold(begin(u8::from(kind == Kind::String)), text.as_bytes()),
+            Value::List(items) => items.iter().fold(begin(2), |sum, item| fold(sum, &item.digest().to_le_bytes())),
+            Value::Map(entries) => {
+                entries.iter().filter(|entry| !entry.value.is_null()).fold(begin(3), |sum, entry| {
+                    let one = fold(fold(begin(4), entry.key.as_bytes()), &entry.value.digest().to_le_bytes());
+                    sum.wrapping_add(one)
+                })
+            }
+        }
+    }
+
     /// Whether it is as good as absent.
     pub fn is_null(&self) -> bool {
         matches!(self.value, Value::Scalar(Scalar { kind: Kind::Null, .. }))

@@ -8,6 +8,7 @@ pub mod codec;
 pub mod image;
 pub mod limits;
 pub mod list;
+pub mod owner;
 pub mod pod;
 pub mod record;
 pub mod status;

@@ -6,6 +6,7 @@
 pub use super::volume::*;
 
 use super::List;
+use super::owner::Owner;
 use serde::{Deserialize, Serialize};
 
 /// The body of a manifest.
@@ -95,6 +96,9 @@ pub struct Pod<'a> {
     pub containers: List<'a, Container<'a>>,
     /// `spec.activeDeadlineSeconds`: how long it may take from when it was accepted, all restarts included.
     pub active_deadline_seconds: Option<u32>,
+    /// The controller that it came from.
+    #[serde(borrow)]
+    pub owner: Option<Owner<'a>>,
 }
 
 impl Default for Pod<'_> {
@@ -117,6 +121,7 @@ impl Default for Pod<'_> {
             volumes: List::EMPTY,
             containers: List::EMPTY,
             active_deadline_seconds: None,
+            owner: None,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The compiler: what a YAML means on a board, what is said of a wrong one, and that nothing makes it panic.
 
 mod cli;
+mod explain;
 mod fields;
+mod kinds;
 mod meaning;
 mod messages;
 mod mutation;

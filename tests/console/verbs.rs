@@ -7,6 +7,7 @@ use podling::console::outbox::{Outbox, Style};
 use podling::console::verbs::{Io, run};
 use podling::console::view::ContainerView;
 use podling::console::wire::{self, Kind};
+use podling::manifest::owner::{Controller, Owner, Replacement};
 use podling::manifest::pod::*;
 use podling::manifest::status::{ContainerState, Phase, Reason, Uid};
 use podling::manifest::time::Instant;
@@ -406,4 +407,18 @@ fn spec_103_no_clock() {
     assert!(told(&board, "describe pod web").out.contains("Start Time:   3m12s ago (clock not synced)\n"));
     assert!(!told(&board, "get pod web -o yaml").out.contains("Time"));
     assert!(board.clock().date(NOW).is_some());
+}
+
+#[test]
+fn spec_54_the_owner_of_a_pod_is_shown_as_kubectl_does() {
+    let (mut pod, status) = web();
+    let controller = Controller::ReplicaSet(Replacement::EndFirst);
+    pod.owner = Some(Owner { controller, name: "web-5f7c" });
+    let board = Fake::new(&[(pod, status)]);
+    let text = told(&board, "describe pod web").out;
+    assert!(text.contains("Controlled By:  ReplicaSet/web-5f7c\n"), "{text}");
+    let text = told(&board, "get pod web -o yaml").out;
+    let owner =
+        "ownerReferences:\n  - apiVersion: apps/v1\n    controller: true\n    kind: ReplicaSet\n    name: web-5f7c\n";
+    assert!(text.contains(owner), "{text}");
 }

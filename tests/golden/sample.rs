@@ -3,6 +3,7 @@
 
 use podling::manifest::board::{Board, Network};
 use podling::manifest::image::Image;
+use podling::manifest::owner::{Controller, Owner, Replacement, Start};
 use podling::manifest::pod::*;
 use podling::manifest::{List, codec};
 use serde::Serialize;
@@ -59,6 +60,7 @@ pub fn small() -> Pod<'static> {
         volumes: List::EMPTY,
         containers: list([app("app")]),
         active_deadline_seconds: None,
+        owner: Some(Owner { controller: Controller::StatefulSet(Start::OrderedReady), name: "small" }),
     }
 }
 
@@ -147,6 +149,7 @@ pub fn full() -> Pod<'static> {
             },
         ]),
         active_deadline_seconds: Some(3600),
+        owner: Some(Owner { controller: Controller::ReplicaSet(Replacement::ReadyFirst), name: "full-5f7c" }),
     }
 }
 

@@ -140,6 +140,16 @@ fn metadata(emit: &mut dyn Emit, pod: &Pod<'_>, status: Option<&StatusView<'_>>)
     pairs(emit, "labels", pod.labels)?;
     emit.pair("name", pod.name)?;
     emit.pair("namespace", pod.namespace)?;
+    if let Some(owner) = pod.owner {
+        emit.begin("ownerReferences", Kind::List)?;
+        emit.open(Kind::Map)?;
+        emit.pair("apiVersion", owner.controller.version())?;
+        emit.number("controller", &true)?;
+        emit.pair("kind", owner.controller.kind())?;
+        emit.pair("name", owner.name)?;
+        emit.close()?;
+        emit.close()?;
+    }
     if let Some(status) = status {
         text(emit, "uid", status.uid)?;
     }

@@ -89,6 +89,9 @@ fn heading(sheet: &mut Sheet, seen: &Seen<'_>) {
         sheet.line(0, "Message", verdict.message());
     }
     sheet.line(0, "IP", &status.ip.map_or_else(String::new, |ip| Ipv4Addr::from(ip).to_string()));
+    if let Some(owner) = pod.owner {
+        sheet.line(0, "Controlled By", &format!("{}/{}", owner.controller.kind(), owner.name));
+    }
 }
 
 /// A date; where the clock is not set, how long ago.

@@ -1,6 +1,8 @@
 //! The documents by kind: pods to lower, and the ConfigMaps, Secrets and claims that they may name.
 
+use super::controllers::{self, Given};
 use super::names;
+use crate::host::arena::Arena;
 use crate::host::diagnostic::{Sources, Span, alternatives, quote};
 use crate::host::read::{Object, Place, did_you_mean};
 use crate::host::schema;
@@ -46,6 +48,8 @@ pub(super) struct Metadata<'a> {
     pub(super) annotations: Vec<Pair<'a>>,
     /// `metadata.annotations`, for messages.
     pub(super) annotation_places: Vec<(&'a str, Place<'a>)>,
+    /// What the controller of the pod gives it.
+    pub(super) given: Given<'a>,
     at: Span,
 }
 
@@ -60,7 +64,7 @@ pub(super) struct Data<'a> {
 
 impl<'a> Objects<'a> {
     /// Takes one document.
-    pub(super) fn take(&mut self, root: &Place<'a>, sources: &Sources) {
+    pub(super) fn take(&mut self, root: &Place<'a>, sources: &Sources, arena: &'a Arena) {
         let Some(kind) = kind(root) else { return };
         let root = if kind == "Secret" { root.clone().hidden() } else { root.clone() };
         match kind {
@@ -68,13 +72,18 @@ impl<'a> Objects<'a> {
             "ConfigMap" => self.data(&root, &schema::CONFIG_MAP, sources),
             "Secret" => self.data(&root, &schema::SECRET, sources),
             "PersistentVolumeClaim" => self.claim(&root, sources),
-            _ => {
+            "List" => {
                 let Some(list) = root.object(&schema::LIST) else {
                     return;
                 };
                 for item in list.require("items").iter().flat_map(|items| items.list(ITEMS)) {
                     // A path in an item begins at the item, as it would in a document of its own.
-                    self.take(&item.renamed(""), sources);
+                    self.take(&item.renamed(""), sources, arena);
+                }
+            }
+            _ => {
+                for pod in controllers::lower(kind, &root, arena) {
+                    self.add(pod, sources);
                 }
             }
         }
@@ -86,14 +95,19 @@ impl<'a> Objects<'a> {
         };
         let meta = metadata(&object);
         let spec = object.require("spec").and_then(|spec| spec.object(&schema::POD_SPEC));
+        self.add(PodObject { place: root.clone(), meta, spec }, sources);
+    }
+
+    fn add(&mut self, pod: PodObject<'a>, sources: &Sources) {
+        let meta = &pod.meta;
         let same = |p: &&PodObject<'_>| {
             (p.meta.namespace, p.meta.name) == (meta.namespace, meta.name) && !meta.name.is_empty()
         };
         if let Some(first) = self.pods.iter().find(same) {
             let place = sources.place(first.meta.at);
-            root.error(format!("the pod {}/{} is declared at {place} already", meta.namespace, meta.name));
+            pod.place.error(format!("the pod {}/{} is declared at {place} already", meta.namespace, meta.name));
         }
-        self.pods.push(PodObject { place: root.clone(), meta, spec });
+        self.pods.push(pod);
     }
 
     fn data(&mut self, root: &Place<'a>, table: &'static schema::Table, sources: &Sources) {
@@ -168,30 +182,36 @@ fn kind(root: &Place<'_>) -> Option<&'static str> {
         return None;
     };
     let kind = place.text()?;
+    if let Some((_, why)) = schema::CLUSTER_KINDS.iter().find(|(name, _)| *name == kind) {
+        place.warning(format!("{kind} means nothing on a single board, ignored: {why}"));
+        return None;
+    }
     if let Some((_, instead)) = schema::OTHER_KINDS.iter().find(|(name, _)| *name == kind) {
         place.error(format!("{kind} is not supported on the board yet: {instead}"));
         return None;
     }
-    let Some(known) = schema::KINDS.iter().find(|name| **name == kind) else {
-        let all = schema::KINDS.iter().chain(schema::OTHER_KINDS.iter().map(|(name, _)| name));
-        let hint = did_you_mean(nearest(kind, all.copied()));
-        place.error(format!("unknown kind {}{hint} (a board takes {})", quote(kind), alternatives(schema::KINDS)));
+    let Some((known, wanted)) = schema::KINDS.iter().find(|(name, _)| *name == kind) else {
+        let all = schema::KINDS.iter().chain(schema::OTHER_KINDS).map(|(name, _)| *name);
+        let hint = did_you_mean(nearest(kind, all));
+        let kinds: Vec<&str> = schema::KINDS.iter().map(|(name, _)| *name).collect();
+        place.error(format!("unknown kind {}{hint} (a board takes {})", quote(kind), alternatives(&kinds)));
         return None;
     };
     let Some(version) = field("apiVersion") else {
-        root.clone().hidden().error(format!("apiVersion: is required: write `apiVersion: v1` above `kind: {known}`"));
+        let missing = format!("apiVersion: is required: write `apiVersion: {wanted}` above `kind: {known}`");
+        root.clone().hidden().error(missing);
         return None;
     };
     let text = version.text()?;
-    if text != "v1" {
-        version.error(format!("{} is not a version of {known} that a board knows: write v1", quote(text)));
+    if text != *wanted {
+        version.error(format!("{} is not a version of {known} that a board knows: write {wanted}", quote(text)));
         return None;
     }
     Some(known)
 }
 
 /// `metadata`, with the name required.
-fn metadata<'a>(object: &Object<'a>) -> Metadata<'a> {
+pub(super) fn metadata<'a>(object: &Object<'a>) -> Metadata<'a> {
     let mut found = Metadata { namespace: "default", at: object.place.at(), ..Metadata::default() };
     let Some(meta) = object.require("metadata").and_then(|m| m.object(&schema::METADATA)) else {
         return found;
@@ -203,6 +223,12 @@ fn metadata<'a>(object: &Object<'a>) -> Metadata<'a> {
     if let Some(namespace) = meta.get("namespace").and_then(|n| names::label(&n)) {
         found.namespace = namespace;
     }
+    describe(&meta, &mut found);
+    found
+}
+
+/// The labels and annotations of `metadata`.
+pub(super) fn describe<'a>(meta: &Object<'a>, found: &mut Metadata<'a>) {
     for (key, value) in meta.get("labels").iter().flat_map(|l| l.map(limits::PAIRS)) {
         let text = value.text().unwrap_or_default();
         check_key(key, &value);
@@ -220,7 +246,6 @@ fn metadata<'a>(object: &Object<'a>) -> Metadata<'a> {
         check_key(key, value);
         found.annotations.push(Pair { key, value: value.text().unwrap_or_default() });
     }
-    found
 }
 
 fn check_key(key: &str, value: &Place<'_>) {

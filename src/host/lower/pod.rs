@@ -68,6 +68,7 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
             .and_then(|deadline| u32::try_from(deadline.integer(1..=i64::from(limits::DEADLINE_SECONDS))?).ok()),
         labels: cx.arena.list(found.meta.labels.iter().copied()),
         annotations: cx.arena.list(found.meta.annotations.iter().copied()),
+        owner: found.meta.given.owner,
         ..named
     }
 }
@@ -140,28 +141,34 @@ fn hostname<'c>(cx: &'c Context<'_>, meta: &'c Metadata<'_>, spec: &Object<'_>) 
     let short = match spec.get("hostname") {
         Some(place) => names::label(&place).unwrap_or_default(),
         None => {
-            let cut = meta.name.get(..limits::LABEL).unwrap_or(meta.name);
+            let name = meta.given.hostname.unwrap_or(meta.name);
+            let cut = name.get(..limits::LABEL).unwrap_or(name);
             cut.trim_end_matches(['-', '.'])
         }
     };
     let short = cx.arena.str(short);
     let qualified = spec.flag("setHostnameAsFQDN").unwrap_or(false);
-    let Some(place) = spec.get("subdomain") else {
-        return short;
+    let place = spec.get("subdomain");
+    let subdomain = match &place {
+        Some(place) => names::label(place),
+        None => meta.given.service,
     };
-    let Some(subdomain) = names::label(&place) else {
+    let Some(subdomain) = subdomain else {
         return short;
     };
     if !qualified {
-        place.warning("has an effect only with setHostnameAsFQDN: true, for a board has no DNS of its own");
+        if let Some(place) = place {
+            place.warning("has an effect only with setHostnameAsFQDN: true, for a board has no DNS of its own");
+        }
         return short;
     }
     let full = format!("{short}.{subdomain}.{}.svc.cluster.local", meta.namespace);
     // The kernel's bound on a host name.
     if full.len() > 64 && !short.is_empty() {
-        place.error(format!(
+        let at = place.as_ref().unwrap_or(&spec.place);
+        at.error(format!(
             "the host name {} would have {} bytes: the kernel takes at most 64",
-            place.quoted(&full),
+            at.quoted(&full),
             full.len()
         ));
     }

@@ -17,7 +17,7 @@ use std::prelude::v1::*;
 pub(super) struct Volumes<'c>(Vec<Volume<'c>>);
 
 /// Lowers `spec.volumes`.
-pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, meta: &Metadata<'_>, spec: &Object<'a>) -> Volumes<'c> {
+pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, meta: &'c Metadata<'a>, spec: &Object<'a>) -> Volumes<'c> {
     let mut volumes: Vec<Volume<'c>> = Vec::new();
     for place in spec.get("volumes").iter().flat_map(|list| list.list(limits::VOLUMES)) {
         let Some(object) = place.object(&schema::VOLUME) else {
@@ -35,6 +35,7 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, meta: &Metadata<'_>, spec: 
         let source = source(cx, meta, &object).unwrap_or(Source::EmptyDir { memory: false, size_limit: None });
         volumes.push(Volume { name: text, source });
     }
+    meta.given.mount_claims(&mut volumes, &spec.place);
     Volumes(volumes)
 }
 

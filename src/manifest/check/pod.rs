@@ -69,6 +69,9 @@ fn pod<'a>(pod: &Pod<'a>) -> Result<(), Error<'a>> {
         }
         container(at, &one, volumes)
     })?;
+    if let Some(owner) = pod.owner {
+        field("metadata.ownerReferences").field("name").text(owner.name, rule::SUBDOMAIN)?;
+    }
     if apps == 0 {
         return Err(field("containers").fail(Problem::Field("there is none: a pod has at least one app container")));
     }

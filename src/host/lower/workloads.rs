@@ -1,0 +1,153 @@
+//! The controllers whose pods run on and on (spec 54–58, 64, 65): Deployment, ReplicaSet, ReplicationController, DaemonSet, StatefulSet.
+
+use super::controllers::{Document, Given, claim_template};
+use super::names;
+use super::objects::PodObject;
+use crate::host::read::{Object, Place};
+use crate::host::schema;
+use crate::manifest::limits;
+use crate::manifest::owner::{Controller, Owner, Replacement, Start};
+use std::format;
+use std::prelude::v1::*;
+
+/// The annotation of a template's own number, as the Deployment's controller puts it.
+const TEMPLATE_HASH: &str = "pod-template-hash";
+const REVISION_HASH: &str = "controller-revision-hash";
+
+/// A Deployment: pods NAME-HASH-SUFFIX of a ReplicaSet NAME-HASH.
+pub(super) fn deployment<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
+    document.selects(false);
+    document.restarts(&["Always"]);
+    let controller = Controller::ReplicaSet(strategy(&document.spec));
+    let hash = document.hash();
+    let set = document.arena.str(&format!("{}-{hash}", document.meta.name));
+    let given = Given { owner: Some(Owner { controller, name: set }), ..Given::default() };
+    many(document, set, &[(TEMPLATE_HASH, &hash)], &given)
+}
+
+/// A ReplicaSet of its own: pods NAME-SUFFIX.
+pub(super) fn replica_set<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
+    document.selects(false);
+    document.restarts(&["Always"]);
+    let owner = document.owner(Controller::ReplicaSet(Replacement::EndFirst));
+    many(document, document.meta.name, &[], &Given { owner, ..Given::default() })
+}
+
+/// A ReplicationController: the same, with the selector of its time.
+pub(super) fn replication_controller<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
+    document.selects(true);
+    document.restarts(&["Always"]);
+    let owner = document.owner(Controller::ReplicationController);
+    many(document, document.meta.name, &[], &Given { owner, ..Given::default() })
+}
+
+/// A DaemonSet: one pod on each node, so one.
+pub(super) fn daemon_set<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
+    document.selects(false);
+    document.restarts(&["Always"]);
+    let update = document.spec.get("updateStrategy").and_then(|place| place.object(&schema::DAEMON_STRATEGY));
+    let surges = update.as_ref().is_some_and(|update| {
+        let kind = update.get("type").and_then(|word| word.one_of(&["RollingUpdate", "OnDelete"]));
+        rolling(update, kind != Some("OnDelete")).is_some_and(|(surge, _)| surge == Some(true))
+    });
+    let replacement = if surges { Replacement::ReadyFirst } else { Replacement::EndFirst };
+    let given = Given { owner: document.owner(Controller::DaemonSet(replacement)), ..Given::default() };
+    let name = document.pod_name(document.meta.name, 0);
+    Vec::from([document.pod(&name, &[(REVISION_HASH, &document.hash()), ("pod-template-generation", "1")], given)])
+}
+
+/// A StatefulSet: pods NAME-0, NAME-1 … that keep their names and claims (spec 65).
+pub(super) fn stateful_set<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
+    let spec = &document.spec;
+    document.selects(false);
+    document.restarts(&["Always"]);
+    if let Some(update) = spec.get("updateStrategy").and_then(|place| place.object(&schema::STATEFUL_STRATEGY)) {
+        let _ = update.get("type").and_then(|word| word.one_of(&["RollingUpdate", "OnDelete"]));
+    }
+    let _ = spec.get("persistentVolumeClaimRetentionPolicy").and_then(|place| place.object(&schema::RETENTION));
+    let policy = spec.get("podManagementPolicy").and_then(|word| word.one_of(&["OrderedReady", "Parallel"]));
+    let start = if policy == Some("Parallel") { Start::Parallel } else { Start::OrderedReady };
+    let service =
+        spec.get("serviceName").filter(|place| place.text() != Some("")).and_then(|place| names::label(&place));
+    let first = spec.get("ordinals").and_then(|place| place.object(&schema::ORDINALS)).and_then(|o| o.get("start"));
+    let first = first.and_then(|place| place.integer(0..=i64::from(u16::MAX)));
+    let first = first.and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
+    let claims = spec.get("volumeClaimTemplates").map(|list| list.list(limits::VOLUMES)).unwrap_or_default();
+    let claims: Vec<&str> = claims.iter().filter_map(claim_template).collect();
+    let hash = document.hash();
+    let revision = format!("{}-{hash}", document.meta.name);
+    // The value of a label.
+    let revision = if revision.len() > limits::LABEL { &hash } else { &revision };
+    let pod = |number: usize| {
+        let name = document.numbered(number);
+        if name.len() > limits::LABEL && number == first {
+            let most = limits::LABEL;
+            spec.place
+                .error(format!("the pod {name} has a name of {} bytes: at most {most} are possible here", name.len()));
+        }
+        let claim = |volume: &&'a str| (*volume, document.arena.str(&format!("{volume}-{name}")));
+        let given = Given {
+            owner: document.owner(Controller::StatefulSet(start)),
+            service,
+            claims: claims.iter().map(claim).collect(),
+            ..Given::default()
+        };
+        let index = format!("{number}");
+        let labels = [
+            ("apps.kubernetes.io/pod-index", &*index),
+            (REVISION_HASH, revision),
+            ("statefulset.kubernetes.io/pod-name", &name),
+        ];
+        document.pod(&name, &labels, given)
+    };
+    (first..first + document.replicas()).map(pod).collect()
+}
+
+/// As many pods as there are replicas.
+fn many<'a>(
+    document: &Document<'a>,
+    beginning: &str,
+    labels: &[(&'static str, &str)],
+    given: &Given<'a>,
+) -> Vec<PodObject<'a>> {
+    let pod = |number| document.pod(&document.pod_name(beginning, number), labels, given.clone());
+    (0..document.replicas()).map(pod).collect()
+}
+
+/// A Deployment's `strategy`: with a surge, which is what stands for none, the new pod comes first.
+fn strategy(spec: &Object<'_>) -> Replacement {
+    let Some(strategy) = spec.get("strategy").and_then(|place| place.object(&schema::STRATEGY)) else {
+        return Replacement::ReadyFirst;
+    };
+    let kind = strategy.get("type").and_then(|word| word.one_of(&["RollingUpdate", "Recreate"]));
+    match (kind, rolling(&strategy, kind != Some("Recreate"))) {
+        (Some("Recreate"), _) | (_, Some((Some(false), _))) => Replacement::EndFirst,
+        _ => Replacement::ReadyFirst,
+    }
+}
+
+/// `rollingUpdate`: whether there is a surge, and whether any may be unavailable, as far as it is said.
+fn rolling(strategy: &Object<'_>, possible: bool) -> Option<(Option<bool>, Option<bool>)> {
+    let place = strategy.get("rollingUpdate")?;
+    if !possible {
+        place.error("is for the type RollingUpdate only: leave it out");
+        return None;
+    }
+    let object = place.object(&schema::ROLLING)?;
+    let (surge, unavailable) = (some(object.get("maxSurge")), some(object.get("maxUnavailable")));
+    if (surge, unavailable) == (Some(false), Some(false)) {
+        place.error("maxSurge and maxUnavailable cannot both be 0: nothing could ever be replaced");
+    }
+    Some((surge, unavailable))
+}
+
+/// Whether a number or a percentage is more than none.
+fn some(place: Option<Place<'_>>) -> Option<bool> {
+    let place = place?;
+    let word = place.word()?;
+    let number: Option<u32> = word.strip_suffix('%').unwrap_or(word).parse().ok();
+    if number.is_none() {
+        place.error(format!("{} is neither a number nor a percentage", place.quoted(word)));
+    }
+    number.map(|n| n > 0)
+}

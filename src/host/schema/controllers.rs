@@ -1,0 +1,62 @@
+//! The fields of the controllers' documents.
+
+use super::Support::{Cluster, Only, Read};
+use super::{Field, Table, unraw};
+
+table!(DEPLOYMENT "Deployment" { apiVersion: Read, kind: Read, metadata: Read, spec: Read, status: Cluster });
+table!(DEPLOYMENT_SPEC "DeploymentSpec" {
+    minReadySeconds: Cluster, paused: Only(&["false"]), progressDeadlineSeconds: Cluster, replicas: Read,
+    revisionHistoryLimit: Cluster, selector: Read, strategy: Read, template: Read,
+});
+table!(STRATEGY "DeploymentStrategy" { rollingUpdate: Read, r#type: Read });
+table!(ROLLING "RollingUpdateDeployment" { maxSurge: Read, maxUnavailable: Read });
+table!(SELECTOR "LabelSelector" { matchExpressions: Read, matchLabels: Read });
+table!(REQUIREMENT "LabelSelectorRequirement" { key: Read, operator: Read, values: Read });
+table!(TEMPLATE "PodTemplateSpec" { metadata: Read, spec: Read });
+table!(REPLICA_SET "ReplicaSet" { apiVersion: Read, kind: Read, metadata: Read, spec: Read, status: Cluster });
+table!(REPLICA_SET_SPEC "ReplicaSetSpec" { minReadySeconds: Cluster, replicas: Read, selector: Read, template: Read });
+table!(REPLICATION "ReplicationController" { apiVersion: Read, kind: Read, metadata: Read, spec: Read, status: Cluster });
+table!(REPLICATION_SPEC "ReplicationControllerSpec" { minReadySeconds: Cluster, replicas: Read, selector: Read, template: Read });
+table!(DAEMON_SET "DaemonSet" { apiVersion: Read, kind: Read, metadata: Read, spec: Read, status: Cluster });
+table!(DAEMON_SET_SPEC "DaemonSetSpec" {
+    minReadySeconds: Cluster, revisionHistoryLimit: Cluster, selector: Read, template: Read, updateStrategy: Read,
+});
+table!(DAEMON_STRATEGY "DaemonSetUpdateStrategy" { rollingUpdate: Read, r#type: Read });
+table!(STATEFUL_SET "StatefulSet" { apiVersion: Read, kind: Read, metadata: Read, spec: Read, status: Cluster });
+table!(STATEFUL_SET_SPEC "StatefulSetSpec" {
+    minReadySeconds: Cluster, ordinals: Read, persistentVolumeClaimRetentionPolicy: Read, podManagementPolicy: Read,
+    replicas: Read, revisionHistoryLimit: Cluster, selector: Read, serviceName: Read, template: Read, updateStrategy: Read,
+    volumeClaimTemplates: Read,
+});
+table!(STATEFUL_STRATEGY "StatefulSetUpdateStrategy" { rollingUpdate: Cluster, r#type: Read });
+table!(ORDINALS "StatefulSetOrdinals" { start: Read });
+table!(RETENTION "StatefulSetPersistentVolumeClaimRetentionPolicy" {
+    whenDeleted: Only(&["Retain"]), whenScaled: Only(&["Retain"]),
+});
+table!(CLAIM_TEMPLATE "PersistentVolumeClaimTemplate" {
+    apiVersion: Only(&["v1"]), kind: Only(&["PersistentVolumeClaim"]), metadata: Read, spec: Read, status: Cluster,
+});
+
+/// Every type of the controllers' documents.
+pub(super) static CONTROLLER_TYPES: &[&Table] = &[
+    &DEPLOYMENT,
+    &DEPLOYMENT_SPEC,
+    &STRATEGY,
+    &ROLLING,
+    &SELECTOR,
+    &REQUIREMENT,
+    &TEMPLATE,
+    &REPLICA_SET,
+    &REPLICA_SET_SPEC,
+    &REPLICATION,
+    &REPLICATION_SPEC,
+    &DAEMON_SET,
+    &DAEMON_SET_SPEC,
+    &DAEMON_STRATEGY,
+    &STATEFUL_SET,
+    &STATEFUL_SET_SPEC,
+    &STATEFUL_STRATEGY,
+    &ORDINALS,
+    &RETENTION,
+    &CLAIM_TEMPLATE,
+];

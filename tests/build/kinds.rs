@@ -1,0 +1,205 @@
+//! Controllers' documents: what they mean on one board (spec 54–58, 64, 65), and what is said of wrong ones.
+
+use super::compile;
+use podling::manifest::check;
+use podling::manifest::owner::{Controller, Owner, Replacement, Start};
+use podling::manifest::pod::{Pod, Source};
+
+/// A controller's document; `spec` and `template` are more lines of either, in YAML's flow style.
+fn controller(version: &str, kind: &str, spec: &str, template: &str) -> String {
+    let comma = |more: &str| {
+        if more.is_empty() { String::new() } else { format!(", {more}") }
+    };
+    format!(
+        "apiVersion: {version}\nkind: {kind}\nmetadata: {{name: web, namespace: shop, labels: {{own: 'yes'}}}}\n\
+         spec:\n  selector: {{matchLabels: {{app: web}}}}\n  template:\n    metadata: {{labels: {{app: web, tier: front}}, annotations: {{a: b}}}}\n    \
+         spec: {{hostNetwork: true, containers: [{{name: app, image: busybox}}]{}}}\n{}",
+        comma(template),
+        spec.lines().map(|line| format!("  {line}\n")).collect::<String>()
+    )
+}
+
+fn apps(kind: &str, spec: &str) -> String {
+    controller("apps/v1", kind, spec, "")
+}
+
+/// Calls `look` with all pods of `text`.
+#[track_caller]
+fn pods<T>(text: &str, look: impl FnOnce(&[Pod<'_>]) -> T) -> T {
+    let body = compile(text).body();
+    let pods: Vec<_> = check::manifest(&body).unwrap().pods.iter().collect();
+    look(&pods)
+}
+
+#[track_caller]
+fn names(text: &str) -> Vec<String> {
+    pods(text, |pods| pods.iter().map(|pod| pod.name.to_owned()).collect())
+}
+
+#[test]
+fn spec_54_55_56_58_14_a_deployment_becomes_its_pods() {
+    pods(&apps("Deployment", "replicas: 3"), |pods| {
+        assert_eq!(pods.len(), 3, "more instances are more pods");
+        let owner = pods[0].owner.unwrap();
+        assert_eq!(owner.controller, Controller::ReplicaSet(Replacement::ReadyFirst));
+        let hash = owner.name.strip_prefix("web-").unwrap();
+        let mut names: Vec<&str> = pods.iter().map(|pod| pod.name).collect();
+        for pod in pods {
+            assert_eq!((pod.namespace, pod.owner), ("shop", Some(owner)));
+            let suffix = pod.name.strip_prefix(&format!("web-{hash}-")).unwrap();
+            assert_eq!(suffix.len(), 5);
+            let labels: Vec<_> = pod.labels.iter().map(|pair| (pair.key, pair.value)).collect();
+            assert_eq!(labels, [("app", "web"), ("tier", "front"), ("pod-template-hash", hash)]);
+            assert_eq!(pod.annotations.get(0).unwrap().value, "b", "the template's, not the Deployment's");
+        }
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), 3);
+    });
+}
+
+#[test]
+fn spec_54_names_are_the_same_in_every_build_and_others_for_another_template() {
+    let text = apps("Deployment", "replicas: 2");
+    assert_eq!(names(&text), names(&text));
+    // More of the same keeps the names; so do order and layout.
+    let more = names(&apps("Deployment", "replicas: 3"));
+    assert_eq!(names(&text), more[..2]);
+    let laid_out = text.replace("{app: web, tier: front}", "{tier: 'front',\n      app: web}");
+    assert_eq!(names(&text), names(&laid_out));
+    let changed = names(&text.replace("busybox", "busybox:2"));
+    assert!(changed.iter().all(|name| !names(&text).contains(name)), "spec 57: a new template, new pods");
+}
+
+#[test]
+fn spec_64_a_strategy_with_surge_makes_the_new_pod_ready_first() {
+    let of = |kind: &str, more: &str| {
+        pods(&apps(kind, more), |pods| match pods[0].owner.unwrap().controller {
+            Controller::ReplicaSet(replacement) | Controller::DaemonSet(replacement) => replacement,
+            other => panic!("{other:?}"),
+        })
+    };
+    assert_eq!(of("Deployment", ""), Replacement::ReadyFirst, "25% of one, rounded up");
+    assert_eq!(of("Deployment", "strategy: {type: Recreate}"), Replacement::EndFirst);
+    let rolling = |surge: &str| of("Deployment", &format!("strategy: {{rollingUpdate: {{maxSurge: {surge}}}}}"));
+    assert_eq!((rolling("0"), rolling("0%")), (Replacement::EndFirst, Replacement::EndFirst));
+    assert_eq!((rolling("1"), rolling("50%")), (Replacement::ReadyFirst, Replacement::ReadyFirst));
+    assert_eq!(of("DaemonSet", ""), Replacement::EndFirst);
+    let surge = "updateStrategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}";
+    assert_eq!(of("DaemonSet", surge), Replacement::ReadyFirst);
+}
+
+#[test]
+fn spec_55_a_daemon_set_is_one_pod_here() {
+    pods(&apps("DaemonSet", ""), |pods| {
+        assert_eq!(pods.len(), 1);
+        assert_eq!(pods[0].name.len(), "web-xxxxx".len());
+        let owner = Owner { controller: Controller::DaemonSet(Replacement::EndFirst), name: "web" };
+        assert_eq!(pods[0].owner, Some(owner));
+    });
+}
+
+#[test]
+fn spec_65_56_a_stateful_set_keeps_names_and_claims() {
+    let more = "replicas: 2\nserviceName: web-svc\nordinals: {start: 3}\nvolumeClaimTemplates:\n\
+                - metadata: {name: data}\n  spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}";
+    let text = apps("StatefulSet", more)
+        .replace("image: busybox}", "image: busybox, volumeMounts: [{name: data, mountPath: /data}]}");
+    pods(&text, |pods| {
+        let all: Vec<_> = pods.iter().map(|pod| (pod.name, pod.hostname)).collect();
+        assert_eq!(all, [("web-3", "web-3"), ("web-4", "web-4")]);
+        for pod in pods {
+            let volume = pod.volumes.get(0).unwrap();
+            let claim = format!("data-{}", pod.name);
+            assert_eq!(volume.source, Source::Claim { name: &claim, read_only: false });
+            assert_eq!(pod.containers.get(0).unwrap().mounts.get(0).unwrap().volume, 0);
+            let owner = Owner { controller: Controller::StatefulSet(Start::OrderedReady), name: "web" };
+            assert_eq!(pod.owner, Some(owner));
+            let index = pod.labels.iter().find(|pair| pair.key == "apps.kubernetes.io/pod-index").unwrap();
+            assert!(pod.name.ends_with(index.value));
+        }
+    });
+    pods(&apps("StatefulSet", "podManagementPolicy: Parallel"), |pods| {
+        assert_eq!(pods[0].owner.unwrap().controller, Controller::StatefulSet(Start::Parallel));
+    });
+    let qualified = controller("apps/v1", "StatefulSet", "serviceName: svc", "setHostnameAsFQDN: true");
+    pods(&qualified, |pods| assert_eq!(pods[0].hostname, "web-0.svc.shop.svc.cluster.local"));
+}
+
+#[test]
+fn older_controllers_are_known_too() {
+    assert_eq!(names(&apps("ReplicaSet", "replicas: 2")).len(), 2);
+    let old = controller("v1", "ReplicationController", "", "").replace("{matchLabels: {app: web}}", "{app: web}");
+    pods(&old, |pods| assert_eq!(pods[0].owner.unwrap().controller, Controller::ReplicationController));
+}
+
+#[test]
+fn a_list_holds_controllers_and_pods() {
+    let indented = |text: String| text.replace('\n', "\n  ");
+    let text = format!(
+        "apiVersion: v1\nkind: List\nitems:\n- {}\n- {}\n",
+        indented(super::pod("", "").trim_end().into()),
+        indented(apps("Deployment", "replicas: 2").trim_end().into())
+    );
+    assert_eq!(names(&text).len(), 3);
+}
+
+#[test]
+fn a_template_is_checked_like_a_pod_and_its_mistakes_are_said_once() {
+    let wrong = apps("Deployment", "replicas: 3").replace("image: busybox", "image: busybox, comand: [x]");
+    compile(&wrong).refused("unknown field \"comand\" in spec.template.spec.containers[0]");
+}
+
+#[test]
+fn what_is_wrong_with_a_controller_is_said() {
+    let cases = [
+        (
+            apps("Deployment", "").replace("{matchLabels: {app: web}}", "{matchLabels: {app: web2}}"),
+            "spec.selector.matchLabels.app: does not select",
+        ),
+        (apps("Deployment", "").replace("{matchLabels: {app: web}}", "{}"), "spec.selector: selects nothing"),
+        (
+            apps("Deployment", "")
+                .replace("matchLabels: {app: web}", "matchExpressions: [{key: app, operator: NotIn, values: [web]}]"),
+            "spec.selector.matchExpressions[0]: does not select",
+        ),
+        (apps("Deployment", "replicas: 65"), "spec.replicas: 65 is not possible here: from 0 to 64"),
+        (
+            apps("Deployment", "strategy: {type: Recreate, rollingUpdate: {maxSurge: 1}}"),
+            "is for the type RollingUpdate only",
+        ),
+        (apps("Deployment", "strategy: {rollingUpdate: {maxSurge: 0, maxUnavailable: 0}}"), "cannot both be 0"),
+        (apps("Deployment", "strategy: {rollingUpdate: {maxSurge: many}}"), "neither a number nor a percentage"),
+        (
+            controller("apps/v1", "Deployment", "", "restartPolicy: Never"),
+            "spec.template.spec.restartPolicy: \"Never\" is not",
+        ),
+        (controller("v1", "Deployment", "", ""), "write apps/v1"),
+        (apps("StatefulSet", "persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete}"), "only Retain is"),
+        (apps("Deployment", "paused: true"), "spec.paused: not supported on the board yet: only false is"),
+    ];
+    for (text, part) in cases {
+        compile(&text).refused(part);
+    }
+}
+
+#[test]
+fn replicas_that_want_the_same_port_of_the_board_are_refused() {
+    let text =
+        apps("Deployment", "replicas: 2").replace("image: busybox", "image: busybox, ports: [{containerPort: 80}]");
+    compile(&text).refused("the port 80/TCP of the board is taken by the container web-");
+}
+
+#[test]
+fn what_only_a_cluster_understands_is_accepted_with_a_warning() {
+    for kind in ["Namespace", "ServiceAccount", "ClusterRoleBinding", "PodDisruptionBudget", "PodTemplate"] {
+        let text = format!("apiVersion: whatever/v1\nkind: {kind}\nmetadata: {{name: x}}\n---\n{}", super::pod("", ""));
+        let outcome = compile(&text);
+        assert_eq!((outcome.errors, outcome.warnings), (0, 1), "{}", outcome.said);
+        assert!(
+            outcome.said.contains(&format!("warning: kind: {kind} means nothing on a single board")),
+            "{}",
+            outcome.said
+        );
+    }
+}
