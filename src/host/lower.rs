@@ -2,11 +2,13 @@
 
 mod container;
 mod env;
+mod facts;
 mod mounts;
 mod names;
 mod objects;
 mod pod;
 mod ports;
+mod projected;
 mod resources;
 mod security;
 mod volumes;

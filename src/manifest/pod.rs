@@ -6,6 +6,7 @@
 pub use super::volume::*;
 
 use super::List;
+use super::fact::Fact;
 use serde::{Deserialize, Serialize};
 
 /// The body of a manifest.
@@ -219,6 +220,9 @@ pub struct Container<'a> {
     /// `lifecycle.preStop` (spec 69).
     #[serde(borrow)]
     pub pre_stop: Option<Hook<'a>>,
+    /// What `env`, `command`, `args` and the sub-paths of `mounts` say of the board ([`super::fact`]).
+    #[serde(borrow)]
+    pub facts: List<'a, Fact<'a>>,
 }
 
 impl Default for Container<'_> {
@@ -237,6 +241,7 @@ impl Default for Container<'_> {
             resources: Resources::default(),
             security: Security::default(),
             pre_stop: None,
+            facts: List::EMPTY,
         }
     }
 }

@@ -76,6 +76,7 @@ pub fn app(name: &'static str) -> Container<'static> {
         resources: Resources::default(),
         security: Security::default(),
         pre_stop: None,
+        facts: List::EMPTY,
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) fn lower<'c, 'a: 'c>(
     app: bool,
 ) -> Container<'c> {
     let kind = kind(object, app);
-    let environment = env::lower(cx, pod.meta, object);
+    let environment = env::lower(cx, pod, object);
     let working_dir = object.get("workingDir").filter(|p| p.text() != Some(""));
     pull_policy(object);
     Container {
@@ -37,6 +37,7 @@ pub(super) fn lower<'c, 'a: 'c>(
         resources: resources::container(object),
         security: security::container(cx, pod, object),
         pre_stop: pre_stop(cx, pod, object, kind),
+        facts: cx.arena.list(environment.facts()),
     }
 }
 

@@ -46,6 +46,8 @@ pub(super) struct Metadata<'a> {
     pub(super) annotations: Vec<Pair<'a>>,
     /// `metadata.annotations`, for messages.
     pub(super) annotation_places: Vec<(&'a str, Place<'a>)>,
+    /// `spec.serviceAccountName`, which means nothing on a board but can be asked for.
+    pub(super) service_account: &'a str,
     at: Span,
 }
 
@@ -84,8 +86,12 @@ impl<'a> Objects<'a> {
         let Some(object) = root.object(&schema::POD) else {
             return;
         };
-        let meta = metadata(&object);
+        let mut meta = metadata(&object);
         let spec = object.require("spec").and_then(|spec| spec.object(&schema::POD_SPEC));
+        let fields = spec.as_ref().map(|spec| spec.place.map(usize::MAX)).unwrap_or_default();
+        let account =
+            fields.iter().find(|(key, value)| *key == "serviceAccountName" && !value.is_map() && !value.is_list());
+        meta.service_account = account.and_then(|(_, value)| value.word()).unwrap_or("default");
         let same = |p: &&PodObject<'_>| {
             (p.meta.namespace, p.meta.name) == (meta.namespace, meta.name) && !meta.name.is_empty()
         };
