@@ -200,8 +200,9 @@ stringData: {token: s3cret}
         );
     node.run(&yaml, async |board| {
         board.running("files", "main").await;
-        let (code, output) =
-            board.shell("files", "main", "cat /conf/greeting /key/token; stat -c %a /conf/greeting /key/token").await;
+        let (code, output) = board
+            .shell("files", "main", "cat /conf/greeting /key/token; stat -L -c %a /conf/greeting /key/token")
+            .await;
         assert_eq!((code, output.as_str()), (0, "hellos3cret644\n400\n"));
         assert_ne!(board.shell("files", "main", "echo x > /conf/greeting").await.0, 0, "read-only");
     });

@@ -201,3 +201,96 @@ fn spec_31_read_only_reaches_below_only_where_it_is_recursive() {
         }
     });
 }
+
+/// A pod that shows everything of itself, in variables and files.
+const TOLD: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: told, labels: {tier: back, app: web}, annotations: {note: \"a \\\"b\\\"\"}}
+spec:
+  terminationGracePeriodSeconds: 1
+  hostNetwork: true
+  serviceAccountName: robot
+  volumes:
+  - name: v
+    downwardAPI:
+      defaultMode: 0400
+      items:
+      - {path: labels, fieldRef: {fieldPath: metadata.labels}}
+      - {path: notes, fieldRef: {fieldPath: metadata.annotations}}
+      - {path: deep/uid, mode: 0444, fieldRef: {fieldPath: metadata.uid}}
+      - {path: tier, fieldRef: {fieldPath: \"metadata.labels['tier']\"}}
+      - {path: cpu, resourceFieldRef: {containerName: main, resource: limits.cpu, divisor: 1m}}
+      - {path: mem, resourceFieldRef: {containerName: main, resource: requests.memory, divisor: 1Mi}}
+      - {path: ip, fieldRef: {fieldPath: status.hostIP}}
+  containers:
+  - name: main
+    image: busybox
+    command: [/bin/sh, -c, 'echo $(POD_UID)@$(NODE) > /said; exec sleep 1000']
+    resources: {requests: {memory: 10M}, limits: {cpu: 150m}}
+    env:
+    - {name: NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+    - {name: POD_UID, valueFrom: {fieldRef: {fieldPath: metadata.uid}}}
+    - {name: NODE, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}
+    - {name: ROBOT, valueFrom: {fieldRef: {fieldPath: spec.serviceAccountName}}}
+    - {name: IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
+    - {name: HOST, valueFrom: {fieldRef: {fieldPath: status.hostIP}}}
+    - {name: URL, value: 'http://$(IP):80/$(NAME)'}
+    - {name: CPUS, valueFrom: {resourceFieldRef: {resource: limits.cpu}}}
+    - {name: MEM, valueFrom: {resourceFieldRef: {resource: limits.memory, divisor: 1Ki}}}
+    volumeMounts:
+    - {name: v, mountPath: /etc/told}
+    - {name: v, mountPath: /frozen, subPath: deep/uid}
+";
+
+#[test]
+fn spec_31_the_downward_api_tells_a_pod_of_itself() {
+    let node = Node::new();
+    node.run(TOLD, async |board| {
+        board.running("told", "main").await;
+        let uid = board.uid("told");
+        let print = "echo $NAME $POD_UID $NODE $ROBOT $CPUS; test $IP = $HOST && test -n $IP && test $URL = http://$IP:80/told && echo same; cat /said";
+        assert_eq!(board.shell("told", "main", print).await.1, format!("told {uid} testnode robot 1\nsame\n{uid}@testnode\n"));
+        let memory = board.0.node().memory.div_ceil(1024);
+        assert_eq!(board.shell("told", "main", "echo $MEM").await.1, format!("{memory}\n"), "the node's, for want of a limit");
+        let files = "cd /etc/told; cat labels; echo; cat notes; echo; cat deep/uid /frozen; echo; cat tier cpu; echo; cat mem; echo; stat -L -c %a labels deep/uid; \
+                     test $(cat ip) = $HOST && echo same";
+        let expected = format!("app=\"web\"\ntier=\"back\"\nnote=\"a \\\"b\\\"\"\n{uid}{uid}\nback150\n10\n400\n444\nsame\n");
+        assert_eq!(board.shell("told", "main", files).await.1, expected);
+        let links = "cd /etc/told; for n in ..data deep labels; do /bin/busybox readlink $n; done";
+        assert_eq!(board.shell("told", "main", links).await.1, "..v1\n..data/deep\n..data/labels\n");
+    });
+}
+
+#[test]
+fn spec_31_a_projected_volume_is_one_directory_of_many_sources() {
+    let node = Node::new();
+    let yaml = "
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: conf}
+data: {greeting: hello, other: left out}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: key}
+stringData: {token: s3cret}
+"
+    .to_string()
+        + &pod(
+            "all",
+            "exec sleep 1000",
+            "volumes:\n- name: p\n  projected:\n    defaultMode: 0440\n    sources:\n    \
+             - {configMap: {name: conf, items: [{key: greeting, path: in/word, mode: 0404}]}}\n    \
+             - {secret: {name: key}}\n    - {secret: {name: none, optional: true}}\n    \
+             - {downwardAPI: {items: [{path: name, fieldRef: {fieldPath: metadata.name}}]}}",
+            "volumeMounts: [{name: p, mountPath: /p}]",
+        );
+    node.run(&yaml, async |board| {
+        board.running("all", "main").await;
+        let look = "cd /p; ls; cat in/word token name; echo; stat -L -c %a in in/word token name; echo x > in/word";
+        let (_, said) = board.shell("all", "main", look).await;
+        assert!(said.starts_with("in\nname\ntoken\nhellos3cretall\n755\n404\n440\n440\n"), "{said}");
+        assert!(said.contains("Read-only file system"), "{said}");
+    });
+}

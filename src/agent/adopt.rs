@@ -9,7 +9,7 @@ use super::link::Link;
 use super::paths::PodPaths;
 use super::sandbox::{self, Meta, Remains, Sandbox};
 use super::trouble::Trouble;
-use super::{fail, volumes, words};
+use super::{downward, fail, volumes, words};
 use crate::machine::effect::Event;
 use crate::manifest::limits;
 use crate::manifest::pod::Pod;
@@ -67,6 +67,7 @@ pub(super) async fn adopt(agent: &Agent) {
         end(agent, uid).await;
     }
     clear(agent).await;
+    agent.spawn(downward::attend(agent.clone()));
 }
 
 fn is_same(pod: &Pod<'_>, meta: &Meta) -> bool {

@@ -41,6 +41,11 @@ impl Paths {
         &self.run
     }
 
+    /// Where everything is that survives.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
     /// The lock of the one agent.
     pub fn lock(&self) -> PathBuf {
         self.run.join("agent.lock")

@@ -1,5 +1,6 @@
 //! A pod's sandbox: made step by step, watched, and taken away whole, from whatever half of it there is.
 
+use super::downward::Teller;
 use super::drive::Agent;
 use super::fail;
 use super::link::Link;
@@ -166,7 +167,7 @@ fn furnish(
     let meta = Meta { namespace: pod.namespace.into(), name: pod.name.into(), created, digest: digest(pod) };
     meta.write(own).map_err(Trouble::at("write", &own.meta()))?;
     fail::point("meta written");
-    volumes::make(agent.paths(), sandbox.uid, pod)?;
+    volumes::make(&Teller { paths: agent.paths(), node: &agent.node(), uid: sandbox.uid, pod })?;
     managed_files(agent, own, pod).map_err(Trouble::at("write", &own.etc("")))?;
     // Only now: an agent that adopts a pod which stands counts on all of that.
     setup(agent, sandbox, pod).map_err(|errno| format!("the pod-init takes no orders: {errno}"))?;

@@ -1,12 +1,14 @@
 //! What a container starts with: the image's configuration and the pod's, merged by Kubernetes' rules, and everything opened.
 
 use super::config::Facts;
+use super::downward::Teller;
 use super::images::{Images, Record, Refused};
 use super::paths::Paths;
 use super::{logs, mounts, volumes, words};
 use crate::manifest::List;
+use crate::manifest::check::rule;
 use crate::manifest::image::Image;
-use crate::manifest::pod::{Container, Pod, Qos};
+use crate::manifest::pod::{Container, Mount, Pod, Qos};
 use crate::manifest::record::Memo;
 use crate::manifest::status::Uid;
 use crate::pod::wire::{MountPoint, Order, Start};
@@ -93,8 +95,11 @@ pub(super) fn order(
     let record = Record::read(paths, container.image)?;
     let image = record.image_for(&facts.machine)?;
     let user = user(&container, &image).map_err(Refused::config)?;
-    let argv: Bytes = argv(&container, &image).map_err(Refused::config)?.collect();
-    let env: Bytes = environment(pod, &container, &image, user.0).iter().collect();
+    let teller = Teller { paths, node: facts, uid: which.uid, pod };
+    let argv = argv(&container, &image).map_err(Refused::config)?;
+    let argv: Bytes = argv.map(|word| teller.fill(word, container.facts)).collect();
+    let env = environment(pod, &container, &image, user.0);
+    let env: Bytes = env.iter().map(|entry| teller.fill(entry, container.facts)).collect();
     let groups: Bytes = groups(pod, &image, user.0).into_iter().collect();
 
     let mut fds = Vec::from([images.open(paths, &record)?]);
@@ -102,7 +107,7 @@ pub(super) fn order(
     let (cgroups, cgroup_v2) = (doors.fds.len() as u8, doors.v2);
     fds.extend(doors.fds);
     let mut points = Bytes::default();
-    for (point, mount) in opened(paths, which, &container)? {
+    for (point, mount) in opened(&teller, &container, which.instance)? {
         points.push(&point);
         fds.push(mount);
     }
@@ -187,16 +192,20 @@ fn environment<'a>(pod: &Pod<'a>, container: &Container<'a>, image: &Image<'a>, 
 
 /// Volumes, managed files and the place of the last words, outer ones first.
 fn opened<'a>(
-    paths: &Paths,
-    which: Which<'_>,
+    teller: &Teller<'_>,
     container: &Container<'a>,
+    instance: u32,
 ) -> Result<Vec<(MountPoint<'a>, OwnedFd)>, Refused> {
     const HOSTS: [&str; 3] = ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
     let mut all = Vec::new();
     for mount in container.mounts {
         let volume =
-            which.pod.volumes.get(mount.volume.into()).ok_or_else(|| Refused::config("a mount names no volume"))?;
-        let opened = volumes::open(paths, which.uid, which.pod, &volume, &mount)?;
+            teller.pod.volumes.get(mount.volume.into()).ok_or_else(|| Refused::config("a mount names no volume"))?;
+        let sub_path = teller.fill(mount.sub_path, container.facts);
+        if !sub_path.is_empty() && !(rule::RELATIVE_PATH.holds)(&sub_path) {
+            return Err(Refused::config(&format!("subPathExpr: {sub_path} {}", rule::RELATIVE_PATH.says)));
+        }
+        let opened = volumes::open(teller, &volume, &Mount { sub_path: &sub_path, ..mount })?;
         // Its mount is read-only already where it is to be.
         all.push((MountPoint { path: mount.path, directory: opened.directory, read_only: false }, opened.mount));
     }
@@ -204,10 +213,10 @@ fn opened<'a>(
         if container.mounts.iter().any(|mount| mount.path == path) {
             continue;
         }
-        let mount = mounts::copy(&paths.pod(which.uid).etc(file), false).map_err(|e| Refused::new(e.into()))?;
+        let mount = mounts::copy(&teller.paths.pod(teller.uid).etc(file), false).map_err(|e| Refused::new(e.into()))?;
         all.push((MountPoint { path, directory: false, read_only: container.security.read_only_root }, mount));
     }
-    all.extend(words::place(paths, which.uid, container, which.instance).map_err(Refused::new)?);
+    all.extend(words::place(teller.paths, teller.uid, container, instance).map_err(Refused::new)?);
     all.sort_by_key(|(point, _)| point.path.matches('/').count());
     Ok(all)
 }

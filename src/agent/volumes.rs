@@ -1,26 +1,29 @@
 //! A pod's volumes (spec 31–35): made before its first container, found again by name, removed with the pod where they are its own.
 
+use super::downward::Teller;
 use super::images::Refused;
 use super::mounts::{self, Tmpfs};
-use super::paths::{Paths, PodPaths};
+use super::paths::PodPaths;
+use super::payload;
 use super::subpath;
 use super::trouble::Trouble;
 use crate::manifest::limits;
-use crate::manifest::pod::{File, HostPathKind, Mount, Pod, Propagation, Source, Volume};
-use crate::manifest::status::Uid;
+use crate::manifest::pod::{Content, File, HostPathKind, Mount, Propagation, Source, Volume};
 use crate::sys::{self, error::Attempt};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
+use std::borrow::Cow;
 use std::format;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::prelude::v1::*;
 
 /// Makes all volumes of a pod that are not there yet, and the place of its managed files.
-pub(super) fn make(paths: &Paths, uid: Uid, pod: &Pod<'_>) -> Result<(), Trouble> {
+pub(super) fn make(teller: &Teller<'_>) -> Result<(), Trouble> {
+    let Teller { paths, uid, pod, .. } = *teller;
     let own = paths.pod(uid);
     // Containers write to them: a tmpfs of their own, so that they fill nobody else's.
     in_memory(&own.etc(""), Tmpfs { size: Some(limits::MANAGED_FILES), mode: 0o755, secret: false })?;
@@ -33,7 +36,7 @@ pub(super) fn make(paths: &Paths, uid: Uid, pod: &Pod<'_>) -> Result<(), Trouble
             Source::EmptyDir { memory: false, .. } => open_directory(&own.disk_volume(volume.name)),
             Source::HostPath { path, kind } => host_path(Path::new(path), kind),
             Source::Claim { name, .. } => directory(&paths.claim(pod.namespace, name), 0o755),
-            Source::Files { secret, files } => write_files(&own.memory_volume(volume.name), secret, files.iter()),
+            Source::Files { .. } | Source::Projected { .. } => write_files(teller, &volume),
         };
         super::fail::point("volume made");
         made.map_err(|why| format!("pod {}: volume {}: {why}", pod.name, volume.name))?;
@@ -50,20 +53,15 @@ pub(super) struct Opened {
 }
 
 /// Opens a volume for one mount of one container: the part that it asks for, with the propagation and protection that it asks for.
-pub(super) fn open(
-    paths: &Paths,
-    uid: Uid,
-    pod: &Pod<'_>,
-    volume: &Volume<'_>,
-    mount: &Mount<'_>,
-) -> Result<Opened, Refused> {
+pub(super) fn open(teller: &Teller<'_>, volume: &Volume<'_>, mount: &Mount<'_>) -> Result<Opened, Refused> {
+    let Teller { paths, uid, pod, .. } = *teller;
     let own = paths.pod(uid);
     let (path, read_only, whole) = match volume.source {
         Source::EmptyDir { memory: true, .. } => (own.memory_volume(volume.name), false, false),
         Source::EmptyDir { memory: false, .. } => (own.disk_volume(volume.name), false, false),
         Source::HostPath { path, .. } => (PathBuf::from(path), false, true),
         Source::Claim { name, read_only } => (paths.claim(pod.namespace, name), read_only, false),
-        Source::Files { .. } => (own.memory_volume(volume.name), true, false),
+        Source::Files { .. } | Source::Projected { .. } => (own.memory_volume(volume.name), true, false),
     };
     let at = |why: Trouble| Refused::new(format!("pod {}: volume {}: {why}", pod.name, volume.name).into());
     let root = rustix::fs::open(&path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
@@ -177,22 +175,48 @@ fn in_memory(path: &Path, what: Tmpfs) -> Result<bool, Trouble> {
     Ok(true)
 }
 
-/// A tmpfs with files of the manifest in it, closed once they are written.
-fn write_files<'a>(root: &Path, secret: bool, files: impl Iterator<Item = File<'a>>) -> Result<(), Trouble> {
-    if !in_memory(root, Tmpfs { size: None, mode: 0o755, secret })? {
-        return Ok(());
-    }
-    for file in files {
-        let path = root.join(file.path);
-        if let Some(parent) = path.parent() {
-            directory(parent, 0o755)?;
+/// A tmpfs with files of the manifest and of the board in it.
+fn write_files(teller: &Teller<'_>, volume: &Volume<'_>) -> Result<(), Trouble> {
+    let root = teller.paths.pod(teller.uid).memory_volume(volume.name);
+    let secret = match volume.source {
+        Source::Files { secret, .. } => secret,
+        Source::Projected { files } => files.iter().any(|file| matches!(file.content, Content::Secret(_))),
+        _ => false,
+    };
+    in_memory(&root, Tmpfs { size: None, mode: 0o777, secret })?;
+    fill(teller, volume, &root)
+}
+
+/// Writes the files of a volume, or those that have changed.
+fn fill(teller: &Teller<'_>, volume: &Volume<'_>, root: &Path) -> Result<(), Trouble> {
+    let files: Vec<payload::File<'_>> = match volume.source {
+        Source::Files { files, .. } => {
+            let plain = |File { path, mode, data }| payload::File { path, mode, data: Cow::Borrowed(data) };
+            files.iter().map(plain).collect()
         }
-        let mut open = fs::OpenOptions::new();
-        let written = open.write(true).create_new(true).mode(0o600).open(&path).and_then(|mut to| {
-            to.write_all(file.data)?;
-            to.set_permissions(fs::Permissions::from_mode(file.mode.into()))
-        });
-        written.map_err(Trouble::at("write", &path))?;
+        Source::Projected { files } => {
+            let data = |content| match content {
+                Content::Plain(data) | Content::Secret(data) => Cow::Borrowed(data),
+                Content::Fact(fact) => teller.tell(fact).into_bytes().into(),
+            };
+            files
+                .iter()
+                .map(|file| payload::File { path: file.path, mode: file.mode, data: data(file.content) })
+                .collect()
+        }
+        _ => return Ok(()),
+    };
+    payload::write(root, &files, |_| Ok(()))
+}
+
+/// Writes what has changed in the projected volumes of a pod.
+pub(super) fn refresh(teller: &Teller<'_>) -> Result<(), Trouble> {
+    let own = teller.paths.pod(teller.uid);
+    for volume in teller.pod.volumes.iter().filter(|volume| matches!(volume.source, Source::Projected { .. })) {
+        let root = own.memory_volume(volume.name);
+        if root.exists() {
+            fill(teller, &volume, &root)?;
+        }
     }
     Ok(())
 }

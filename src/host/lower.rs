@@ -3,11 +3,13 @@
 mod container;
 mod controllers;
 mod env;
+mod facts;
 mod mounts;
 mod names;
 mod objects;
 mod pod;
 mod ports;
+mod projected;
 mod resources;
 mod restart;
 mod security;

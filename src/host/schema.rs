@@ -123,7 +123,7 @@ table!(PORT "ContainerPort" {
 });
 table!(ENV_VAR "EnvVar" { name: Read, value: Read, valueFrom: Read });
 table!(ENV_SOURCE "EnvVarSource" {
-    configMapKeyRef: Read, fieldRef: Read, fileKeyRef: NotYet, resourceFieldRef: NotYet, secretKeyRef: Read,
+    configMapKeyRef: Read, fieldRef: Read, fileKeyRef: NotYet, resourceFieldRef: Read, secretKeyRef: Read,
 });
 table!(KEY_REF "KeySelector" { key: Read, name: Read, optional: Read });
 table!(FIELD_REF "ObjectFieldSelector" { apiVersion: Only(&["v1"]), fieldPath: Read });
@@ -153,9 +153,9 @@ table!(MOUNT "VolumeMount" {
 table!(VOLUME "Volume" {
     name: Read, configMap: Read, emptyDir: Read, hostPath: Read, persistentVolumeClaim: Read, secret: Read,
     awsElasticBlockStore: NotYet, azureDisk: NotYet, azureFile: NotYet, cephfs: NotYet, cinder: NotYet, csi: NotYet,
-    downwardAPI: NotYet, ephemeral: NotYet, fc: NotYet, flexVolume: NotYet, flocker: NotYet, gcePersistentDisk: NotYet,
+    downwardAPI: Read, ephemeral: NotYet, fc: NotYet, flexVolume: NotYet, flocker: NotYet, gcePersistentDisk: NotYet,
     gitRepo: NotYet, glusterfs: NotYet, image: NotYet, iscsi: NotYet, nfs: NotYet, photonPersistentDisk: NotYet,
-    portworxVolume: NotYet, projected: NotYet, quobyte: NotYet, rbd: NotYet, scaleIO: NotYet, storageos: NotYet,
+    portworxVolume: NotYet, projected: Read, quobyte: NotYet, rbd: NotYet, scaleIO: NotYet, storageos: NotYet,
     vsphereVolume: NotYet,
 });
 table!(EMPTY_DIR "EmptyDirVolumeSource" { medium: Read, sizeLimit: Read });
@@ -163,6 +163,16 @@ table!(HOST_PATH "HostPathVolumeSource" { path: Read, r#type: Read });
 table!(CLAIM_VOLUME "PersistentVolumeClaimVolumeSource" { claimName: Read, readOnly: Read });
 table!(CONFIG_MAP_VOLUME "ConfigMapVolumeSource" { defaultMode: Read, items: Read, name: Read, optional: Read });
 table!(SECRET_VOLUME "SecretVolumeSource" { defaultMode: Read, items: Read, optional: Read, secretName: Read });
+table!(RESOURCE_REF "ResourceFieldSelector" { containerName: Read, divisor: Read, resource: Read });
+table!(DOWNWARD_VOLUME "DownwardAPIVolumeSource" { defaultMode: Read, items: Read });
+table!(DOWNWARD_PROJECTION "DownwardAPIProjection" { items: Read });
+table!(DOWNWARD_FILE "DownwardAPIVolumeFile" { fieldRef: Read, mode: Read, path: Read, resourceFieldRef: Read });
+table!(PROJECTED "ProjectedVolumeSource" { defaultMode: Read, sources: Read });
+table!(PROJECTION "VolumeProjection" {
+    clusterTrustBundle: Read, configMap: Read, downwardAPI: Read, podCertificate: Read, secret: Read, serviceAccountToken: Read,
+});
+table!(CONFIG_MAP_PROJECTION "ConfigMapProjection" { items: Read, name: Read, optional: Read });
+table!(SECRET_PROJECTION "SecretProjection" { items: Read, name: Read, optional: Read });
 table!(KEY_TO_PATH "KeyToPath" { key: Read, mode: Read, path: Read });
 
 /// Kinds that Kubernetes has and a board does not take yet, with what to write for now.
@@ -250,4 +260,12 @@ pub static POD_TYPES: &[&Table] = &[
     &CONFIG_MAP_VOLUME,
     &SECRET_VOLUME,
     &KEY_TO_PATH,
+    &RESOURCE_REF,
+    &DOWNWARD_VOLUME,
+    &DOWNWARD_PROJECTION,
+    &DOWNWARD_FILE,
+    &PROJECTED,
+    &PROJECTION,
+    &CONFIG_MAP_PROJECTION,
+    &SECRET_PROJECTION,
 ];

@@ -20,6 +20,8 @@ pub const PAIRS: usize = 64;
 pub const GROUPS: usize = 32;
 /// Ports declared by one container.
 pub const PORTS: usize = 32;
+/// Facts of the board that the texts of one container refer to.
+pub const FACTS: usize = 32;
 /// Bytes of a DNS label (RFC 1123): container, volume and host names.
 pub const LABEL: usize = 63;
 /// Bytes of a DNS subdomain (RFC 1123): pod and namespace names.

@@ -6,6 +6,7 @@
 pub use super::volume::*;
 
 use super::List;
+use super::fact::Fact;
 use super::owner::Owner;
 use serde::{Deserialize, Serialize};
 
@@ -236,6 +237,9 @@ pub struct Container<'a> {
     /// `restartPolicyRules`, over both.
     #[serde(borrow)]
     pub restart_rules: List<'a, RestartRule<'a>>,
+    /// What `env`, `command`, `args` and the sub-paths of `mounts` say of the board ([`super::fact`]).
+    #[serde(borrow)]
+    pub facts: List<'a, Fact<'a>>,
 }
 
 impl Container<'_> {
@@ -263,6 +267,7 @@ impl Default for Container<'_> {
             message_policy: MessagePolicy::File,
             restart_policy: None,
             restart_rules: List::EMPTY,
+            facts: List::EMPTY,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Volumes and their mounts in a manifest (spec 31–35), beside what a volume or a variable may show of its own pod.
 
 use super::List;
+use super::fact::Fact;
 use serde::{Deserialize, Serialize};
 
 /// `volumeMounts[*]`, and `volumeDevices[*]` where the volume is a block device.
@@ -85,6 +86,12 @@ pub enum Source<'a> {
         #[serde(borrow)]
         files: List<'a, File<'a>>,
     },
+    /// `downwardAPI` and `projected`: files from several places.
+    Projected {
+        /// The files.
+        #[serde(borrow)]
+        files: List<'a, Projection<'a>>,
+    },
 }
 
 /// `hostPath.type`.
@@ -117,4 +124,27 @@ pub struct File<'a> {
     pub mode: u16,
     /// Its content.
     pub data: &'a [u8],
+}
+
+/// A file of a downwardAPI or projected volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Projection<'a> {
+    /// Its path below the volume: relative, without `..`.
+    pub path: &'a str,
+    /// Its permission bits.
+    pub mode: u16,
+    /// What is in it.
+    #[serde(borrow)]
+    pub content: Content<'a>,
+}
+
+/// What is in a projected file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Content<'a> {
+    /// An entry of a ConfigMap.
+    Plain(&'a [u8]),
+    /// An entry of a Secret: redacted wherever it is shown.
+    Secret(&'a [u8]),
+    /// What the board knows of the pod, kept current.
+    Fact(#[serde(borrow)] Fact<'a>),
 }

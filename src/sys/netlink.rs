@@ -149,6 +149,39 @@ impl Message {
     }
 }
 
+// linux/rtnetlink.h: RTMGRP_IPV4_IFADDR and RTMGRP_IPV6_IFADDR
+const ADDRESS_GROUPS: u32 = 0x10 | 0x100;
+
+/// Word from the kernel that addresses of this network namespace have come or gone.
+#[derive(Debug)]
+pub struct Addresses {
+    socket: OwnedFd,
+}
+
+impl AsFd for Addresses {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Addresses {
+    /// Listens from here on.
+    pub fn listen() -> core::result::Result<Addresses, Error> {
+        Ok(Addresses { socket: netlink(ROUTE, ADDRESS_GROUPS).attempt("listen for", "addresses")? })
+    }
+
+    /// Forgets what has been told so far.
+    pub fn drain(&self) {
+        loop {
+            match recv(&self.socket, &mut [0; 64], RecvFlags::DONTWAIT) {
+                // More was told than the socket had room for: that is news as well.
+                Ok(_) | Err(Errno::NOBUFS | Errno::INTR) => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
+
 /// Word from the kernel that devices have come or gone.
 #[derive(Debug)]
 pub struct Uevents {

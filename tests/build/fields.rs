@@ -37,6 +37,14 @@ const PLACES: &[(&Table, &str)] = &[
     (&schema::CLAIM_VOLUME, "spec: {volumes: [{name: v, persistentVolumeClaim: {@}}]}"),
     (&schema::CONFIG_MAP_VOLUME, "spec: {volumes: [{name: v, configMap: {@}}]}"),
     (&schema::SECRET_VOLUME, "spec: {volumes: [{name: v, secret: {@}}]}"),
+    (&schema::RESOURCE_REF, "spec: {containers: [{env: [{name: A, valueFrom: {resourceFieldRef: {@}}}]}]}"),
+    (&schema::DOWNWARD_VOLUME, "spec: {volumes: [{name: v, downwardAPI: {@}}]}"),
+    (&schema::DOWNWARD_PROJECTION, "spec: {volumes: [{name: v, projected: {sources: [{downwardAPI: {@}}]}}]}"),
+    (&schema::DOWNWARD_FILE, "spec: {volumes: [{name: v, downwardAPI: {items: [{@}]}}]}"),
+    (&schema::PROJECTED, "spec: {volumes: [{name: v, projected: {@}}]}"),
+    (&schema::PROJECTION, "spec: {volumes: [{name: v, projected: {sources: [{@}]}}]}"),
+    (&schema::CONFIG_MAP_PROJECTION, "spec: {volumes: [{name: v, projected: {sources: [{configMap: {@}}]}}]}"),
+    (&schema::SECRET_PROJECTION, "spec: {volumes: [{name: v, projected: {sources: [{secret: {@}}]}}]}"),
     (&schema::KEY_TO_PATH, "spec: {volumes: [{name: v, configMap: {name: data, items: [{@}]}}]}"),
 ];
 

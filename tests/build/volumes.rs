@@ -69,3 +69,66 @@ fn spec_31_mount_options_fit_each_other() {
         .replace("volumeMounts", "securityContext: {privileged: true}, volumeMounts");
     assert!(!compile_for(&privileged, &board).said.contains("Bidirectional is possible"));
 }
+
+#[test]
+fn spec_31_projected_sources_are_checked() {
+    let source = |source: &str| pod(&format!("volumes: [{{name: v, projected: {{sources: [{source}]}}}}]"), "");
+    for (given, says) in [
+        (
+            "{serviceAccountToken: {path: token}}",
+            "serviceAccountToken: there is no API server on a board that would take a token",
+        ),
+        ("{clusterTrustBundle: {path: x}}", "there is no API server on a board"),
+        ("{}", "needs one of configMap, secret and downwardAPI"),
+        ("{configMap: {name: none}}", "there is no ConfigMap \"default/none\""),
+        ("{downwardAPI: {items: [{path: a}]}}", "needs fieldRef or resourceFieldRef"),
+        (
+            "{downwardAPI: {items: [{path: ../a, fieldRef: {fieldPath: metadata.name}}]}}",
+            "is not a path below the volume",
+        ),
+        ("{downwardAPI: {items: [{path: a, fieldRef: {fieldPath: metadata.nam}}]}}", "did you mean \"metadata.name\"?"),
+        ("{downwardAPI: {items: [{path: a, resourceFieldRef: {resource: limits.cpu}}]}}", "containerName: is required"),
+        (
+            "{downwardAPI: {items: [{path: a, resourceFieldRef: {containerName: ap, resource: limits.cpu}}]}}",
+            "the pod has no container \"ap\"; did you mean \"app\"?",
+        ),
+        (
+            "{downwardAPI: {items: [{path: a, resourceFieldRef: {containerName: app, resource: limits.cpu, divisor: 1Mi}}]}}",
+            "is not a divisor for limits.cpu",
+        ),
+        (
+            "{downwardAPI: {items: [{path: a, fieldRef: {fieldPath: metadata.uid}}, {path: a, fieldRef: {fieldPath: metadata.name}}]}}",
+            "the path \"a\" is taken by another file",
+        ),
+    ] {
+        compile(&source(given)).refused(says);
+    }
+    let env = |source: &str| pod("", &format!("env: [{{name: A, valueFrom: {{{source}}}}}]"));
+    compile(&env("fieldRef: {fieldPath: metadata.labels}")).refused("a variable can take one of them");
+    compile(&env("resourceFieldRef: {resource: limits.gpu}")).refused("is not a resource that can be told");
+    compile(&env("resourceFieldRef: {resource: limits.hugepages-2Mi}")).refused("a board reserves no huge pages");
+}
+
+/// What the board has to say is shown as it was asked for, and compiles to the same.
+#[test]
+fn spec_31_the_downward_api_is_shown_as_it_was_written() {
+    let text = pod(
+        "volumes: [{name: v, projected: {sources: [{downwardAPI: {items: [{path: l, fieldRef: {fieldPath: metadata.labels}}, \
+         {path: m, resourceFieldRef: {containerName: app, resource: limits.memory, divisor: 1M}}]}}]}}]",
+        "args: [$(UID)], env: [{name: UID, valueFrom: {fieldRef: {fieldPath: metadata.uid}}}, {name: B, value: x-$(UID)-$$(UID)}, \
+         {name: C, valueFrom: {resourceFieldRef: {resource: limits.cpu, divisor: 1m}}}], volumeMounts: [{name: v, mountPath: /v, subPathExpr: a/$(UID)}]",
+    );
+    let body = compile(&text).body();
+    let head = podling::manifest::codec::seal(podling::manifest::codec::Kind::Manifest, "qemu-virt-aarch64", 1, &body);
+    let shown = podling::host::inspect::inspect(&[&head.unwrap()[..], &body].concat(), true).unwrap();
+    for part in [
+        "fieldPath: metadata.uid",
+        "x-$(UID)-$$(UID)",
+        "subPathExpr: a/$(UID)",
+        "divisor: 1M",
+        "fieldPath: metadata.labels",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    assert!(compile(&shown).body() == body, "{shown}");
+}

@@ -83,6 +83,7 @@ pub fn app(name: &'static str) -> Container<'static> {
         message_policy: MessagePolicy::File,
         restart_policy: None,
         restart_rules: List::EMPTY,
+        facts: List::EMPTY,
     }
 }
 

@@ -1,11 +1,14 @@
 //! One element of `containers` or `initContainers`.
 
-use super::{Options, REDACTED, flag, resources, restart_policy, words};
+use super::{Options, REDACTED, flag, projected, resources, restart_policy, words};
 use crate::console::emit::{Emit, Kind};
 use crate::manifest::List;
-use crate::manifest::pod::{Container, ContainerKind, Hook, MessagePolicy, Operator, Pod, Propagation, Security};
+use crate::manifest::fact;
+use crate::manifest::pod::{
+    Container, ContainerKind, EnvVar, Hook, MessagePolicy, Operator, Pod, Propagation, Security,
+};
 use alloc::string::String;
-use core::fmt;
+use core::fmt::{self, Write};
 
 pub(super) fn container(
     emit: &mut dyn Emit,
@@ -20,7 +23,7 @@ pub(super) fn container(
     if let Some(command) = container.command {
         expanded(emit, container, "command", command)?;
     }
-    environment(emit, container, options)?;
+    environment(emit, pod, container, options)?;
     emit.pair("image", container.image)?;
     if let Some(hook) = container.pre_stop {
         pre_stop(emit, hook)?;
@@ -48,7 +51,7 @@ pub(super) fn container(
     emit.close()
 }
 
-fn environment(emit: &mut dyn Emit, container: &Container<'_>, options: Options) -> fmt::Result {
+fn environment(emit: &mut dyn Emit, pod: &Pod<'_>, container: &Container<'_>, options: Options) -> fmt::Result {
     if container.env.is_empty() {
         return Ok(());
     }
@@ -57,8 +60,17 @@ fn environment(emit: &mut dyn Emit, container: &Container<'_>, options: Options)
         let shown = if variable.secret && !options.secrets { REDACTED } else { variable.value };
         emit.open(Kind::Map)?;
         emit.pair("name", variable.key)?;
-        emit.key("value")?;
-        escaped(emit, container, shown)?;
+        match fact::alone(shown).and_then(|index| container.facts.get(index.into())) {
+            Some(told) => {
+                emit.begin("valueFrom", Kind::Map)?;
+                projected::fact(emit, pod, told)?;
+                emit.close()?;
+            }
+            None => {
+                emit.key("value")?;
+                escaped(emit, container, shown)?;
+            }
+        }
         emit.close()?;
     }
     emit.close()
@@ -75,17 +87,29 @@ fn expanded(emit: &mut dyn Emit, container: &Container<'_>, key: &str, words: Li
 /// A text in which references have been resolved, written so that resolving it once more changes nothing: Kubernetes reads
 /// `$$` as one `$`, and leaves a `$(NAME)` alone that names no variable.
 fn escaped(emit: &mut dyn Emit, container: &Container<'_>, text: &str) -> fmt::Result {
-    if !text.contains("$$") && !text.contains("$(") {
+    if !text.contains("$$") && !text.contains("$(") && !text.contains(fact::MARK) {
         return emit.text(text);
     }
-    let mut escaped = String::with_capacity(text.len() + 8);
-    for (at, c) in text.char_indices() {
-        escaped.push(c);
-        if c == '$' && is_operator(container, &text[at + 1..]) {
-            escaped.push('$');
+    let mut written = String::with_capacity(text.len() + 8);
+    for piece in fact::pieces(text) {
+        let text = match piece {
+            fact::Piece::Text(text) => text,
+            fact::Piece::Fact(index) => {
+                // The variable that is this fact, and nothing else.
+                let is_it = |variable: &EnvVar<'_>| fact::alone(variable.value) == Some(index);
+                let variable = container.env.iter().find(is_it).map_or("", |variable| variable.key);
+                let _ = write!(written, "$({variable})");
+                continue;
+            }
+        };
+        for (at, c) in text.char_indices() {
+            written.push(c);
+            if c == '$' && is_operator(container, &text[at + 1..]) {
+                written.push('$');
+            }
         }
     }
-    emit.text(&escaped)
+    emit.text(&written)
 }
 
 /// Whether what follows a `$` would make it more than a `$`.
@@ -162,7 +186,10 @@ fn mounts(emit: &mut dyn Emit, pod: &Pod<'_>, container: &Container<'_>) -> fmt:
         if mount.recursive_read_only {
             emit.pair("recursiveReadOnly", "Enabled")?;
         }
-        if !mount.sub_path.is_empty() {
+        if mount.sub_path.contains(fact::MARK) {
+            emit.key("subPathExpr")?;
+            escaped(emit, container, mount.sub_path)?;
+        } else if !mount.sub_path.is_empty() {
             emit.pair("subPath", mount.sub_path)?;
         }
         emit.close()?;

@@ -12,7 +12,7 @@ type Files<'a> = List<'a, File<'a>>;
 type Name = String<{ limits::SUBDOMAIN }>;
 
 /// The document's name: `POD.VOLUME`. A volume's name has no dot, so no two volumes of a namespace share one.
-fn name(pod: &Pod<'_>, volume: &str) -> Name {
+pub(super) fn name(pod: &Pod<'_>, volume: &str) -> Name {
     let room = limits::SUBDOMAIN.saturating_sub(volume.len() + 1);
     let head = pod.name.get(..room).unwrap_or(pod.name).trim_end_matches(['-', '.']);
     let mut name = Name::new();
@@ -55,19 +55,25 @@ pub(super) fn source(emit: &mut dyn Emit, pod: &Pod<'_>, volume: &str, secret: b
     emit.begin(if secret { "secret" } else { "configMap" }, Kind::Map)?;
     emit.number("defaultMode", &mode)?;
     if items {
-        emit.begin("items", Kind::List)?;
-        for (index, file) in files.iter().enumerate() {
-            emit.open(Kind::Map)?;
-            emit.pair("key", &keys.key(index, &file))?;
-            emit.number("mode", &file.mode)?;
-            emit.pair("path", file.path)?;
-            emit.close()?;
-        }
-        emit.close()?;
+        self::items(emit, files)?;
     }
     emit.pair(if secret { "secretName" } else { "name" }, &name(pod, volume))?;
     emit.close()?;
     if secret { Ok(()) } else { emit.pair("name", volume) }
+}
+
+/// Each file with its key and mode.
+pub(super) fn items(emit: &mut dyn Emit, files: Files<'_>) -> fmt::Result {
+    let keys = Keys::of(files);
+    emit.begin("items", Kind::List)?;
+    for (index, file) in files.iter().enumerate() {
+        emit.open(Kind::Map)?;
+        emit.pair("key", &keys.key(index, &file))?;
+        emit.number("mode", &file.mode)?;
+        emit.pair("path", file.path)?;
+        emit.close()?;
+    }
+    emit.close()
 }
 
 /// The document.

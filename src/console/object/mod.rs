@@ -5,6 +5,7 @@
 
 mod container;
 mod files;
+mod projected;
 mod status;
 
 pub use super::emit::Format;
@@ -37,7 +38,7 @@ pub fn pod(
     options: Options,
     out: &mut dyn Write,
 ) -> fmt::Result {
-    let has_files = |volume: Volume<'_>| matches!(volume.source, Source::Files { .. });
+    let has_files = |volume: Volume<'_>| matches!(volume.source, Source::Files { .. } | Source::Projected { .. });
     let several = options.files && pod.volumes.iter().any(has_files);
     match format {
         Format::Yaml => documents(pod, status, options, out),
@@ -87,9 +88,9 @@ impl<'w> Listing<'w> {
         let (emit, options) = (&mut *self.emit, self.options);
         object(emit, pod, status, options)?;
         for volume in pod.volumes.iter().filter(|_| options.files) {
-            if let Source::Files { secret, files } = volume.source {
-                files::document(emit, pod, volume.name, secret, files, options)?;
-            }
+            projected::documents(&volume, &mut |secret, files| {
+                files::document(emit, pod, volume.name, secret, files, options)
+            })?;
         }
         Ok(())
     }
@@ -106,10 +107,10 @@ fn documents(pod: &Pod<'_>, status: Option<&StatusView<'_>>, options: Options, o
     object(&mut Yaml::new(out), pod, status, options)?;
     if options.files {
         for volume in pod.volumes {
-            if let Source::Files { secret, files } = volume.source {
+            projected::documents(&volume, &mut |secret, files| {
                 out.write_str("---\n")?;
-                files::document(&mut Yaml::new(out), pod, volume.name, secret, files, options)?;
-            }
+                files::document(&mut Yaml::new(out), pod, volume.name, secret, files, options)
+            })?;
         }
     }
     Ok(())
@@ -290,6 +291,7 @@ fn volume(emit: &mut dyn Emit, pod: &Pod<'_>, volume: &Volume<'_>) -> fmt::Resul
             emit.close()?;
         }
         Source::Files { secret, files } => files::source(emit, pod, volume.name, secret, files)?,
+        Source::Projected { files } => projected::source(emit, pod, volume.name, files)?,
     }
     emit.close()
 }

@@ -9,7 +9,10 @@ use crate::console::object::{Bytes, Cpu, REDACTED, host_path_kind};
 use crate::console::table::Table;
 use crate::console::view::{ContainerView, StatusView};
 use crate::manifest::List;
-use crate::manifest::pod::{Container, ContainerKind, EnvVar, Pair, Pod, Port, Resources, Source, Volume};
+use crate::manifest::fact::{self, Fact, Piece};
+use crate::manifest::pod::{
+    Container, ContainerKind, Content, EnvVar, Pair, Pod, Port, Projection, Resources, Source, Volume,
+};
 use crate::manifest::status::{ContainerState, Terminated};
 use crate::manifest::time::Instant;
 use std::format;
@@ -122,7 +125,9 @@ fn container(
     for (title, words) in [("Command", container.command), ("Args", container.args)] {
         if let Some(words) = words {
             sheet.head(2, title);
-            words.iter().flat_map(str::lines).for_each(|line| sheet.plain(3, line));
+            for word in words {
+                told(word, container.facts).lines().for_each(|line| sheet.plain(3, line));
+            }
         }
     }
     state(sheet, view, status);
@@ -135,7 +140,7 @@ fn container(
     let Resources { cpu_request_milli, cpu_limit_milli, memory_request, memory_limit } = container.resources;
     amounts(sheet, "Limits", cpu_limit_milli, memory_limit);
     amounts(sheet, "Requests", Some(cpu_request_milli).filter(|n| *n > 0), Some(memory_request).filter(|n| *n > 0));
-    environment(sheet, container.env);
+    environment(sheet, container.env, container.facts);
     if container.mounts.is_empty() {
         sheet.line(2, "Mounts", "<none>");
     } else {
@@ -197,13 +202,26 @@ fn amounts(sheet: &mut Sheet, title: &str, cpu_milli: Option<u32>, memory: Optio
     }
 }
 
-fn environment(sheet: &mut Sheet, env: List<'_, EnvVar<'_>>) {
+/// A text with the facts in it told by their names, as kubectl does.
+fn told(text: &str, facts: List<'_, Fact<'_>>) -> String {
+    let name = |fact: Fact<'_>| match fact {
+        Fact::Resource(resource) => format!("({})", resource.of.as_str()),
+        other => other.field().map_or_else(String::new, |(field, _)| format!("(v1:{field})")),
+    };
+    let piece = |piece| match piece {
+        Piece::Text(text) => String::from(text),
+        Piece::Fact(index) => facts.get(index.into()).map(name).unwrap_or_default(),
+    };
+    fact::pieces(text).map(piece).collect()
+}
+
+fn environment(sheet: &mut Sheet, env: List<'_, EnvVar<'_>>, facts: List<'_, Fact<'_>>) {
     if env.is_empty() {
         return sheet.line(2, "Environment", "<none>");
     }
     sheet.head(2, "Environment");
     for variable in env {
-        let value = if variable.secret { REDACTED } else { variable.value };
+        let value = if variable.secret { REDACTED.into() } else { told(variable.value, facts) };
         sheet.line(3, variable.key, value.lines().next().unwrap_or_default());
     }
 }
@@ -247,6 +265,19 @@ fn volume(sheet: &mut Sheet, volume: &Volume<'_>) {
             };
             sheet.line(2, "Type", kind);
             sheet.lines(2, "Files", files.iter().map(|file| format!("{} ({} bytes)", file.path, file.data.len())));
+        }
+        Source::Projected { files } => {
+            sheet.line(2, "Type", "Projected (a volume that contains injected data from multiple sources)");
+            let from = |file: Projection<'_>| match file.content {
+                Content::Plain(data) => format!("{} ({} bytes)", file.path, data.len()),
+                Content::Secret(data) => format!("{} ({} bytes of a Secret)", file.path, data.len()),
+                Content::Fact(fact) => match fact.field() {
+                    Some((field, None)) => format!("{} ({field})", file.path),
+                    Some((field, Some(key))) => format!("{} ({field}['{key}'])", file.path),
+                    None => format!("{} (a resource)", file.path),
+                },
+            };
+            sheet.lines(2, "Files", files.iter().map(from));
         }
     }
 }

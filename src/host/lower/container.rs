@@ -21,7 +21,7 @@ pub(super) fn lower<'c, 'a: 'c>(
     app: bool,
 ) -> Container<'c> {
     let (kind, restart_policy) = restart::policy(object, app);
-    let environment = env::lower(cx, pod.meta, object);
+    let environment = env::lower(cx, pod, object);
     let working_dir = object.get("workingDir").filter(|p| p.text() != Some(""));
     pull_policy(object);
     Container {
@@ -41,6 +41,7 @@ pub(super) fn lower<'c, 'a: 'c>(
         message_policy: message_policy(object),
         restart_policy,
         restart_rules: restart::rules(cx, object),
+        facts: cx.arena.list(environment.facts()),
     }
 }
 

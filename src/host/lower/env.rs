@@ -1,20 +1,23 @@
 //! The environment of a container: references resolved and `$(VAR)` expanded, so that the board has nothing to look up.
 
 use super::Context;
+use super::facts::{self, Asker, Told};
 use super::names;
 use super::objects::{self, Data, Metadata};
+use super::pod::Shared;
 use crate::host::diagnostic::quote;
 use crate::host::read::{Object, Place, did_you_mean};
 use crate::host::schema;
 use crate::host::suggest::nearest;
+use crate::manifest::fact::{Fact, reference};
 use crate::manifest::limits;
 use crate::manifest::pod::EnvVar;
 use std::format;
 use std::prelude::v1::*;
 
-/// The variables of one container, in order.
+/// The variables of one container, in order, and the facts that they refer to.
 #[derive(Default)]
-pub(super) struct Environment<'c>(Vec<EnvVar<'c>>);
+pub(super) struct Environment<'c>(Vec<EnvVar<'c>>, Vec<Fact<'c>>);
 
 /// A text with its variables put in.
 pub(super) struct Expanded {
@@ -27,6 +30,25 @@ impl<'c> Environment<'c> {
     /// The variables.
     pub(super) fn iter(&self) -> impl Iterator<Item = EnvVar<'c>> {
         self.0.iter().copied()
+    }
+
+    /// What the variables refer to.
+    pub(super) fn facts(&self) -> impl Iterator<Item = Fact<'c>> {
+        self.1.iter().copied()
+    }
+
+    /// The text that stands for a fact.
+    fn refer(&mut self, cx: &'c Context<'_>, place: &Place<'_>, fact: Fact<'c>) -> Option<&'c str> {
+        let known = self.1.iter().position(|known| *known == fact);
+        let index = known.unwrap_or_else(|| {
+            self.1.push(fact);
+            self.1.len() - 1
+        });
+        if index >= limits::FACTS {
+            place.error(format!("at most {} different fields are possible in a container", limits::FACTS));
+            return None;
+        }
+        Some(cx.arena.str(&String::from_iter(reference(u8::try_from(index).ok()?))))
     }
 
     /// Sets a variable; a later one of the same name replaces the earlier.
@@ -92,11 +114,8 @@ impl<'c> Environment<'c> {
 }
 
 /// The environment of `container`: first `envFrom`, then `env` over it.
-pub(super) fn lower<'c, 'a: 'c>(
-    cx: &'c Context<'a>,
-    meta: &'c Metadata<'c>,
-    container: &Object<'a>,
-) -> Environment<'c> {
+pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, pod: &Shared<'c>, container: &Object<'a>) -> Environment<'c> {
+    let meta = pod.meta;
     let mut environment = Environment::default();
     for place in container.get("envFrom").iter().flat_map(|list| list.list(limits::ENV)) {
         from(cx, meta, &place, &mut environment);
@@ -114,7 +133,7 @@ pub(super) fn lower<'c, 'a: 'c>(
             }
             Some(key)
         });
-        let value = value(cx, meta, &object, &environment);
+        let value = value(cx, pod, container, &object, &mut environment);
         if let (Some(key), Some((value, secret))) = (key, value) {
             environment.set(EnvVar { key, value, secret });
         }
@@ -166,9 +185,10 @@ fn from<'c, 'a: 'c>(cx: &'c Context<'a>, meta: &Metadata<'_>, place: &Place<'a>,
 /// The value of one variable, and whether it is a secret; `None` where there is none to set.
 fn value<'c, 'a: 'c>(
     cx: &'c Context<'a>,
-    meta: &'c Metadata<'c>,
+    pod: &Shared<'c>,
+    container: &Object<'a>,
     variable: &Object<'a>,
-    before: &Environment<'c>,
+    before: &mut Environment<'c>,
 ) -> Option<(&'c str, bool)> {
     let plain = variable.get("value").and_then(|place| Some((place.env_value()?, place)));
     let Some(place) = variable.get("valueFrom") else {
@@ -186,20 +206,28 @@ fn value<'c, 'a: 'c>(
         return None;
     }
     let source = place.object(&schema::ENV_SOURCE)?;
-    match (source.get("configMapKeyRef"), source.get("secretKeyRef"), source.get("fieldRef")) {
-        (Some(reference), None, None) => Some((key(cx, meta, &reference, false)?, false)),
-        (None, Some(reference), None) => Some((key(cx, meta, &reference, true)?, true)),
-        (None, None, Some(reference)) => Some((field(meta, &reference)?, false)),
-        (None, None, None) => {
-            if !source.has_refused() {
-                place.error("needs configMapKeyRef, secretKeyRef or fieldRef");
-            }
-            None
+    const SOURCES: [&str; 4] = ["configMapKeyRef", "secretKeyRef", "fieldRef", "resourceFieldRef"];
+    let mut given = SOURCES.into_iter().filter_map(|name| Some((name, source.get(name)?)));
+    let Some((kind, reference)) = given.next() else {
+        if !source.has_refused() {
+            place.error("needs configMapKeyRef, secretKeyRef, fieldRef or resourceFieldRef");
         }
-        _ => {
-            place.error("only one of configMapKeyRef, secretKeyRef and fieldRef");
-            None
-        }
+        return None;
+    };
+    if given.next().is_some() {
+        place.error("only one of configMapKeyRef, secretKeyRef, fieldRef and resourceFieldRef");
+        return None;
+    }
+    let own = || container.get("name").and_then(|name| name.text()).unwrap_or_default();
+    let told = match kind {
+        "configMapKeyRef" => return Some((key(cx, pod.meta, &reference, false)?, false)),
+        "secretKeyRef" => return Some((key(cx, pod.meta, &reference, true)?, true)),
+        "fieldRef" => facts::field(pod.meta, &reference, Asker::Variable(own()))?,
+        _ => Told::Later(facts::resource(&reference, pod.containers, Asker::Variable(own()))?),
+    };
+    match told {
+        Told::Now(text) => Some((text, false)),
+        Told::Later(fact) => Some((before.refer(cx, &reference, fact)?, false)),
     }
 }
 
@@ -261,45 +289,6 @@ fn text<'c>(cx: &'c Context<'_>, place: &Place<'_>, key: &str, bytes: &'c [u8]) 
     text
 }
 
-/// What a `fieldRef` names: what is known of a pod before it runs.
-fn field<'c>(meta: &'c Metadata<'c>, place: &Place<'_>) -> Option<&'c str> {
-    /// Known only on the board.
-    const RUNTIME: [&str; 7] = [
-        "metadata.uid",
-        "spec.nodeName",
-        "spec.serviceAccountName",
-        "status.hostIP",
-        "status.hostIPs",
-        "status.podIP",
-        "status.podIPs",
-    ];
-    let place = place.object(&schema::FIELD_REF)?.require("fieldPath")?;
-    let path = place.text()?;
-    let keyed = |prefix: &str| path.strip_prefix(prefix)?.strip_prefix("['")?.strip_suffix("']");
-    let of = |pairs: &'c [crate::manifest::pod::Pair<'c>], key: &str| {
-        pairs.iter().find(|p| p.key == key).map_or("", |p| p.value)
-    };
-    match path {
-        "metadata.name" => return Some(meta.name),
-        "metadata.namespace" => return Some(meta.namespace),
-        _ => {}
-    }
-    if let Some(key) = keyed("metadata.labels") {
-        return Some(of(&meta.labels, key));
-    }
-    if let Some(key) = keyed("metadata.annotations") {
-        return Some(of(&meta.annotations, key));
-    }
-    if RUNTIME.contains(&path) {
-        place.error(format!("{path} is not supported on the board yet: it is known only when the pod runs"));
-        return None;
-    }
-    let known = ["metadata.name", "metadata.namespace", "metadata.labels['KEY']", "metadata.annotations['KEY']"];
-    let hint = did_you_mean(nearest(path, known.into_iter().chain(RUNTIME)));
-    place.error(format!("{} is not a field that a variable can take{hint}", quote(path)));
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -308,12 +297,15 @@ mod tests {
     #[test]
     fn variables_are_expanded_as_kubernetes_does() {
         let variable = |key, value, secret| EnvVar { key, value, secret };
-        let env = Environment(vec![
-            variable("A", "1", false),
-            variable("B", "$(A)", false),
-            variable("S", "hush", true),
-            variable("", "?", false),
-        ]);
+        let env = Environment(
+            vec![
+                variable("A", "1", false),
+                variable("B", "$(A)", false),
+                variable("S", "hush", true),
+                variable("", "?", false),
+            ],
+            Vec::new(),
+        );
         let cases = [
             ("$(A)", "1"),
             ("x$(A)y$(A)", "x1y1"),

@@ -50,6 +50,8 @@ pub(super) struct Metadata<'a> {
     pub(super) annotation_places: Vec<(&'a str, Place<'a>)>,
     /// What the controller of the pod gives it.
     pub(super) given: Given<'a>,
+    /// `spec.serviceAccountName`, which means nothing on a board but can be asked for.
+    pub(super) service_account: &'a str,
     at: Span,
 }
 
@@ -98,7 +100,11 @@ impl<'a> Objects<'a> {
         self.add(PodObject { place: root.clone(), meta, spec }, sources);
     }
 
-    fn add(&mut self, pod: PodObject<'a>, sources: &Sources) {
+    fn add(&mut self, mut pod: PodObject<'a>, sources: &Sources) {
+        let fields = pod.spec.as_ref().map(|spec| spec.place.map(usize::MAX)).unwrap_or_default();
+        let account =
+            fields.iter().find(|(key, value)| *key == "serviceAccountName" && !value.is_map() && !value.is_list());
+        pod.meta.service_account = account.and_then(|(_, value)| value.word()).unwrap_or("default");
         let meta = &pod.meta;
         let same = |p: &&PodObject<'_>| {
             (p.meta.namespace, p.meta.name) == (meta.namespace, meta.name) && !meta.name.is_empty()

@@ -4,7 +4,7 @@ use super::Context;
 use super::container;
 use super::names;
 use super::objects::{Metadata, PodObject};
-use super::{ports, resources, security, volumes};
+use super::{facts, ports, projected, resources, security, volumes};
 use crate::host::read::{Object, Place};
 use crate::host::schema;
 use crate::manifest::limits;
@@ -16,6 +16,8 @@ use std::prelude::v1::*;
 /// What the containers of a pod must know of it.
 pub(super) struct Shared<'a> {
     pub(super) meta: &'a Metadata<'a>,
+    /// The names of its containers, in start order.
+    pub(super) containers: &'a [&'a str],
     pub(super) security: security::PodDefaults,
     pub(super) volumes: volumes::Volumes<'a>,
     pub(super) host_network: bool,
@@ -30,10 +32,12 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
     };
     let sharing = sharing(spec);
     let (security, supplemental_groups) = security::pod(cx, spec);
+    let names = cx.arena.slice(&facts::containers(spec));
     let shared = Shared {
         meta: &found.meta,
+        containers: names,
         security,
-        volumes: volumes::lower(cx, &found.meta, spec),
+        volumes: volumes::lower(cx, projected::Pod { meta: &found.meta, containers: names }, spec),
         host_network: sharing.host_network,
         grace_seconds: grace(spec),
     };

@@ -3,6 +3,7 @@
 use super::Context;
 use super::names;
 use super::objects::{self, Data, Metadata};
+use super::projected::{self, Pod};
 use super::{env, resources};
 use crate::host::diagnostic::quote;
 use crate::host::read::{Object, Place, did_you_mean};
@@ -17,7 +18,7 @@ use std::prelude::v1::*;
 pub(super) struct Volumes<'c>(Vec<Volume<'c>>);
 
 /// Lowers `spec.volumes`.
-pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, meta: &'c Metadata<'a>, spec: &Object<'a>) -> Volumes<'c> {
+pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, pod: Pod<'c, 'a>, spec: &Object<'a>) -> Volumes<'c> {
     let mut volumes: Vec<Volume<'c>> = Vec::new();
     for place in spec.get("volumes").iter().flat_map(|list| list.list(limits::VOLUMES)) {
         let Some(object) = place.object(&schema::VOLUME) else {
@@ -32,16 +33,18 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, meta: &'c Metadata<'a>, spe
             name.error(format!("the name {} is taken by another volume of this pod", quote(text)));
             continue;
         }
-        let source = source(cx, meta, &object).unwrap_or(Source::EmptyDir { memory: false, size_limit: None });
+        let source = source(cx, pod, &object).unwrap_or(Source::EmptyDir { memory: false, size_limit: None });
         volumes.push(Volume { name: text, source });
     }
-    meta.given.mount_claims(&mut volumes, &spec.place);
+    pod.meta.given.mount_claims(&mut volumes, &spec.place);
     Volumes(volumes)
 }
 
 /// The one source of a volume; `None` with a message where there is not exactly one that a board has.
-fn source<'c, 'a: 'c>(cx: &'c Context<'a>, meta: &Metadata<'_>, volume: &Object<'a>) -> Option<Source<'c>> {
-    const KINDS: [&str; 5] = ["emptyDir", "hostPath", "persistentVolumeClaim", "configMap", "secret"];
+fn source<'c, 'a: 'c>(cx: &'c Context<'a>, pod: Pod<'c, 'a>, volume: &Object<'a>) -> Option<Source<'c>> {
+    const KINDS: [&str; 7] =
+        ["emptyDir", "hostPath", "persistentVolumeClaim", "configMap", "secret", "downwardAPI", "projected"];
+    let meta = pod.meta;
     let mut given = KINDS.iter().filter_map(|kind| Some((*kind, volume.get(kind)?)));
     let Some((kind, place)) = given.next() else {
         if !volume.has_refused() {
@@ -60,7 +63,9 @@ fn source<'c, 'a: 'c>(cx: &'c Context<'a>, meta: &Metadata<'_>, volume: &Object<
         "hostPath" => host_path(cx, &place.object(&schema::HOST_PATH)?),
         "persistentVolumeClaim" => claim(cx, meta, &place.object(&schema::CLAIM_VOLUME)?),
         "configMap" => files(cx, meta, &place.object(&schema::CONFIG_MAP_VOLUME)?, false),
-        _ => files(cx, meta, &place.object(&schema::SECRET_VOLUME)?, true),
+        "secret" => files(cx, meta, &place.object(&schema::SECRET_VOLUME)?, true),
+        "downwardAPI" => projected::downward(cx, pod, &place.object(&schema::DOWNWARD_VOLUME)?),
+        _ => projected::projected(cx, pod, &place.object(&schema::PROJECTED)?),
     }
 }
 
@@ -119,6 +124,27 @@ fn files<'c, 'a: 'c>(
 ) -> Option<Source<'c>> {
     let name = if secret { "secretName" } else { "name" };
     let mode = object.get("defaultMode").and_then(|place| mode(&place)).unwrap_or(0o644);
+    let files = entries(cx, meta, object, Entries { name, mode, secret });
+    Some(Source::Files { secret, files: cx.arena.list(files) })
+}
+
+/// Which entries of a ConfigMap or Secret are to be files.
+#[derive(Clone, Copy)]
+pub(super) struct Entries {
+    /// The field that names the object.
+    pub(super) name: &'static str,
+    /// The mode of those that have none of their own.
+    pub(super) mode: u16,
+    pub(super) secret: bool,
+}
+
+/// The files that `items`, or all entries, come out as.
+pub(super) fn entries<'c, 'a: 'c>(
+    cx: &'c Context<'a>,
+    meta: &Metadata<'_>,
+    object: &Object<'a>,
+    Entries { name, mode, secret }: Entries,
+) -> Vec<File<'c>> {
     let optional = object.flag("optional").unwrap_or(false);
     let data = env::find(cx, meta, object, name, secret);
     let mut files: Vec<File<'c>> = Vec::new();
@@ -146,7 +172,7 @@ fn files<'c, 'a: 'c>(
     if !cx.afford(&object.place, bytes) {
         files.clear();
     }
-    Some(Source::Files { secret, files: cx.arena.list(files) })
+    files
 }
 
 /// One of `items`.
@@ -158,19 +184,10 @@ fn item<'c>(
     optional: bool,
 ) -> Option<File<'c>> {
     let object = place.object(&schema::KEY_TO_PATH)?;
-    let text = |name| object.require(name).and_then(|p| Some((p.text()?, p)));
-    let (key, path) = (text("key"), text("path"));
+    let key = object.require("key").and_then(|p| Some((p.text()?, p)));
+    let path = object.require("path").and_then(|place| path(cx, &place));
     let mode = object.get("mode").map_or(Some(default), |place| mode(&place));
-    let ((name, key), (text, path), mode, data) = (key?, path?, mode?, data?);
-    let parts: Vec<&str> = text.split('/').collect();
-    if text.is_empty()
-        || text.len() > limits::PATH
-        || parts.iter().any(|part| matches!(*part, "" | "." | ".."))
-        || text.starts_with("..")
-    {
-        path.error(format!("{} is not a path below the volume: relative, without . and ..", path.quoted(text)));
-        return None;
-    }
+    let ((name, key), path, mode, data) = (key?, path?, mode?, data?);
     let Some(bytes) = data.entries.get(name) else {
         if !optional {
             let hint = did_you_mean(nearest(name, data.entries.keys().copied()));
@@ -178,11 +195,25 @@ fn item<'c>(
         }
         return None;
     };
-    Some(File { path: cx.arena.str(text), mode, data: bytes })
+    Some(File { path, mode, data: bytes })
+}
+
+/// Where a file goes below its volume. Names that begin with `..` are the volume's own.
+pub(super) fn path<'c>(cx: &'c Context<'_>, place: &Place<'_>) -> Option<&'c str> {
+    let text = place.text()?;
+    if text.is_empty()
+        || text.len() > limits::PATH
+        || text.split('/').any(|part| matches!(part, "" | "." | ".."))
+        || text.starts_with("..")
+    {
+        place.error(format!("{} is not a path below the volume: relative, without . and ..", place.quoted(text)));
+        return None;
+    }
+    Some(cx.arena.str(text))
 }
 
 /// Permission bits. A number like 644 without the leading 0 is decimal, and hardly ever meant.
-fn mode(place: &Place<'_>) -> Option<u16> {
+pub(super) fn mode(place: &Place<'_>) -> Option<u16> {
     let number = place.integer(0..=9999)?;
     if number > 0o777 {
         place.error(format!("{number} is not a mode: from 0 to 0777; modes are octal with a 0 in front, as in 0644"));
@@ -205,7 +236,10 @@ impl<'c> Volumes<'c> {
             name.error(format!("the pod has no volume {}{hint}", quote(text)));
             return None;
         };
-        let read_only = matches!(self.0[index].source, Source::Files { .. } | Source::Claim { read_only: true, .. });
+        let read_only = matches!(
+            self.0[index].source,
+            Source::Files { .. } | Source::Projected { .. } | Source::Claim { read_only: true, .. }
+        );
         Some((u8::try_from(index).ok()?, read_only))
     }
 }

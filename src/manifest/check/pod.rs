@@ -1,6 +1,7 @@
 //! The check of a manifest's pods.
 
 use super::{At, Error, Problem, rule};
+use crate::manifest::fact::{Fact, MARK, Piece, pieces};
 use crate::manifest::pod::*;
 use crate::manifest::{List, limits};
 use serde::Deserialize;
@@ -81,13 +82,14 @@ fn pod<'a>(pod: &Pod<'a>) -> Result<(), Error<'a>> {
 fn container<'a>(at: &At<'_>, container: &Container<'a>, volumes: usize) -> Result<(), Error<'a>> {
     at.field("name").text(container.name, rule::LABEL)?;
     at.field("image").text(container.image, rule::IMAGE)?;
-    container.command.map_or(Ok(()), |words| command(&at.field("command"), words))?;
-    container.args.map_or(Ok(()), |words| at.field("args").strings(words))?;
+    let facts = at.field("facts").list(container.facts, limits::FACTS, |at, one| fact(at, one))?;
+    container.command.map_or(Ok(()), |words| program(&at.field("command"), words, facts))?;
+    container.args.map_or(Ok(()), |words| texts(&at.field("args"), words, facts))?;
     container.working_dir.map_or(Ok(()), |path| at.field("workingDir").text(path, rule::ABSOLUTE_PATH))?;
     at.field("env").list(container.env, limits::ENV, |at, variable| {
         at.field("name").length(variable.key, limits::STRING)?;
         at.field("name").text(variable.key, rule::ENV_NAME)?;
-        at.field("value").string(variable.value)
+        text(&at.field("value"), variable.value, facts)
     })?;
     at.field("ports")
         .list(container.ports, limits::PORTS, |at, port| at.field("containerPort").port(port.container))?;
@@ -97,7 +99,11 @@ fn container<'a>(at: &At<'_>, container: &Container<'a>, volumes: usize) -> Resu
             return Err(at.field("name").fail(Problem::Number { number: mount.volume.into(), says }));
         }
         if !mount.sub_path.is_empty() {
-            at.field("subPath").text(mount.sub_path, rule::RELATIVE_PATH)?;
+            // What it is with its facts put in shows on the board alone.
+            let plain = if mount.sub_path.contains(MARK) { "plain" } else { mount.sub_path };
+            at.field("subPath").text(plain, rule::RELATIVE_PATH)?;
+            at.field("subPath").length(mount.sub_path, limits::PATH)?;
+            text(&at.field("subPath"), mount.sub_path, facts)?;
         }
         if mount.recursive_read_only && !mount.read_only {
             return Err(at.field("recursiveReadOnly").fail(Problem::Field("needs readOnly: true")));
@@ -120,9 +126,43 @@ fn container<'a>(at: &At<'_>, container: &Container<'a>, volumes: usize) -> Resu
     }
 }
 
+/// A text in which references to so many facts may be.
+fn text<'a>(at: &At<'_>, text: &'a str, facts: usize) -> Result<(), Error<'a>> {
+    at.length(text, limits::STRING)?;
+    let broken = |piece| matches!(piece, Piece::Fact(index) if usize::from(index) >= facts);
+    if pieces(text).any(broken) { Err(at.fail(Problem::Text { text, says: "holds a NUL byte" })) } else { Ok(()) }
+}
+
+fn texts<'a>(at: &At<'_>, words: List<'a, &'a str>, facts: usize) -> Result<(), Error<'a>> {
+    at.list(words, limits::ARGS, |at, word| text(at, word, facts))?;
+    Ok(())
+}
+
+/// The same, the first one being a program.
+fn program<'a>(at: &At<'_>, words: List<'a, &'a str>, facts: usize) -> Result<(), Error<'a>> {
+    texts(at, words, facts)?;
+    named(at, words)
+}
+
+fn fact<'a>(at: &At<'_>, fact: Fact<'a>) -> Result<(), Error<'a>> {
+    match fact {
+        Fact::Label(key) | Fact::Annotation(key) => at.string(key),
+        Fact::Resource(resource) => {
+            let most = limits::CONTAINERS as u64 - 1;
+            at.number(resource.container.into(), 0..=most, "is not the index of a container")?;
+            at.number(resource.divisor, 1..=u64::MAX, "is not a divisor")
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Words of which the first one is a program.
 fn command<'a>(at: &At<'_>, words: List<'a, &'a str>) -> Result<(), Error<'a>> {
     at.strings(words)?;
+    named(at, words)
+}
+
+fn named<'a>(at: &At<'_>, words: List<'a, &'a str>) -> Result<(), Error<'a>> {
     match words.get(0) {
         None | Some("") => Err(at.fail(Problem::Field("names no program; leave it out to run the image's own"))),
         Some(_) => Ok(()),
@@ -141,27 +181,36 @@ fn volume<'a>(at: &At<'_>, volume: &Volume<'a>) -> Result<(), Error<'a>> {
         Source::HostPath { path, .. } => at.field("hostPath.path").text(path, rule::ABSOLUTE_PATH),
         Source::Claim { name, .. } => at.field("persistentVolumeClaim.claimName").text(name, rule::SUBDOMAIN),
         Source::Files { files, .. } => {
-            at.field("files").list(files, limits::FILES, |at, one| file(at, &one, files))?;
+            at.field("files").list(files, limits::FILES, |at, one| {
+                path(at, one.path, one.mode, |taken| before(at, files, |other| taken(other.path)))
+            })?;
+            Ok(())
+        }
+        Source::Projected { files } => {
+            at.field("files").list(files, limits::FILES, |at, one| {
+                if let Content::Fact(told) = one.content {
+                    fact(at, told)?;
+                }
+                path(at, one.path, one.mode, |taken| before(at, files, |other| taken(other.path)))
+            })?;
             Ok(())
         }
     }
 }
 
-fn file<'a>(at: &At<'_>, file: &File<'a>, files: List<'a, File<'a>>) -> Result<(), Error<'a>> {
-    at.field("path").text(file.path, rule::RELATIVE_PATH)?;
+/// The place of a file in its volume; `any` tells whether one of those before it is what it is asked for.
+fn path<'a>(
+    at: &At<'_>,
+    path: &'a str,
+    mode: u16,
+    any: impl Fn(&dyn Fn(&str) -> bool) -> bool,
+) -> Result<(), Error<'a>> {
+    at.field("path").text(path, rule::RELATIVE_PATH)?;
     let below = |path: &str, directory: &str| {
         path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    unique(
-        &at.field("path"),
-        file.path,
-        before(at, files, |other| below(other.path, file.path) || below(file.path, other.path)),
-    )?;
-    at.field("mode").number(
-        file.mode.into(),
-        0..=0o777,
-        "is not a file mode: permission bits only, 0 to 511 (octal 0777)",
-    )
+    unique(&at.field("path"), path, any(&|other| below(other, path) || below(path, other)))?;
+    at.field("mode").number(mode.into(), 0..=0o777, "is not a file mode: permission bits only, 0 to 511 (octal 0777)")
 }
 
 fn pairs<'a>(at: &At<'_>, pairs: List<'a, Pair<'a>>) -> Result<(), Error<'a>> {
