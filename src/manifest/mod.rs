@@ -10,6 +10,7 @@ pub mod limits;
 pub mod list;
 pub mod pod;
 pub mod record;
+pub mod security;
 pub mod status;
 pub mod time;
 

@@ -4,6 +4,7 @@
 //! A change of anything here is a change of the format: raise [`crate::manifest::codec::VERSION`] and say so there.
 
 use super::List;
+pub use super::security::{Confinement, Device, ProcMount, Seccomp};
 use serde::{Deserialize, Serialize};
 
 /// The body of a manifest.
@@ -14,6 +15,16 @@ pub struct Manifest<'a> {
     /// The pods, in the order of the source.
     #[serde(borrow)]
     pub pods: List<'a, Pod<'a>>,
+    /// The seccomp filters that containers name by their index here: instructions of eight bytes, for the board's CPU.
+    #[serde(borrow)]
+    pub filters: List<'a, &'a [u8]>,
+}
+
+impl Default for Manifest<'_> {
+    /// No pods, and a node with its own defaults.
+    fn default() -> Self {
+        Manifest { node: Node::default(), pods: List::EMPTY, filters: List::EMPTY }
+    }
 }
 
 /// What a node may set for all of its pods.
@@ -91,6 +102,9 @@ pub struct Pod<'a> {
     /// The containers, in start order: init containers and sidecars as written, then the app containers.
     #[serde(borrow)]
     pub containers: List<'a, Container<'a>>,
+    /// `spec.securityContext.sysctls`, set in the pod's own namespaces.
+    #[serde(borrow)]
+    pub sysctls: List<'a, Pair<'a>>,
 }
 
 impl Default for Pod<'_> {
@@ -112,6 +126,7 @@ impl Default for Pod<'_> {
             critical: false,
             volumes: List::EMPTY,
             containers: List::EMPTY,
+            sysctls: List::EMPTY,
         }
     }
 }
@@ -217,6 +232,9 @@ pub struct Container<'a> {
     /// `lifecycle.preStop` (spec 69).
     #[serde(borrow)]
     pub pre_stop: Option<Hook<'a>>,
+    /// What of `securityContext` is more than numbers.
+    #[serde(borrow)]
+    pub confinement: Confinement<'a>,
 }
 
 impl Default for Container<'_> {
@@ -235,6 +253,7 @@ impl Default for Container<'_> {
             resources: Resources::default(),
             security: Security::default(),
             pre_stop: None,
+            confinement: Confinement::default(),
         }
     }
 }

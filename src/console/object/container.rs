@@ -3,7 +3,7 @@
 use super::{Options, REDACTED, flag, resources, words};
 use crate::console::emit::{Emit, Kind};
 use crate::manifest::List;
-use crate::manifest::pod::{Container, ContainerKind, Hook, Pod, Security};
+use crate::manifest::pod::{Container, ContainerKind, Hook, Pod};
 use alloc::string::String;
 use core::fmt;
 
@@ -27,11 +27,11 @@ pub(super) fn container(
     }
     emit.pair("name", container.name)?;
     ports(emit, container)?;
-    resources(emit, &container.resources)?;
+    resources(emit, &container.resources, container.confinement.devices)?;
     if container.kind == ContainerKind::Sidecar {
         emit.pair("restartPolicy", "Always")?;
     }
-    security(emit, &container.security)?;
+    super::confinement::security(emit, container)?;
     mounts(emit, pod, container)?;
     if let Some(directory) = container.working_dir {
         emit.pair("workingDir", directory)?;
@@ -131,48 +131,4 @@ fn mounts(emit: &mut dyn Emit, pod: &Pod<'_>, container: &Container<'_>) -> fmt:
         emit.close()?;
     }
     emit.close()
-}
-
-fn security(emit: &mut dyn Emit, security: &Security) -> fmt::Result {
-    if *security == Security::default() {
-        return Ok(());
-    }
-    emit.begin("securityContext", Kind::Map)?;
-    if security.no_new_privileges {
-        emit.number("allowPrivilegeEscalation", &false)?;
-    }
-    capabilities(emit, security.capabilities)?;
-    flag(emit, "readOnlyRootFilesystem", security.read_only_root)?;
-    if let Some(group) = security.run_as_group {
-        emit.number("runAsGroup", &group)?;
-    }
-    flag(emit, "runAsNonRoot", security.run_as_non_root)?;
-    if let Some(user) = security.run_as_user {
-        emit.number("runAsUser", &user)?;
-    }
-    emit.close()
-}
-
-/// The difference from the default set, as additions and removals.
-fn capabilities(emit: &mut dyn Emit, kept: u64) -> fmt::Result {
-    let added = kept & !Security::DEFAULT_CAPABILITIES;
-    let dropped = Security::DEFAULT_CAPABILITIES & !kept;
-    if added == 0 && dropped == 0 {
-        return Ok(());
-    }
-    emit.begin("capabilities", Kind::Map)?;
-    if added != 0 {
-        words(emit, "add", names(added))?;
-    }
-    if kept == 0 {
-        words(emit, "drop", ["ALL"])?;
-    } else if dropped != 0 {
-        words(emit, "drop", names(dropped))?;
-    }
-    emit.close()
-}
-
-fn names(set: u64) -> impl Iterator<Item = &'static str> {
-    let chosen = move |(bit, _): &(usize, &str)| set >> bit & 1 == 1;
-    Security::CAPABILITIES.into_iter().enumerate().filter(chosen).map(|(_, name)| name)
 }

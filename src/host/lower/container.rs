@@ -1,6 +1,7 @@
 //! One container: its program, and what belongs to it alone.
 
 use super::Context;
+use super::confine;
 use super::env::{self, Environment};
 use super::names;
 use super::pod::Shared;
@@ -34,8 +35,9 @@ pub(super) fn lower<'c, 'a: 'c>(
         ports: cx.arena.list(ports::lower(object, pod.host_network)),
         mounts: cx.arena.list(pod.volumes.mounts(cx, object)),
         resources: resources::container(object),
-        security: security::container(cx, pod, object),
+        security: security::container(pod, object),
         pre_stop: pre_stop(cx, pod, object, kind),
+        confinement: confine::container(cx, pod, object),
     }
 }
 
