@@ -51,7 +51,7 @@ fn agent_process() {
     let Some(root) = std::env::var_os(ROLE) else { return };
     let root = PathBuf::from(root);
     let cgroup = root.file_name().unwrap().to_str().unwrap().to_string();
-    let node = std::mem::ManuallyDrop::new(Node { root, cgroup, settings: settings() });
+    let node = std::mem::ManuallyDrop::new(Node { root, cgroup, settings: settings(), tune: |_| {} });
     let quiet = std::env::var(QUIET).ok();
     let outcome = agent::run(node.config(&if quiet.is_some() { quiet_yaml() } else { yaml() }), |agent| {
         say("ready");

@@ -13,7 +13,7 @@ fn manifest_error(manifest: &Manifest<'_>) -> String {
 
 /// The message about a manifest of this one pod.
 fn pod_error(pod: Pod<'_>) -> String {
-    manifest_error(&Manifest { node: Node::default(), pods: list([pod]) })
+    manifest_error(&Manifest { pods: list([pod]), ..Manifest::default() })
 }
 
 /// The message about a pod of this one container, which has one volume.
@@ -41,7 +41,7 @@ fn the_samples_pass() {
     check::manifest(&body(&sample::manifest())).unwrap();
     check::image(&body(&sample::image())).unwrap();
     check::board(&body(&sample::board())).unwrap();
-    check::manifest(&body(&Manifest { node: Node::default(), pods: List::EMPTY })).unwrap();
+    check::manifest(&body(&Manifest::default())).unwrap();
 }
 
 /// Spec 43, 66: what a pod leaves out is what Kubernetes takes, and only names cannot be left out.
@@ -49,7 +49,7 @@ fn the_samples_pass() {
 fn a_pod_needs_no_more_than_names() {
     let container = Container { name: "c", image: "docker.io/library/c:1", ..Container::default() };
     let pod = Pod { name: "p", hostname: "p", containers: list([container]), ..Pod::default() };
-    check::manifest(&body(&Manifest { node: Node::default(), pods: list([pod]) })).unwrap();
+    check::manifest(&body(&Manifest { pods: list([pod]), ..Manifest::default() })).unwrap();
     assert_eq!((pod.namespace, pod.restart_policy, pod.grace_seconds), ("default", RestartPolicy::Always, 30));
     assert_eq!((container.kind, pod.qos()), (ContainerKind::App, Qos::BestEffort));
     says(pod_error(Pod { containers: list([Container::default()]), ..pod }), &["name: \"\""]);
@@ -70,11 +70,11 @@ fn names_are_dns_names() {
 #[test]
 fn nothing_is_there_twice() {
     says(
-        manifest_error(&Manifest { node: Node::default(), pods: list([small(), small()]) }),
+        manifest_error(&Manifest { pods: list([small(), small()]), ..Manifest::default() }),
         &["pod default/small: ", "another pod of that namespace and name"],
     );
     let other = Pod { namespace: "other", ..small() };
-    check::manifest(&body(&Manifest { node: Node::default(), pods: list([small(), other]) })).unwrap();
+    check::manifest(&body(&Manifest { pods: list([small(), other]), ..Manifest::default() })).unwrap();
     says(
         pod_error(Pod { containers: list([app("a"), app("a")]), ..small() }),
         &["containers[1].name: \"a\" is there twice"],
@@ -92,7 +92,7 @@ fn nothing_is_there_twice() {
     }
     let files = list(["a", "ab"].map(|path| File { path, mode: 0o644, data: b"" }));
     let volumes = list([Volume { name: "v", source: Source::Files { secret: false, files } }]);
-    check::manifest(&body(&Manifest { node: Node::default(), pods: list([Pod { volumes, ..small() }]) })).unwrap();
+    check::manifest(&body(&Manifest { pods: list([Pod { volumes, ..small() }]), ..Manifest::default() })).unwrap();
 }
 
 /// Spec 1 and 36.
@@ -210,7 +210,7 @@ fn what_a_pod_asks_of_the_node_makes_sense() {
         (Node { pod_pids_limit: 0, ..node }, "node.pod_pids_limit: 0"),
         (Node { shutdown_grace_seconds: u32::MAX, ..node }, "node.shutdown_grace_seconds: "),
     ] {
-        says(manifest_error(&Manifest { node, pods: List::EMPTY }), &[field]);
+        says(manifest_error(&Manifest { node, ..Manifest::default() }), &[field]);
     }
 }
 
@@ -218,7 +218,7 @@ fn what_a_pod_asks_of_the_node_makes_sense() {
 #[test]
 fn every_list_is_bounded_and_strict() {
     let pods = list((0..=limits::PODS).map(|n| Pod { name: format!("p{n}").leak(), ..small() }));
-    says(manifest_error(&Manifest { node: Node::default(), pods }), &["pods: more than 64 elements"]);
+    says(manifest_error(&Manifest { pods, ..Manifest::default() }), &["pods: more than 64 elements"]);
     let words = list((0..=limits::ARGS).map(|_| "a"));
     says(container_error(Container { args: Some(words), ..app("a") }), &["args: more than 128 elements"]);
     let long = "a".repeat(limits::STRING + 1).leak();

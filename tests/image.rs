@@ -9,7 +9,7 @@ use podling::host::layers::Limits;
 use podling::host::pack::pack;
 use podling::manifest::board::Board;
 use podling::manifest::codec::{self, Kind};
-use podling::manifest::pod::{Container, Manifest, Node, Pod};
+use podling::manifest::pod::{Container, Manifest, Pod};
 use podling::manifest::{check, image};
 use std::collections::BTreeMap;
 use std::fs;
@@ -110,7 +110,7 @@ fn manifest(class: &str, references: &[&str]) -> Vec<u8> {
         ..Container::default()
     });
     let pod = Pod { name: "web", hostname: "web", containers: arena.list(containers), ..Pod::default() };
-    let manifest = Manifest { node: Node::default(), pods: arena.list([pod]) };
+    let manifest = Manifest { pods: arena.list([pod]), ..Manifest::default() };
     let body = postcard::to_stdvec(&manifest).unwrap();
     let header = codec::seal(Kind::Manifest, class, 1, &body).unwrap();
     [&header[..], &body].concat()

@@ -252,8 +252,15 @@ fn failure_f1_an_agent_that_comes_anew_is_told_the_same() {
     pod.reconnect();
     assert_eq!(pod.hello, hello);
     // A second set-up is refused and changes nothing.
-    let setup =
-        Setup { uid: UID, hostname: "other", containers: 1, share_processes: true, host_network: false, shm_bytes: 1 };
+    let setup = Setup {
+        uid: UID,
+        hostname: "other",
+        containers: 1,
+        share_processes: true,
+        host_network: false,
+        shm_bytes: 1,
+        sysctls: podling::manifest::List::EMPTY,
+    };
     pod.order(&Order::Setup(setup), &[]);
     assert!(matches!(pod.report(), Report::SetupFailed(failure) if failure.step == Step::Order));
     assert_eq!(pod.shell(2, "hostname"), "web\n");

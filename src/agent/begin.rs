@@ -3,10 +3,9 @@
 use super::config::{Config, Facts};
 use super::drive::{Agent, Error, Parts, Shutdown};
 use super::paths::Paths;
-use crate::manifest::List;
 use crate::manifest::check;
 use crate::manifest::codec::{self, Kind};
-use crate::manifest::pod::{Manifest, Node};
+use crate::manifest::pod::Manifest;
 use crate::manifest::status::{Uid, message};
 use crate::sys::cgroup::Hierarchy;
 use crate::sys::kernel::Kernel;
@@ -94,9 +93,9 @@ pub(super) fn prepare(config: Config) -> Result<Parts, Error> {
         Some(Ok(loaded)) => loaded,
         Some(Err(why)) => {
             troubles.push(why);
-            (Manifest { node: Node::default(), pods: List::EMPTY }, None)
+            (Manifest::default(), None)
         }
-        None => (Manifest { node: Node::default(), pods: List::EMPTY }, None),
+        None => (Manifest::default(), None),
     };
     let facts = facts(&config, &cgroups, sequence, &troubles);
     let program = program(config.program.as_deref()).map_err(|e| failed(format!("{e}")))?;

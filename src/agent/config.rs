@@ -31,6 +31,8 @@ pub struct Config {
     pub protect: bool,
     /// The file that is executed as pod-init; this program itself where it is `None`.
     pub program: Option<PathBuf>,
+    /// Whether the node runs privileged containers (spec 85).
+    pub allow_privileged: bool,
 }
 
 impl Config {
@@ -49,6 +51,7 @@ impl Config {
             power: true,
             protect: true,
             program: None,
+            allow_privileged: false,
         }
     }
 }

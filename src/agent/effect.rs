@@ -154,9 +154,11 @@ fn start_container(agent: &Agent, entry: &Entry, index: u8, instance: u32, memo:
     let doors = made.and_then(|group| group.doors()).map_err(|e| Refused::new(e.into()))?;
     fail::point("instance group made");
     let which = start::Which { uid, pod, index, instance, memo };
-    let ordered = start::order(agent.paths(), &mut agent.images(), &agent.node(), which, doors, |order, fds| {
-        agent.order(sandbox, order, fds).map_err(|e| Refused::new(deaf(e)))
-    });
+    let filters = agent.manifest().filters;
+    let ordered =
+        start::order(agent.paths(), &mut agent.images(), &agent.node(), which, (doors, filters), |order, fds| {
+            agent.order(sandbox, order, fds).map_err(|e| Refused::new(deaf(e)))
+        });
     if ordered.is_err() {
         let _ = agent.cgroups().group(&path).remove();
         words::forget(agent.paths(), uid, &container, instance);

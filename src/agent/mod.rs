@@ -6,6 +6,7 @@ mod adopt;
 mod begin;
 pub mod boot;
 pub mod config;
+mod confine;
 mod downward;
 pub mod drive;
 mod effect;

@@ -1,5 +1,6 @@
 //! A pod's sandbox: made step by step, watched, and taken away whole, from whatever half of it there is.
 
+use super::confine;
 use super::downward::Teller;
 use super::drive::Agent;
 use super::fail;
@@ -148,6 +149,7 @@ fn directory(path: &Path) -> Result<(), Trouble> {
 /// Makes the pod's directory and groups, and its pod-init.
 fn begin(agent: &Agent, uid: Uid, pod: &Pod<'_>, own: &PodPaths) -> Result<(Link, OwnedFd), Trouble> {
     fail::point("create");
+    confine::allowed(agent.config(), pod)?;
     directory(&own.run)?;
     groups(agent, uid, pod)?;
     fail::point("groups made");
@@ -269,6 +271,7 @@ fn setup(agent: &Agent, sandbox: &Rc<Sandbox>, pod: &Pod<'_>) -> rustix::io::Res
         share_processes: pod.sharing.process_namespace,
         host_network: pod.sharing.host_network,
         shm_bytes: SHM_BYTES,
+        sysctls: pod.sysctls,
     };
     fail::point("setup");
     agent.order(sandbox, &Order::Setup(setup), Vec::new())

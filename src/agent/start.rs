@@ -1,6 +1,7 @@
 //! What a container starts with: the image's configuration and the pod's, merged by Kubernetes' rules, and everything opened.
 
 use super::config::Facts;
+use super::confine;
 use super::downward::Teller;
 use super::images::{Images, Record, Refused};
 use super::paths::Paths;
@@ -86,7 +87,7 @@ pub(super) fn order(
     images: &mut Images,
     facts: &Facts,
     which: Which<'_>,
-    doors: Doors,
+    (doors, filters): (Doors, List<'static, &'static [u8]>),
     send: impl FnOnce(&Order<'_>, Vec<OwnedFd>) -> Result<(), Refused>,
 ) -> Result<(), Refused> {
     let (pod, Some(container)) = (which.pod, which.pod.containers.get(which.index.into())) else {
@@ -111,6 +112,7 @@ pub(super) fn order(
         points.push(&point);
         fds.push(mount);
     }
+    fds.extend(confine::node_devices(&container).map_err(Refused::new)?);
     let start = Start {
         container: which.index,
         instance: which.instance,
@@ -129,6 +131,8 @@ pub(super) fn order(
         cgroups,
         cgroup_v2,
         mounts: points.list(),
+        view: confine::view(&container),
+        seccomp: confine::filter(&container, filters).map_err(Refused::config)?,
     };
     send(&Order::Start(start), fds)
 }
@@ -209,6 +213,7 @@ fn opened<'a>(
         // Its mount is read-only already where it is to be.
         all.push((MountPoint { path: mount.path, directory: opened.directory, read_only: false }, opened.mount));
     }
+    all.extend(confine::devices(container).map_err(Refused::new)?);
     for (file, path) in MANAGED.into_iter().zip(HOSTS) {
         if container.mounts.iter().any(|mount| mount.path == path) {
             continue;

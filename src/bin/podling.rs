@@ -99,7 +99,9 @@ mod local {
     impl Run {
         pub(super) fn run(self) -> anyhow::Result<()> {
             anyhow::ensure!(rustix::process::geteuid().is_root(), "namespaces and mounts need root: run it with sudo");
-            let board = boards::load(&self.board)?;
+            let mut board = boards::load(&self.board)?;
+            // What depends on the processor, seccomp filters, is for the one that it runs on.
+            board.arch = boards::Arch::host().unwrap_or(board.arch);
             let (compiled, _) = build::compile(&self.files, &board)?;
             let mut manifest = codec::seal(Kind::Manifest, &board.class, 1, &compiled.body)?.to_vec();
             manifest.extend_from_slice(&compiled.body);

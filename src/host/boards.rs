@@ -6,6 +6,7 @@ pub use file::{Arch, BoardFile, Console, Devices, Flash, Kernel, NetworkFile, No
 
 use crate::host::units;
 use crate::manifest::board::Network;
+use crate::manifest::check::rule;
 use crate::manifest::limits;
 use crate::manifest::pod::Node;
 use anyhow::{Context, anyhow, bail, ensure};
@@ -120,6 +121,24 @@ impl BoardFile {
         );
         for (field, device) in [("slots", &self.devices.slots), ("data", &self.devices.data)] {
             ensure!(device.starts_with("/dev/"), "devices.{field}: a path below /dev");
+        }
+        for (name, devices) in &self.resources {
+            let (domain, rest) = name.split_once('/').unwrap_or_default();
+            let legal = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            let named = !domain.is_empty() && !rest.is_empty() && name.replacen('/', "", 1).chars().all(legal);
+            ensure!(
+                named,
+                "resources: `{name}` is not the name of a resource: a domain and a name, as in board.podling/gpio"
+            );
+            ensure!(!devices.is_empty(), "resources: {name} names no device");
+            if let Some(bad) = devices.iter().find(|device| !(rule::DEVICE.holds)(device)) {
+                bail!("resources: {name}: `{bad}` is not a device: a path below /dev");
+            }
+        }
+        for pattern in &self.node.allowed_unsafe_sysctls {
+            let stem = pattern.strip_suffix('*').unwrap_or(pattern).trim_end_matches('.');
+            let known = (rule::SYSCTL.holds)(stem) || stem == "net" || stem == "fs.mqueue";
+            ensure!(known, "node.allowed_unsafe_sysctls: `{pattern}` {}", rule::SYSCTL.says);
         }
         self.network().map(drop)
     }

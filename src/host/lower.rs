@@ -1,5 +1,6 @@
 //! Kubernetes objects to the manifest's types: every reference resolved, every default written out, every mistake said.
 
+mod confine;
 mod container;
 mod controllers;
 mod env;
@@ -43,7 +44,8 @@ pub struct Compiled {
 pub fn compile(sources: &Sources, board: &BoardFile, diagnostics: &Diagnostics) -> Option<Compiled> {
     let arena = Arena::default();
     let objects = Objects::default();
-    let context = Context { arena: &arena, diagnostics, sources, board, objects, spent: Cell::new(0) };
+    let filters = confine::Filters::default();
+    let context = Context { arena: &arena, diagnostics, sources, board, objects, spent: Cell::new(0), filters };
     context.compile()
 }
 
@@ -56,6 +58,7 @@ struct Context<'a> {
     objects: Objects<'a>,
     /// Bytes of values that were made or repeated: what a manifest cannot hold need not be made.
     spent: Cell<usize>,
+    filters: confine::Filters,
 }
 
 impl<'a> Context<'a> {
@@ -83,7 +86,8 @@ impl<'a> Context<'a> {
             return None;
         }
         let containers = pods.iter().map(|pod| pod.containers.len()).sum();
-        let manifest = Manifest { node: self.board.node(), pods: self.arena.list(pods.iter().copied()) };
+        let filters = self.filters.list(self.arena);
+        let manifest = Manifest { node: self.board.node(), pods: self.arena.list(pods.iter().copied()), filters };
         let body = postcard::to_stdvec(&manifest).expect("a manifest serializes into memory");
         self.accept(&body).then_some(Compiled { body, pods: pods.len(), containers })
     }

@@ -23,6 +23,7 @@ pub mod progress;
 pub mod read;
 pub mod record;
 pub mod schema;
+pub mod seccomp;
 pub mod select;
 pub mod squash;
 pub mod suggest;

@@ -285,6 +285,9 @@ impl<'a> Object<'a> {
     fn check(&self, entry: &Entry<'a>) {
         let child = self.place.child(entry);
         let Some(field) = self.table.field(entry.key) else {
+            if (self.table.elsewhere)(entry.key) {
+                return;
+            }
             if (self.table.later)(entry.key) {
                 return self.place.say(Severity::Error, entry.at, &child.path, NOT_YET);
             }

@@ -31,6 +31,8 @@ pub struct Table {
     pub fields: &'static [Field],
     /// Whether a name that is not among them is one that Kubernetes has all the same.
     pub later: fn(&str) -> bool,
+    /// Whether a name that is not among them is read by its own reader.
+    pub elsewhere: fn(&str) -> bool,
 }
 
 impl Table {
@@ -48,6 +50,7 @@ macro_rules! table {
             name: $name,
             fields: &[$(Field { name: unraw(stringify!($field)), support: $support }),*],
             later: |_| false,
+            elsewhere: |_| false,
         };
     };
 }
@@ -100,9 +103,9 @@ table!(POD_SPEC "PodSpec" {
 table!(POD_OS "PodOS" { name: Read });
 table!(HOST_ALIAS "HostAlias" { ip: Read, hostnames: Read });
 table!(POD_SECURITY "PodSecurityContext" {
-    appArmorProfile: NotYet, fsGroup: NotYet, fsGroupChangePolicy: NotYet, runAsGroup: Read, runAsNonRoot: Read, runAsUser: Read,
-    seLinuxChangePolicy: NotYet, seLinuxOptions: NotYet, seccompProfile: Read, supplementalGroups: Read,
-    supplementalGroupsPolicy: Only(&["Merge"]), sysctls: NotYet, windowsOptions: NotYet,
+    appArmorProfile: Read, fsGroup: NotYet, fsGroupChangePolicy: NotYet, runAsGroup: Read, runAsNonRoot: Read, runAsUser: Read,
+    seLinuxChangePolicy: NotYet, seLinuxOptions: Read, seccompProfile: Read, supplementalGroups: Read,
+    supplementalGroupsPolicy: Only(&["Merge"]), sysctls: Read, windowsOptions: Read,
 });
 table!(CONTAINER "Container" {
     args: Read, command: Read, env: Read, envFrom: Read, image: Read, imagePullPolicy: Read, lifecycle: Read, livenessProbe: NotYet,
@@ -112,11 +115,17 @@ table!(CONTAINER "Container" {
     volumeDevices: NotYet, volumeMounts: Read, workingDir: Read,
 });
 table!(SECURITY "SecurityContext" {
-    allowPrivilegeEscalation: Read, appArmorProfile: NotYet, capabilities: Read, privileged: Read, procMount: Only(&["Default"]),
-    readOnlyRootFilesystem: Read, runAsGroup: Read, runAsNonRoot: Read, runAsUser: Read, seLinuxOptions: NotYet,
-    seccompProfile: Read, windowsOptions: NotYet,
+    allowPrivilegeEscalation: Read, appArmorProfile: Read, capabilities: Read, privileged: Read, procMount: Read,
+    readOnlyRootFilesystem: Read, runAsGroup: Read, runAsNonRoot: Read, runAsUser: Read, seLinuxOptions: Read,
+    seccompProfile: Read, windowsOptions: Read,
 });
-table!(SECCOMP "SeccompProfile" { localhostProfile: NotYet, r#type: Read });
+table!(SECCOMP "SeccompProfile" { localhostProfile: Read, r#type: Read });
+table!(APP_ARMOR "AppArmorProfile" { localhostProfile: Read, r#type: Read });
+table!(SE_LINUX "SELinuxOptions" { level: Read, role: Read, r#type: Read, user: Read });
+table!(WINDOWS "WindowsSecurityContextOptions" {
+    gmsaCredentialSpec: Read, gmsaCredentialSpecName: Read, hostProcess: Read, runAsUserName: Read,
+});
+table!(SYSCTL "Sysctl" { name: Read, value: Read });
 table!(CAPABILITIES "Capabilities" { add: Read, drop: Read });
 table!(PORT "ContainerPort" {
     containerPort: Read, hostIP: Only(&["0.0.0.0"]), hostPort: Read, name: Read, protocol: Read,
@@ -138,8 +147,10 @@ pub static QUANTITIES: Table = Table {
         Field { name: "memory", support: Read },
         Field { name: "ephemeral-storage", support: NotYet },
     ],
-    // Huge pages by their size, and what device plugins bring, as in `example.com/camera`.
-    later: |name| name.starts_with("hugepages-") || name.contains('/'),
+    // Huge pages by their size.
+    later: |name| name.starts_with("hugepages-"),
+    // What device plugins bring elsewhere, as in `board.podling/gpio`.
+    elsewhere: |name| name.contains('/'),
 };
 table!(LIFECYCLE "Lifecycle" { postStart: NotYet, preStop: Read, stopSignal: NotYet });
 table!(HANDLER "LifecycleHandler" { exec: Read, httpGet: NotYet, sleep: Read, tcpSocket: NotYet });
@@ -236,6 +247,10 @@ pub static POD_TYPES: &[&Table] = &[
     &CONTAINER,
     &SECURITY,
     &SECCOMP,
+    &APP_ARMOR,
+    &SE_LINUX,
+    &WINDOWS,
+    &SYSCTL,
     &CAPABILITIES,
     &PORT,
     &ENV_VAR,

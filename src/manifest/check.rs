@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 mod pod;
 pub mod rule;
+mod security;
 
 /// What is wrong, and where.
 #[derive(Clone, Debug, PartialEq)]

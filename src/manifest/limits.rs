@@ -90,3 +90,11 @@ pub const HISTORY: usize = 32;
 pub const POD_PIDS: u32 = 1024;
 /// Programs executed in the containers of one pod at once: hooks and the `exec` verb.
 pub const EXECUTIONS: usize = 32;
+/// Different seccomp filters of one manifest.
+pub const FILTERS: usize = 16;
+/// Devices of one container.
+pub const DEVICES: usize = 16;
+/// Sysctls of one pod.
+pub const SYSCTLS: usize = 16;
+/// Bytes of one seccomp filter: the kernel takes 4096 instructions of eight bytes.
+pub const FILTER_BYTES: usize = 4096 * 8;

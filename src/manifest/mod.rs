@@ -12,6 +12,7 @@ pub mod list;
 pub mod owner;
 pub mod pod;
 pub mod record;
+pub mod security;
 pub mod status;
 pub mod time;
 pub mod volume;

@@ -8,6 +8,7 @@ pub use super::volume::*;
 use super::List;
 use super::fact::Fact;
 use super::owner::Owner;
+pub use super::security::{Confinement, Device, ProcMount, Seccomp};
 use serde::{Deserialize, Serialize};
 
 /// The body of a manifest.
@@ -18,6 +19,16 @@ pub struct Manifest<'a> {
     /// The pods, in the order of the source.
     #[serde(borrow)]
     pub pods: List<'a, Pod<'a>>,
+    /// The seccomp filters that containers name by their index here: instructions of eight bytes, for the board's CPU.
+    #[serde(borrow)]
+    pub filters: List<'a, &'a [u8]>,
+}
+
+impl Default for Manifest<'_> {
+    /// No pods, and a node with its own defaults.
+    fn default() -> Self {
+        Manifest { node: Node::default(), pods: List::EMPTY, filters: List::EMPTY }
+    }
 }
 
 /// What a node may set for all of its pods.
@@ -100,6 +111,9 @@ pub struct Pod<'a> {
     /// The controller that it came from.
     #[serde(borrow)]
     pub owner: Option<Owner<'a>>,
+    /// `spec.securityContext.sysctls`, set in the pod's own namespaces.
+    #[serde(borrow)]
+    pub sysctls: List<'a, Pair<'a>>,
 }
 
 impl Default for Pod<'_> {
@@ -123,6 +137,7 @@ impl Default for Pod<'_> {
             containers: List::EMPTY,
             active_deadline_seconds: None,
             owner: None,
+            sysctls: List::EMPTY,
         }
     }
 }
@@ -240,6 +255,9 @@ pub struct Container<'a> {
     /// What `env`, `command`, `args` and the sub-paths of `mounts` say of the board ([`super::fact`]).
     #[serde(borrow)]
     pub facts: List<'a, Fact<'a>>,
+    /// What of `securityContext` is more than numbers.
+    #[serde(borrow)]
+    pub confinement: Confinement<'a>,
 }
 
 impl Container<'_> {
@@ -268,6 +286,7 @@ impl Default for Container<'_> {
             restart_policy: None,
             restart_rules: List::EMPTY,
             facts: List::EMPTY,
+            confinement: Confinement::default(),
         }
     }
 }

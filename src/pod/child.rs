@@ -14,7 +14,7 @@ use rustix::process::{Resource, Rlimit, fchdir, getrlimit, setrlimit, setsid, um
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities,
-    set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+    set_keep_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 use std::ffi::CString;
 use std::format;
@@ -33,6 +33,8 @@ pub struct Making<'a> {
     pub cgroup: Cgroup<'a>,
     /// The pod's own /proc.
     pub proc: BorrowedFd<'a>,
+    /// The node's /dev, for a privileged container.
+    pub devices: Option<BorrowedFd<'a>>,
     /// Standard output and error.
     pub output: [BorrowedFd<'a>; 2],
     /// The new root, once there is one.
@@ -75,12 +77,12 @@ fn made(descriptor: &Option<OwnedFd>) -> Result<BorrowedFd<'_>, Broken> {
 
 impl Making<'_> {
     fn make_root(&mut self) -> Result<(), Broken> {
-        self.root = Some(rootfs::layered(self.image.as_fd(), self.start.layer_bytes)?);
+        self.root = Some(rootfs::layered(self.image.as_fd(), self.start.layer_bytes, self.start.view)?);
         Ok(())
     }
 
     fn mount_system(&mut self) -> Result<(), Broken> {
-        self.null = Some(rootfs::system(made(&self.root)?, self.start.cgroup_v2)?);
+        self.null = Some(rootfs::system(made(&self.root)?, self.start, self.devices)?);
         Ok(())
     }
 
@@ -144,9 +146,9 @@ pub fn confine(start: &Start<'_>, proc: BorrowedFd<'_>, stdio: [BorrowedFd<'_>; 
     dup2_stdout(stdio[1]).on("standard output")?;
     dup2_stderr(stdio[2]).on("standard error")?;
     raw::close_on_exec_from(3).on("descriptors")?;
-    credentials(start)?;
     raw::default_sigpipe();
-    raw::mask_signals(false).on("signals")
+    raw::mask_signals(false).on("signals")?;
+    credentials(start)
 }
 
 fn credentials(start: &Start<'_>) -> Result<(), Broken> {
@@ -165,16 +167,39 @@ fn credentials(start: &Start<'_>) -> Result<(), Broken> {
     let groups: Vec<Gid> = start.groups.iter().map(Gid::from_raw).collect();
     set_thread_groups(&groups).on("groups")?;
     let (uid, gid) = (Uid::from_raw(start.uid), Gid::from_raw(start.gid));
+    // Without no_new_privs it takes SYS_ADMIN to install a filter: that is kept over the change of the user, until the filter is there.
+    let by_privilege = !start.seccomp.is_empty() && !start.no_new_privileges;
+    let known = known();
+    if by_privilege {
+        set_keep_capabilities(true).on("capabilities")?;
+    }
     set_thread_res_gid(gid, gid, gid).on("group")?;
     set_thread_res_uid(uid, uid, uid).on("user")?;
     clear_ambient_capability_set().on("capabilities")?;
-    let held = if start.uid == 0 { keep & known() } else { CapabilitySet::empty() };
-    let sets = CapabilitySets { effective: held, permitted: held, inheritable: CapabilitySet::empty() };
-    set_capabilities(None, sets).on("capabilities")?;
+    let held = if start.uid == 0 { keep & known } else { CapabilitySet::empty() };
+    if by_privilege {
+        hold(CapabilitySet::SYS_ADMIN, held | CapabilitySet::SYS_ADMIN)?;
+        filter(start.seccomp)?;
+    }
+    hold(held, held)?;
     if start.no_new_privileges {
         set_no_new_privs(true).on("no_new_privs")?;
+        filter(start.seccomp)?;
     }
     Ok(())
+}
+
+fn hold(effective: CapabilitySet, permitted: CapabilitySet) -> Result<(), Broken> {
+    let sets = CapabilitySets { effective, permitted, inheritable: CapabilitySet::empty() };
+    set_capabilities(None, sets).on("capabilities")
+}
+
+/// Installs the seccomp filter, where there is one. What comes after it must pass it.
+fn filter(instructions: &[u8]) -> Result<(), Broken> {
+    match instructions {
+        [] => Ok(()),
+        some => raw::seccomp_filter(some).on("seccomp filter (does this kernel have CONFIG_SECCOMP_FILTER?)"),
+    }
 }
 
 /// The capabilities that this kernel knows and this process has.

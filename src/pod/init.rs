@@ -5,6 +5,7 @@ use super::poll::{Poller, Source};
 use super::rootfs;
 use super::slot::{Pod, Slot};
 use super::steps::{Broken, On, take};
+use super::sysctl;
 use super::wire::{self, Exec, Failure, Hello, LISTENER_FD, Order, Report, Setup, Start, Step, VERSION};
 use crate::manifest::limits;
 use crate::manifest::record::PodRecord;
@@ -92,6 +93,7 @@ const SET_UP: &[(Step, ActOnSetup)] = &[
         true => Ok(()),
         false => namespace::loopback_up().on("lo"),
     }),
+    (Step::Names, |setup| setup.sysctls.iter().try_for_each(|sysctl| sysctl::set(sysctl.key, sysctl.value))),
 ];
 
 /// The whole state of a pod-init.

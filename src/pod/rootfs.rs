@@ -3,8 +3,9 @@
 //! All of it is assembled at [`ROOT`] in the new container's own mount namespace, by descriptors. No path of the image is ever
 //! followed by the kernel: [`resolve`] takes one component at a time.
 
+use super::nodes;
 use super::steps::{Broken, On};
-use super::wire::MountPoint;
+use super::wire::{MountPoint, Start, View};
 use crate::sys::mount::{self, NODEV, NOEXEC, NOSUID, PLAIN, RDONLY};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
@@ -55,15 +56,16 @@ pub fn seal() -> Result<(), Broken> {
 /// The image under a writable layer of so many bytes, at [`ROOM`]'s `/root`.
 ///
 /// Device nodes work nowhere in a container but where pod-init has put one, so that CAP_MKNOD opens no disk.
-pub fn layered(image: BorrowedFd<'_>, bytes: u64) -> Result<OwnedFd, Broken> {
+pub fn layered(image: BorrowedFd<'_>, bytes: u64, view: View) -> Result<OwnedFd, Broken> {
+    let nodev = if view == View::Privileged { MountAttrFlags::empty() } else { NODEV };
     mount::attach_at(image, c"/image").on("the image")?;
-    let layer = mount::new_mount(c"tmpfs", &[(c"size", &size(bytes)), (c"mode", c"755")], NODEV).on("tmpfs")?;
+    let layer = mount::new_mount(c"tmpfs", &[(c"size", &size(bytes)), (c"mode", c"755")], nodev).on("tmpfs")?;
     for directory in ["upper", "work"] {
         mkdirat(&layer, directory, MODE_755).on("the writable layer")?;
     }
     mount::attach_at(&layer, c"/layer").on("/layer")?;
     let options = [(c"lowerdir", c"/image"), (c"upperdir", c"/layer/upper"), (c"workdir", c"/layer/work")];
-    let root = mount::new_mount(c"overlay", &options, NODEV).on("overlay")?;
+    let root = mount::new_mount(c"overlay", &options, nodev).on("overlay")?;
     mount::attach_at(&root, c"/root").on("/root")?;
     Ok(root)
 }
@@ -104,23 +106,32 @@ const MASKED_SYS: [&str; 2] = ["firmware", "devices/virtual/powercap"];
 /// What of /proc it cannot write.
 const READ_ONLY_PROC: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
 
-/// Mounts /dev, /proc and /sys. Gives back `/dev/null`, known to be the real one.
-pub fn system(root: BorrowedFd<'_>, cgroup_v2: bool) -> Result<OwnedFd, Broken> {
+/// Mounts /dev, /proc and /sys. Gives back `/dev/null`, known to be the real one. A privileged container gets the devices of `node`.
+pub fn system(root: BorrowedFd<'_>, start: &Start<'_>, node: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Broken> {
+    let sealed = if start.view == View::Privileged { PLAIN } else { PLAIN | RDONLY };
     let proc = put(root, "proc", mount::new_mount(c"proc", &[], PLAIN).on("proc")?)?;
-    let sys = put(root, "sys", mount::new_mount(c"sysfs", &[], PLAIN | RDONLY).on("sysfs")?)?;
-    if cgroup_v2 {
-        let cgroups = mount::new_mount(c"cgroup2", &[], PLAIN | RDONLY).on("cgroup2")?;
+    let sys = put(root, "sys", mount::new_mount(c"sysfs", &[], sealed).on("sysfs")?)?;
+    if start.cgroup_v2 {
+        let cgroups = mount::new_mount(c"cgroup2", &[], sealed).on("cgroup2")?;
         let target = inside(sys.as_fd(), "fs/cgroup").on("/sys/fs/cgroup")?;
         mount::attach(&cgroups, &target).on("/sys/fs/cgroup")?;
     }
-    let dev = devices(root)?;
-    for path in READ_ONLY_PROC {
+    let dev = devices(root, start.view)?;
+    if let Some(node) = node {
+        nodes::copy(node, dev.as_fd()).on("/dev")?;
+    }
+    let (hidden, fixed): (&[&str], &[&str]) = match start.view {
+        View::Masked => (&MASKED_PROC, &READ_ONLY_PROC),
+        View::Unmasked | View::Privileged => (&[], &[]),
+    };
+    for path in fixed {
         let Some(target) = present(inside(proc.as_fd(), path), path)? else { continue };
         let same = mount::clone_tree(proc.as_fd(), path, true)?;
         mount::restrict(&same, PLAIN | RDONLY, true).on(path)?;
         mount::attach(&same, &target).on(path)?;
     }
-    let masks = MASKED_PROC.iter().map(|path| (&proc, *path)).chain(MASKED_SYS.iter().map(|path| (&sys, *path)));
+    let hidden_sys: &[&str] = if start.view == View::Privileged { &[] } else { &MASKED_SYS };
+    let masks = hidden.iter().map(|path| (&proc, *path)).chain(hidden_sys.iter().map(|path| (&sys, *path)));
     for (file_system, path) in masks {
         let Some(target) = present(inside(file_system.as_fd(), path), path)? else { continue };
         let directory = FileType::from_raw_mode(fstat(&target).on(path)?.st_mode) == FileType::Directory;
@@ -131,9 +142,10 @@ pub fn system(root: BorrowedFd<'_>, cgroup_v2: bool) -> Result<OwnedFd, Broken> 
 }
 
 /// /dev: a tmpfs of its own, with what every container has. A node that is made there does not work either.
-fn devices(root: BorrowedFd<'_>) -> Result<OwnedFd, Broken> {
-    let options = [(c"mode", c"755"), (c"size", c"64k")];
-    let dev = put(root, "dev", mount::new_mount(c"tmpfs", &options, PLAIN).on("tmpfs")?)?;
+fn devices(root: BorrowedFd<'_>, view: View) -> Result<OwnedFd, Broken> {
+    let (attributes, size) = if view == View::Privileged { (NOSUID | NOEXEC, c"1m") } else { (PLAIN, c"64k") };
+    let options = [(c"mode", c"755"), (c"size", size)];
+    let dev = put(root, "dev", mount::new_mount(c"tmpfs", &options, attributes).on("tmpfs")?)?;
     for (name, ..) in NODES {
         make(dev.as_fd(), name, Leaf::File).on(name)?;
         let target = openat(&dev, name, NODE, Mode::empty()).on(name)?;

@@ -5,7 +5,7 @@ use super::init::Facts;
 use super::launch::{Launch, Progress};
 use super::output::{Drained, Stream, Writer};
 use super::poll::{Poller, Source};
-use super::wire::{self, Failure, Order, Report, Start, Step};
+use super::wire::{self, Failure, Order, Report, Start, Step, View};
 use crate::manifest::limits;
 use crate::manifest::record::{ContainerRecord, Life};
 use crate::manifest::status::Exit;
@@ -71,17 +71,22 @@ struct Given {
     segments: [OwnedFd; 2],
     cgroups: Vec<OwnedFd>,
     mounts: Vec<OwnedFd>,
+    devices: Option<OwnedFd>,
 }
 
 impl Given {
     fn new(start: &Start<'_>, descriptors: &mut Descriptors) -> Option<Given> {
         let cgroups = usize::from(start.cgroups);
-        if descriptors.len() != 3 + cgroups + start.mounts.len() || (start.cgroup_v2 && cgroups != 1) {
+        let privileged = start.view == View::Privileged;
+        if descriptors.len() != 3 + cgroups + start.mounts.len() + usize::from(privileged)
+            || (start.cgroup_v2 && cgroups != 1)
+        {
             return None;
         }
         let mut all = core::mem::take(descriptors).into_iter();
         let (image, segments) = (all.next()?, [all.next()?, all.next()?]);
-        Some(Given { image, segments, cgroups: all.by_ref().take(cgroups).collect(), mounts: all.collect() })
+        let devices = if privileged { all.next_back() } else { None };
+        Some(Given { image, segments, cgroups: all.by_ref().take(cgroups).collect(), mounts: all.collect(), devices })
     }
 }
 
@@ -181,6 +186,7 @@ impl Slot {
                 mounts: &given.mounts,
                 cgroup,
                 proc: facts.proc.as_fd(),
+                devices: given.devices.as_ref().map(AsFd::as_fd),
                 output: [write_out.as_fd(), write_err.as_fd()],
                 root: None,
                 null: None,

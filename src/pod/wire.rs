@@ -7,12 +7,13 @@
 
 use crate::manifest::List;
 use crate::manifest::limits;
+use crate::manifest::pod::Pair;
 use crate::manifest::record::{ContainerRecord, Ending, Memo, PodRecord};
 use crate::manifest::status::{Exit, Message, Uid};
 use serde::{Deserialize, Serialize};
 
 /// The version of these messages (failure F2). Raised with every change of them.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// The descriptor at which pod-init finds its listening socket.
 pub const LISTENER_FD: i32 = 3;
@@ -62,6 +63,9 @@ pub struct Setup<'a> {
     pub host_network: bool,
     /// Bytes of the pod's /dev/shm.
     pub shm_bytes: u64,
+    /// The sysctls to set, by name and value.
+    #[serde(borrow)]
+    pub sysctls: List<'a, Pair<'a>>,
 }
 
 /// One start of one container, with nothing left to look up.
@@ -105,6 +109,22 @@ pub struct Start<'a> {
     /// Where the mounts go.
     #[serde(borrow)]
     pub mounts: List<'a, MountPoint<'a>>,
+    /// What of the node it sees and may change.
+    pub view: View,
+    /// Its seccomp filter, in instructions of eight bytes; none where it is empty.
+    pub seccomp: &'a [u8],
+}
+
+/// What of the node a container sees and may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum View {
+    /// The parts of /proc and /sys that tell of the node are hidden, and what changes it is read-only.
+    Masked,
+    /// All of /proc (`procMount: Unmasked`); /sys as in [`View::Masked`].
+    Unmasked,
+    /// All of /proc, /sys and the cgroups, writable, and every device of the node (`privileged`, spec 83). Behind the mounts of
+    /// [`Start::mounts`] there is one more descriptor: the node's /dev.
+    Privileged,
 }
 
 /// A mount's place in the container.
@@ -240,13 +260,17 @@ pub fn decode_order(packet: &[u8]) -> Option<Order<'_>> {
     let order = decode(packet)?;
     let sound = match &order {
         Order::Setup(setup) => {
-            setup.hostname.len() <= limits::LABEL + 1 && usize::from(setup.containers) <= limits::CONTAINERS
+            setup.hostname.len() <= limits::LABEL + 1
+                && usize::from(setup.containers) <= limits::CONTAINERS
+                && is_sound(setup.sysctls, limits::SYSCTLS)
         }
         Order::Start(start) => {
             is_sound(start.argv, 2 * limits::ARGS)
                 && is_sound(start.env, limits::POD_MESSAGE)
                 && is_sound(start.groups, limits::GROUPS * 2)
                 && is_sound(start.mounts, limits::POD_MESSAGE_FDS)
+                && start.seccomp.len() <= limits::FILTER_BYTES
+                && start.seccomp.len().is_multiple_of(8)
         }
         Order::Exec(exec) => is_sound(exec.argv, limits::ARGS),
         _ => true,
@@ -348,6 +372,8 @@ mod tests {
             cgroups: 1,
             cgroup_v2: true,
             mounts: List::from_bytes(encode(&mount, &mut point).unwrap()),
+            view: View::Masked,
+            seccomp: &[6, 0, 0, 0, 0, 0, 0xff, 0x7f],
         };
         let mut buffer = [0; 256];
         let packet = encode(&Order::Start(start), &mut buffer).unwrap();

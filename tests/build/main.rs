@@ -1,6 +1,7 @@
 //! The compiler: what a YAML means on a board, what is said of a wrong one, and that nothing makes it panic.
 
 mod cli;
+mod confine;
 mod explain;
 mod fields;
 mod kinds;

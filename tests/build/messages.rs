@@ -53,13 +53,6 @@ fn spec_87_privileged_is_refused_where_the_board_forbids_it() {
 }
 
 #[test]
-fn privileged_is_not_there_yet_where_the_board_allows_it() {
-    let board = podling::host::boards::BoardFile { allow_privileged: true, ..super::board() };
-    let outcome = super::compile_for(&pod("", "securityContext: {privileged: true}"), &board);
-    outcome.refused("spec.containers[0].securityContext.privileged: not supported on the board yet");
-}
-
-#[test]
 fn the_place_is_shown_as_rustc_does() {
     let outcome = compile(
         "apiVersion: v1\nkind: Pod\nmetadata:\n  name: web\nspec:\n  hostNetwork: true\n  containers:\n  - name: app\n    image: busybox\n    comand: [sleep]\n",

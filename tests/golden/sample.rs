@@ -38,7 +38,11 @@ fn encode<T: Serialize>(value: &T, bytes: Vec<u8>) -> Vec<u8> {
 
 /// The manifest.
 pub fn manifest() -> Manifest<'static> {
-    Manifest { node: Node::default(), pods: list([full(), small()]) }
+    Manifest {
+        node: Node::default(),
+        pods: list([full(), small()]),
+        filters: list([&[6u8, 0, 0, 0, 0, 0, 0xff, 0x7f][..], &[6, 0, 0, 0, 1, 0, 5, 0]]),
+    }
 }
 
 /// The least of a pod.
@@ -61,6 +65,7 @@ pub fn small() -> Pod<'static> {
         containers: list([app("app")]),
         active_deadline_seconds: None,
         owner: Some(Owner { controller: Controller::StatefulSet(Start::OrderedReady), name: "small" }),
+        sysctls: List::EMPTY,
     }
 }
 
@@ -84,6 +89,7 @@ pub fn app(name: &'static str) -> Container<'static> {
         restart_policy: None,
         restart_rules: List::EMPTY,
         facts: List::EMPTY,
+        confinement: Confinement::default(),
     }
 }
 
@@ -103,12 +109,13 @@ pub fn full() -> Pod<'static> {
         hostname: "full",
         restart_policy: RestartPolicy::Always,
         grace_seconds: 30,
-        sharing: Sharing { host_network: true, host_pid: false, host_ipc: true, process_namespace: true },
+        sharing: Sharing { host_network: true, host_pid: false, host_ipc: false, process_namespace: true },
         supplemental_groups: list([1000u32, 20]),
         host_aliases: list([Pair { key: "10.0.0.9", value: "db db.example" }]),
         resources,
         pids_limit: Some(200),
         critical: true,
+        sysctls: list([Pair { key: "kernel.shm_rmid_forced", value: "1" }]),
         volumes: volumes(),
         containers: list([
             Container {
@@ -117,8 +124,23 @@ pub fn full() -> Pod<'static> {
                 args: Some(list(["true", ""])),
                 ..app("init")
             },
-            Container { kind: ContainerKind::Sidecar, pre_stop: Some(Hook::Sleep(5)), ..app("puller") },
             Container {
+                kind: ContainerKind::Sidecar,
+                pre_stop: Some(Hook::Sleep(5)),
+                confinement: Confinement {
+                    seccomp: Seccomp::Localhost { profile: "profiles/a.json", filter: 1 },
+                    proc_mount: ProcMount::Unmasked,
+                    ..Confinement::default()
+                },
+                ..app("puller")
+            },
+            Container { confinement: Confinement { privileged: true, ..Confinement::default() }, ..app("plugin") },
+            Container {
+                confinement: Confinement {
+                    seccomp: Seccomp::RuntimeDefault { filter: 0 },
+                    devices: list([Device { resource: "board.podling/gpio", path: "/dev/gpiochip0" }]),
+                    ..Confinement::default()
+                },
                 working_dir: Some("/srv"),
                 env: list([
                     EnvVar { key: "MODE", value: "a=b", secret: false },

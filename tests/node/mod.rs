@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use podling::agent::{self, Agent, Config, Outcome, Shutdown};
-use podling::host::boards;
+use podling::host::boards::{self, Arch, BoardFile};
 use podling::host::diagnostic::{Diagnostics, Sources};
 use podling::host::lower;
 use podling::machine::pod::Container;
@@ -37,6 +37,8 @@ pub struct Node {
     pub root: PathBuf,
     pub cgroup: String,
     pub settings: Settings,
+    /// What is different about its board.
+    pub tune: fn(&mut BoardFile),
 }
 
 impl Node {
@@ -49,7 +51,7 @@ impl Node {
         let name = format!("podling-test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let root = Path::new("/run").join(&name);
         fs::create_dir_all(root.join("data/images")).expect("make the node's directories");
-        let node = Node { root, cgroup: name, settings: SETTINGS };
+        let node = Node { root, cgroup: name, settings: SETTINGS, tune: |_| {} };
         node.put_image();
         node
     }
@@ -96,9 +98,17 @@ impl Node {
         fs::write(images.join(record_name(&reference).unwrap().as_str()), [&header[..], &body].concat()).unwrap();
     }
 
+    /// The board of the tests, with this machine's processor.
+    pub fn board(&self) -> BoardFile {
+        let mut board = boards::load("qemu-virt-aarch64").expect("the board of the tests");
+        board.arch = Arch::host().expect("a processor that podling knows");
+        (self.tune)(&mut board);
+        board
+    }
+
     /// Compiles YAML as `podling build` does, with this node's settings.
     pub fn manifest(&self, yaml: &str) -> Vec<u8> {
-        let board = boards::load("qemu-virt-aarch64").expect("the board of the tests");
+        let board = self.board();
         let mut sources = Sources::default();
         sources.add("test.yaml", yaml);
         let diagnostics = Diagnostics::default();
@@ -118,6 +128,7 @@ impl Node {
         config.manifest = Some(self.manifest(yaml));
         config.program = Some(PathBuf::from(env!("CARGO_BIN_EXE_podlingd")));
         config.protect = false;
+        config.allow_privileged = self.board().allow_privileged;
         config
     }
 

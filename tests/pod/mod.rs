@@ -4,17 +4,18 @@
 
 use podling::manifest::List;
 use podling::manifest::limits;
+use podling::manifest::pod::Pair;
 use podling::manifest::record::Memo;
 use podling::manifest::status::{Exit, Uid};
 use podling::pod::output::{RECORD, Reader, Stream};
-use podling::pod::wire::{self, Exec, Failure, Hello, MountPoint, Order, Report, Setup, Start};
+use podling::pod::wire::{self, Exec, Failure, Hello, MountPoint, Order, Report, Setup, Start, View};
 use podling::sys::mount;
 use podling::sys::namespace::Namespaces;
 use podling::sys::socket::{self, Descriptors, Received};
 use podling::sys::spawn::{self, Cgroup, Child, Program};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, MemfdFlags, memfd_create};
+use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, memfd_create, open};
 use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
 use serde::Serialize;
 use std::fs;
@@ -85,6 +86,9 @@ pub struct Ordered<'a> {
     pub cgroups: Vec<OwnedFd>,
     pub cgroup_v2: bool,
     pub image: Option<PathBuf>,
+    pub view: View,
+    pub seccomp: Vec<u8>,
+    pub no_new_privileges: bool,
 }
 
 impl Ordered<'_> {
@@ -107,6 +111,9 @@ impl Ordered<'_> {
             cgroups: vec![],
             cgroup_v2: false,
             image: None,
+            view: View::Masked,
+            seccomp: vec![],
+            no_new_privileges: true,
         }
     }
 }
@@ -116,11 +123,12 @@ pub struct Sandbox {
     pub share_processes: bool,
     pub hostname: &'static str,
     pub containers: u8,
+    pub sysctls: &'static [Pair<'static>],
 }
 
 impl Default for Sandbox {
     fn default() -> Sandbox {
-        Sandbox { share_processes: false, hostname: "web", containers: 3 }
+        Sandbox { share_processes: false, hostname: "web", containers: 3, sysctls: &[] }
     }
 }
 
@@ -169,12 +177,27 @@ impl Pod {
 
     /// A pod that stands.
     pub fn new(sandbox: &Sandbox) -> Pod {
+        let mut pod = Pod::set_up(sandbox);
+        assert_eq!(pod.report(), Report::SetupDone);
+        pod
+    }
+
+    /// Why a pod does not stand.
+    pub fn refused(sandbox: &Sandbox) -> Failure {
+        match Pod::set_up(sandbox).report() {
+            Report::SetupFailed(failure) => failure,
+            other => panic!("it should have failed: {other:?}"),
+        }
+    }
+
+    fn set_up(sandbox: &Sandbox) -> Pod {
         let mut pod = Pod::bare();
         for _ in 0..sandbox.containers {
             let segment = || memfd_create("log", MemfdFlags::CLOEXEC).expect("make a log segment");
             pod.logs.push([segment(), segment()]);
             pod.instances.push(0);
         }
+        let sysctls = list(sandbox.sysctls);
         let setup = Setup {
             uid: UID,
             hostname: sandbox.hostname,
@@ -182,9 +205,9 @@ impl Pod {
             share_processes: sandbox.share_processes,
             host_network: false,
             shm_bytes: 1 << 20,
+            sysctls: List::from_bytes(&sysctls),
         };
         pod.order(&Order::Setup(setup), &[]);
-        assert_eq!(pod.report(), Report::SetupDone);
         pod
     }
 
@@ -257,19 +280,25 @@ impl Pod {
             gid: ordered.gid,
             groups: List::from_bytes(&groups),
             capabilities: ordered.capabilities,
-            no_new_privileges: true,
+            no_new_privileges: ordered.no_new_privileges,
             read_only_root: ordered.read_only_root,
             layer_bytes: 4 << 20,
             oom_score_adj: ordered.oom_score_adj,
             cgroups: ordered.cgroups.len() as u8,
             cgroup_v2: ordered.cgroup_v2,
             mounts: List::from_bytes(&mounts),
+            view: ordered.view,
+            seccomp: &ordered.seccomp,
         };
         let image = detached(ordered.image.as_deref().unwrap_or(&self.image));
         let [a, b] = &self.logs[index];
         let mut descriptors = vec![image.as_fd(), a.as_fd(), b.as_fd()];
         descriptors.extend(ordered.cgroups.iter().map(AsFd::as_fd));
         descriptors.extend(ordered.mounts.iter().map(|(_, mounted)| mounted.as_fd()));
+        let dev = open("/dev", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).expect("open /dev");
+        if ordered.view == View::Privileged {
+            descriptors.push(dev.as_fd());
+        }
         self.order(&Order::Start(start), &descriptors);
         self.instances[index]
     }

@@ -69,6 +69,7 @@ pub fn node(troubles: Vec<String>) -> Node {
     let mut config = Config::board(board.hostname, board.class);
     config.resolv_conf = resolv_conf(&board);
     config.troubles = troubles;
+    config.allow_privileged = board.allow_privileged;
     let flash = fs::OpenOptions::new().read(true).write(true).open(board.slots);
     match flash {
         Ok(flash) => take(&Store::new(flash, board.slot_bytes, board.class), &mut config),
@@ -117,11 +118,7 @@ mod tests {
     /// Spec 99 as the agent sees it: one good slot is enough, and what is wrong with the other is said.
     #[test]
     fn the_good_slot_is_taken_and_the_bad_one_told() {
-        let body = postcard::to_extend(
-            &crate::manifest::pod::Manifest { node: Default::default(), pods: Default::default() },
-            Vec::new(),
-        )
-        .unwrap();
+        let body = postcard::to_extend(&crate::manifest::pod::Manifest::default(), Vec::new()).unwrap();
         let file = [&codec::seal(Kind::Manifest, "board", 1, &body).unwrap()[..], &body].concat();
         let mut flash = vec![0; 8192];
         flash[..file.len()].copy_from_slice(&file);

@@ -83,7 +83,7 @@ fn manifest(mark: u32) -> &'static [u8] {
 
 fn make(mark: u32) -> Vec<u8> {
     let node = Node { backoff_reset_ms: 1000 + mark, ..Node::default() };
-    let body = postcard::to_extend(&Manifest { node, pods: pods(mark) }, Vec::new()).unwrap();
+    let body = postcard::to_extend(&Manifest { node, pods: pods(mark), ..Manifest::default() }, Vec::new()).unwrap();
     [&codec::seal(Kind::Manifest, CLASS, 0, &body).unwrap()[..], &body].concat()
 }
 

@@ -4,9 +4,7 @@ use super::{Options, REDACTED, flag, projected, resources, restart_policy, words
 use crate::console::emit::{Emit, Kind};
 use crate::manifest::List;
 use crate::manifest::fact;
-use crate::manifest::pod::{
-    Container, ContainerKind, EnvVar, Hook, MessagePolicy, Operator, Pod, Propagation, Security,
-};
+use crate::manifest::pod::{Container, ContainerKind, EnvVar, Hook, MessagePolicy, Operator, Pod, Propagation};
 use alloc::string::String;
 use core::fmt::{self, Write};
 
@@ -30,14 +28,14 @@ pub(super) fn container(
     }
     emit.pair("name", container.name)?;
     ports(emit, container)?;
-    resources(emit, &container.resources)?;
+    resources(emit, &container.resources, container.confinement.devices)?;
     if container.kind == ContainerKind::Sidecar {
         emit.pair("restartPolicy", "Always")?;
     } else if let Some(policy) = container.restart_policy {
         emit.pair("restartPolicy", restart_policy(policy))?;
     }
     restart_rules(emit, container)?;
-    security(emit, &container.security)?;
+    super::confinement::security(emit, container)?;
     if container.message_path != Container::MESSAGE_PATH {
         emit.pair("terminationMessagePath", container.message_path)?;
     }
@@ -195,48 +193,4 @@ fn mounts(emit: &mut dyn Emit, pod: &Pod<'_>, container: &Container<'_>) -> fmt:
         emit.close()?;
     }
     emit.close()
-}
-
-fn security(emit: &mut dyn Emit, security: &Security) -> fmt::Result {
-    if *security == Security::default() {
-        return Ok(());
-    }
-    emit.begin("securityContext", Kind::Map)?;
-    if security.no_new_privileges {
-        emit.number("allowPrivilegeEscalation", &false)?;
-    }
-    capabilities(emit, security.capabilities)?;
-    flag(emit, "readOnlyRootFilesystem", security.read_only_root)?;
-    if let Some(group) = security.run_as_group {
-        emit.number("runAsGroup", &group)?;
-    }
-    flag(emit, "runAsNonRoot", security.run_as_non_root)?;
-    if let Some(user) = security.run_as_user {
-        emit.number("runAsUser", &user)?;
-    }
-    emit.close()
-}
-
-/// The difference from the default set, as additions and removals.
-fn capabilities(emit: &mut dyn Emit, kept: u64) -> fmt::Result {
-    let added = kept & !Security::DEFAULT_CAPABILITIES;
-    let dropped = Security::DEFAULT_CAPABILITIES & !kept;
-    if added == 0 && dropped == 0 {
-        return Ok(());
-    }
-    emit.begin("capabilities", Kind::Map)?;
-    if added != 0 {
-        words(emit, "add", names(added))?;
-    }
-    if kept == 0 {
-        words(emit, "drop", ["ALL"])?;
-    } else if dropped != 0 {
-        words(emit, "drop", names(dropped))?;
-    }
-    emit.close()
-}
-
-fn names(set: u64) -> impl Iterator<Item = &'static str> {
-    let chosen = move |(bit, _): &(usize, &str)| set >> bit & 1 == 1;
-    Security::CAPABILITIES.into_iter().enumerate().filter(chosen).map(|(_, name)| name)
 }

@@ -3,6 +3,7 @@
 //! What the compiler inlined is taken apart again: the files of configMap and secret volumes become documents of their own
 //! beside the pod, so that what is printed can be compiled once more. Secrets are redacted unless asked for.
 
+mod confinement;
 mod container;
 mod files;
 mod projected;
@@ -14,7 +15,7 @@ pub use super::view::StatusView;
 use super::emit::{Emit, Json, Kind, Yaml};
 use crate::manifest::List;
 use crate::manifest::limits;
-use crate::manifest::pod::{ContainerKind, HostPathKind, Pair, Pod, Resources, RestartPolicy, Source, Volume};
+use crate::manifest::pod::{ContainerKind, Device, HostPathKind, Pair, Pod, Resources, RestartPolicy, Source, Volume};
 use alloc::boxed::Box;
 use core::fmt::{self, Display, Write};
 
@@ -187,15 +188,9 @@ fn spec(emit: &mut dyn Emit, pod: &Pod<'_>, status: Option<&StatusView<'_>>, opt
     if pod.critical {
         emit.pair("priorityClassName", "system-node-critical")?;
     }
-    resources(emit, &pod.resources)?;
+    resources(emit, &pod.resources, List::EMPTY)?;
     emit.pair("restartPolicy", restart_policy(pod.restart_policy))?;
-    if !pod.supplemental_groups.is_empty() {
-        emit.begin("securityContext", Kind::Map)?;
-        emit.begin("supplementalGroups", Kind::List)?;
-        pod.supplemental_groups.iter().try_for_each(|group| emit.raw(&group))?;
-        emit.close()?;
-        emit.close()?;
-    }
+    pod_security(emit, pod)?;
     flag(emit, "setHostnameAsFQDN", name.subdomain.is_some())?;
     flag(emit, "shareProcessNamespace", pod.sharing.process_namespace)?;
     if let Some(subdomain) = name.subdomain {
@@ -205,6 +200,29 @@ fn spec(emit: &mut dyn Emit, pod: &Pod<'_>, status: Option<&StatusView<'_>>, opt
     if !pod.volumes.is_empty() {
         emit.begin("volumes", Kind::List)?;
         pod.volumes.iter().try_for_each(|v| volume(emit, pod, &v))?;
+        emit.close()?;
+    }
+    emit.close()
+}
+
+fn pod_security(emit: &mut dyn Emit, pod: &Pod<'_>) -> fmt::Result {
+    if pod.supplemental_groups.is_empty() && pod.sysctls.is_empty() {
+        return Ok(());
+    }
+    emit.begin("securityContext", Kind::Map)?;
+    if !pod.supplemental_groups.is_empty() {
+        emit.begin("supplementalGroups", Kind::List)?;
+        pod.supplemental_groups.iter().try_for_each(|group| emit.raw(&group))?;
+        emit.close()?;
+    }
+    if !pod.sysctls.is_empty() {
+        emit.begin("sysctls", Kind::List)?;
+        for sysctl in pod.sysctls {
+            emit.open(Kind::Map)?;
+            emit.pair("name", sysctl.key)?;
+            emit.pair("value", sysctl.value)?;
+            emit.close()?;
+        }
         emit.close()?;
     }
     emit.close()
@@ -310,13 +328,14 @@ pub const fn host_path_kind(kind: HostPathKind) -> &'static str {
     }
 }
 
-fn resources(emit: &mut dyn Emit, resources: &Resources) -> fmt::Result {
-    if *resources == Resources::default() {
+fn resources(emit: &mut dyn Emit, resources: &Resources, devices: List<'_, Device<'_>>) -> fmt::Result {
+    if *resources == Resources::default() && devices.is_empty() {
         return Ok(());
     }
     emit.begin("resources", Kind::Map)?;
-    if resources.cpu_limit_milli.is_some() || resources.memory_limit.is_some() {
+    if resources.cpu_limit_milli.is_some() || resources.memory_limit.is_some() || !devices.is_empty() {
         emit.begin("limits", Kind::Map)?;
+        confinement::devices(emit, devices)?;
         if let Some(milli) = resources.cpu_limit_milli {
             text(emit, "cpu", Cpu(milli))?;
         }

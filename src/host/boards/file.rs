@@ -3,6 +3,7 @@
 use crate::host::units;
 use core::net::Ipv4Addr;
 use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::prelude::v1::*;
 
@@ -37,6 +38,9 @@ pub struct BoardFile {
     /// What the node sets for all of its pods.
     #[serde(default)]
     pub node: NodeFile,
+    /// Devices that containers ask for by the name of a resource, as they would a device plugin: all of those that are listed.
+    #[serde(default)]
+    pub resources: BTreeMap<String, Vec<String>>,
     /// The folder of the file.
     #[serde(skip)]
     pub dir: PathBuf,
@@ -55,6 +59,16 @@ pub enum Arch {
 }
 
 impl Arch {
+    /// This machine's own; `None` where the agent is not built for it.
+    pub fn host() -> Option<Arch> {
+        match std::env::consts::ARCH {
+            "aarch64" => Some(Arch::Aarch64),
+            "arm" => Some(Arch::Armv7),
+            "x86_64" => Some(Arch::X86_64),
+            _ => None,
+        }
+    }
+
     /// As Debian names it.
     pub const fn debian(self) -> &'static str {
         match self {
@@ -185,6 +199,12 @@ pub struct NodeFile {
     pub pod_pids_limit: Option<u32>,
     /// The time that all pods together get to end when the node shuts down.
     pub shutdown_grace_seconds: Option<u32>,
+    /// Containers that say nothing of seccomp get RuntimeDefault, as with the kubelet's `seccompDefault`.
+    #[serde(default)]
+    pub seccomp_default: bool,
+    /// Sysctls beside the safe ones that pods may set, each a name or a beginning with `*`, as the kubelet's `allowedUnsafeSysctls`.
+    #[serde(default)]
+    pub allowed_unsafe_sysctls: Vec<String>,
 }
 
 /// A number of bytes, as a TOML integer or as a quantity in a string.

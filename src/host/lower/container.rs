@@ -1,6 +1,7 @@
 //! One container: its program, and what belongs to it alone.
 
 use super::Context;
+use super::confine;
 use super::env::{self, Environment};
 use super::mounts;
 use super::names;
@@ -35,13 +36,14 @@ pub(super) fn lower<'c, 'a: 'c>(
         ports: cx.arena.list(ports::lower(object, pod.host_network)),
         mounts: cx.arena.list(mounts::lower(cx, &pod.volumes, object, &environment)),
         resources: resources::container(object),
-        security: security::container(cx, pod, object),
+        security: security::container(pod, object),
         pre_stop: pre_stop(cx, pod, object, kind),
         message_path: message_path(cx, object),
         message_policy: message_policy(object),
         restart_policy,
         restart_rules: restart::rules(cx, object),
         facts: cx.arena.list(environment.facts()),
+        confinement: confine::container(cx, pod, object),
     }
 }
 

@@ -1,6 +1,7 @@
 //! One pod: what is said of all of its containers together.
 
 use super::Context;
+use super::confine;
 use super::container;
 use super::names;
 use super::objects::{Metadata, PodObject};
@@ -73,6 +74,7 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
         labels: cx.arena.list(found.meta.labels.iter().copied()),
         annotations: cx.arena.list(found.meta.annotations.iter().copied()),
         owner: found.meta.given.owner,
+        sysctls: cx.arena.list(confine::pod(cx, &found.meta, spec, sharing)),
         ..named
     }
 }

@@ -1,6 +1,7 @@
 //! `securityContext` of pod and container, folded into one.
 
 use super::Context;
+use super::confine;
 use super::pod::Shared;
 use crate::host::read::{Object, Place, did_you_mean};
 use crate::host::schema;
@@ -19,6 +20,7 @@ pub(super) struct PodDefaults {
     user: Option<u32>,
     group: Option<u32>,
     non_root: Option<bool>,
+    pub(super) seccomp: Option<confine::Profile>,
 }
 
 /// The pod's part, and its supplemental groups.
@@ -26,15 +28,16 @@ pub(super) fn pod<'c>(cx: &'c Context<'_>, spec: &Object<'_>) -> (PodDefaults, L
     let Some(object) = spec.get("securityContext").and_then(|s| s.object(&schema::POD_SECURITY)) else {
         return (PodDefaults::default(), List::EMPTY);
     };
-    seccomp(&object);
+    let seccomp = confine::profile(cx, &object);
     let places = object.get("supplementalGroups").map(|list| list.list(limits::GROUPS)).unwrap_or_default();
     let groups: Vec<u32> = places.iter().filter_map(id).collect();
-    let defaults = PodDefaults { user: user(&object), group: group(&object), non_root: object.flag("runAsNonRoot") };
+    let defaults =
+        PodDefaults { user: user(&object), group: group(&object), non_root: object.flag("runAsNonRoot"), seccomp };
     (defaults, cx.arena.list(groups))
 }
 
 /// A container's security, over the pod's.
-pub(super) fn container(cx: &Context<'_>, pod: &Shared<'_>, container: &Object<'_>) -> Security {
+pub(super) fn container(pod: &Shared<'_>, container: &Object<'_>) -> Security {
     let base = Security {
         run_as_user: pod.security.user,
         run_as_group: pod.security.group,
@@ -44,13 +47,16 @@ pub(super) fn container(cx: &Context<'_>, pod: &Shared<'_>, container: &Object<'
     let Some(object) = container.get("securityContext").and_then(|s| s.object(&schema::SECURITY)) else {
         return non_root(&container.place, base);
     };
-    seccomp(&object);
-    privileged(cx, pod, &object);
     let escalation = object.get("allowPrivilegeEscalation");
     let no_new_privileges = escalation.as_ref().and_then(Place::boolean) == Some(false);
-    let capabilities = capabilities(&object);
+    let privileged = confine::is_privileged(&object);
+    let listed = capabilities(&object);
+    let capabilities = if privileged { ALL } else { listed };
     if let Some(place) = escalation.filter(|_| no_new_privileges && capabilities & SYS_ADMIN != 0) {
-        place.error("cannot be false for a container with the capability SYS_ADMIN");
+        place.error(match privileged {
+            true => "cannot be false for a privileged container",
+            false => "cannot be false for a container with the capability SYS_ADMIN",
+        });
     }
     let folded = Security {
         run_as_user: user(&object).or(base.run_as_user),
@@ -84,34 +90,9 @@ fn group(object: &Object<'_>) -> Option<u32> {
     id(&object.get("runAsGroup")?)
 }
 
-/// Spec 85–87.
-fn privileged(cx: &Context<'_>, pod: &Shared<'_>, object: &Object<'_>) {
-    let Some(place) = object.get("privileged") else {
-        return;
-    };
-    if place.boolean() != Some(true) {
-        return;
-    }
-    if cx.board.allow_privileged {
-        place.error("not supported on the board yet");
-    } else {
-        let path = place.path().to_owned();
-        place.renamed("").error(format!("The Pod {:?} is invalid: {path}: forbidden", pod.meta.name));
-    }
-}
-
-/// Kubernetes' own default is no filter, and that is what a board does so far.
-fn seccomp(object: &Object<'_>) {
-    let Some(profile) = object.get("seccompProfile").and_then(|p| p.object(&schema::SECCOMP)) else {
-        return;
-    };
-    let Some(place) = profile.require("type") else {
-        return;
-    };
-    if let Some(kind @ ("RuntimeDefault" | "Localhost")) = place.one_of(&["Unconfined", "RuntimeDefault", "Localhost"])
-    {
-        place.error(format!("{kind} is not supported on the board yet: only Unconfined is"));
-    }
+/// What [`container`] gives a container that is not privileged, for its seccomp filter.
+pub(super) fn capabilities_of(security: Option<&Object<'_>>) -> u64 {
+    security.map_or(Security::DEFAULT_CAPABILITIES, capabilities)
 }
 
 /// `capabilities` over the default set: what is dropped by name is dropped, whatever is added.

@@ -1,18 +1,19 @@
 //! The check of a manifest's pods.
 
-use super::{At, Error, Problem, rule};
+use super::{At, Error, Problem, rule, security};
 use crate::manifest::fact::{Fact, MARK, Piece, pieces};
 use crate::manifest::pod::*;
 use crate::manifest::{List, limits};
 use serde::Deserialize;
 
 pub(super) fn manifest<'a>(manifest: &Manifest<'a>) -> Result<(), Error<'a>> {
+    let filters = security::filters(manifest.filters)?;
     node(&At::ROOT.field("node"), &manifest.node)?;
     At::ROOT.field("pods").list(manifest.pods, limits::PODS, |at, one| {
         let twin = |other: &Pod<'_>| (other.namespace, other.name) == (one.namespace, one.name);
         let checked = match before(at, manifest.pods, twin) {
             true => Err(At::ROOT.fail(Problem::Field("there is another pod of that namespace and name"))),
-            false => pod(&one),
+            false => pod(&one, filters),
         };
         checked.map_err(|error| Error { pod: Some((one.namespace, one.name)), ..error })
     })?;
@@ -29,7 +30,7 @@ fn node<'a>(at: &At<'_>, node: &Node) -> Result<(), Error<'a>> {
     grace(&at.field("shutdown_grace_seconds"), node.shutdown_grace_seconds)
 }
 
-fn pod<'a>(pod: &Pod<'a>) -> Result<(), Error<'a>> {
+fn pod<'a>(pod: &Pod<'a>, filters: usize) -> Result<(), Error<'a>> {
     let field = |name| At::ROOT.field(name);
     field("metadata.namespace").text(pod.namespace, rule::LABEL)?;
     field("metadata.name").text(pod.name, rule::SUBDOMAIN)?;
@@ -54,6 +55,7 @@ fn pod<'a>(pod: &Pod<'a>) -> Result<(), Error<'a>> {
     }
     resources(&field("resources"), &pod.resources)?;
     pod.pids_limit.map_or(Ok(()), |limit| pids(&field("pids_limit"), limit))?;
+    security::sysctls(&field("securityContext.sysctls"), pod)?;
     let volumes = field("volumes").list(pod.volumes, limits::VOLUMES, |at, one| {
         unique(&at.field("name"), one.name, before(at, pod.volumes, |other| other.name == one.name))?;
         volume(at, &one)
@@ -68,6 +70,7 @@ fn pod<'a>(pod: &Pod<'a>) -> Result<(), Error<'a>> {
                 return Err(at.fail(Problem::Field("an init container or sidecar comes after an app container")));
             }
         }
+        security::confinement(&at.field("securityContext"), &one, filters)?;
         container(at, &one, volumes)
     })?;
     if let Some(owner) = pod.owner {

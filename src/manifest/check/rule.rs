@@ -109,6 +109,35 @@ pub const KERNEL_NAME: Rule = Rule {
     says: "is not a kernel's name: 1 to 15 printable characters without '/' and blanks",
 };
 
+/// A sysctl that belongs to a namespace of the pod's, with `.` between its parts (CVE-2022-0811: nothing else gets to the kernel).
+pub const SYSCTL: Rule = Rule {
+    holds: |text| {
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+        text.len() <= limits::SUBDOMAIN
+            && text.split('.').all(|part| !part.is_empty() && part.bytes().all(legal))
+            && (text.starts_with("net.") || is_ipc_sysctl(text))
+    },
+    says: "is not a sysctl of a namespace: kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.* and net.* are",
+};
+
+/// What a sysctl belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SysctlNamespace {
+    /// The network namespace.
+    Network,
+    /// The IPC namespace.
+    Ipc,
+}
+
+/// The namespace of a sysctl that [`SYSCTL`] takes.
+pub fn sysctl_namespace(name: &str) -> SysctlNamespace {
+    if name.starts_with("net.") { SysctlNamespace::Network } else { SysctlNamespace::Ipc }
+}
+
+fn is_ipc_sysctl(text: &str) -> bool {
+    text == "kernel.sem" || ["kernel.shm", "kernel.msg", "fs.mqueue."].iter().any(|prefix| text.starts_with(prefix))
+}
+
 fn is_subdomain(text: &str) -> bool {
     let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let is_part = |part: &str| {
@@ -161,6 +190,21 @@ mod tests {
             (ADDRESS, &["10.0.0.1", "::1"], &["", "10", "10.0.0.1\n", "a b"]),
             (HOST_NAMES, &["a", "a b.c"], &["", "a  b", "a\nb", "a "]),
             (CLASS, &["qemu-virt-aarch64"], &["", "A", "a/b"]),
+            (
+                SYSCTL,
+                &["kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "fs.mqueue.msg_max", "kernel.sem"],
+                &[
+                    "",
+                    "kernel.panic",
+                    "vm.swappiness",
+                    "net",
+                    "net.",
+                    "net/ipv4",
+                    "net..x",
+                    "net.ipv4.a b",
+                    "kernel.sem2",
+                ],
+            ),
             (KERNEL_NAME, &["eth0", "ttyAMA0"], &["", ".", "..", "a/b", "a b", "sixteen-letters-"]),
         ];
         for (rule, good, bad) in table {
