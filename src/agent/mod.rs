@@ -11,6 +11,7 @@ mod effect;
 pub mod events;
 mod fail;
 mod images;
+mod jobs;
 mod link;
 pub mod local;
 pub mod logger;

@@ -3,6 +3,7 @@
 mod container;
 mod controllers;
 mod env;
+mod job;
 mod names;
 mod objects;
 mod pod;

@@ -5,6 +5,7 @@ pub use crate::manifest::time;
 pub mod backoff;
 pub mod container;
 pub mod effect;
+pub mod job;
 pub mod pod;
 pub mod shutdown;
 pub mod slot;

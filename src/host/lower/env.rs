@@ -78,7 +78,7 @@ pub(super) fn lower<'c, 'a: 'c>(
     meta: &'c Metadata<'c>,
     container: &Object<'a>,
 ) -> Environment<'c> {
-    let mut environment = Environment::default();
+    let mut environment = Environment(meta.given.variable().into_iter().collect());
     for place in container.get("envFrom").iter().flat_map(|list| list.list(limits::ENV)) {
         from(cx, meta, &place, &mut environment);
     }
