@@ -275,3 +275,44 @@ fn what_is_wrong_with_a_job_is_said() {
         compile(&text).refused(part);
     }
 }
+
+#[test]
+fn spec_12_another_system_is_refused() {
+    compile(&super::pod("os: {name: windows}", ""))
+        .refused("spec.os.name: \"windows\" is not what a board runs: linux is");
+    assert_eq!(compile(&super::pod("os: {name: linux}", "")).errors, 0);
+}
+
+#[test]
+fn spec_2_a_pod_is_taken_with_all_of_its_containers_or_not_at_all() {
+    let wrong =
+        super::pod("", "").replace("image: busybox}", "image: busybox}, {name: second, image: busybox, nope: 1}");
+    let outcome = compile(&format!("{wrong}---\n{}", super::pod("", "").replace("name: web", "name: other")));
+    assert!(outcome.compiled.is_none() && outcome.errors == 1, "{}", outcome.said);
+}
+
+#[test]
+fn spec_57_a_change_of_a_template_is_another_pod() {
+    let (before, after) = (apps("StatefulSet", ""), apps("StatefulSet", "").replace("busybox", "busybox:2"));
+    let hash = |text: &str| {
+        pods(text, |pods| {
+            pods[0].labels.iter().find(|pair| pair.key == "controller-revision-hash").unwrap().value.to_owned()
+        })
+    };
+    assert_ne!(hash(&before), hash(&after), "the name stays, and the label tells them apart");
+    let deployments = [apps("Deployment", ""), apps("Deployment", "").replace("busybox", "busybox:2")];
+    assert_ne!(names(&deployments[0]), names(&deployments[1]));
+}
+
+/// etcd as kubeadm writes it for the kubelet, but for its probe.
+#[test]
+fn spec_91_the_parts_of_a_control_plane_are_pods_like_others() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/files/kubeadm-etcd.yaml")).unwrap();
+    let (before, rest) = text.split_once("    livenessProbe:\n").unwrap();
+    let (_, after) = rest.split_once("    name: etcd\n").unwrap();
+    let text = format!("{before}    name: etcd\n{after}").replace("RuntimeDefault", "Unconfined");
+    pods(&text, |pods| {
+        assert!(pods[0].critical && pods[0].sharing.host_network);
+        assert_eq!(pods[0].volumes.len(), 2);
+    });
+}

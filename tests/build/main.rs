@@ -7,6 +7,7 @@ mod kinds;
 mod meaning;
 mod messages;
 mod mutation;
+mod real;
 
 use podling::host::boards::{self, BoardFile};
 use podling::host::diagnostic::{Diagnostics, Severity, Sources};
