@@ -203,7 +203,7 @@ pub(super) fn forget_deleted(agent: &Agent) {
     }
 }
 
-fn manifest_mark(agent: &Agent) -> String {
+pub(super) fn manifest_mark(agent: &Agent) -> String {
     let digest = agent.manifest().pods.iter().fold(0u64, |sum, pod| sum.rotate_left(5) ^ sandbox::digest(&pod));
     format!("{digest:x}")
 }

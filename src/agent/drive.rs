@@ -6,7 +6,7 @@ use super::images::Images;
 use super::paths::Paths;
 use super::queue::Queue;
 use super::sandbox::Sandbox;
-use super::{adopt, begin, effect, fail, owners};
+use super::{adopt, begin, effect, fail, jobs, owners};
 use crate::machine::effect::{Effects, Event};
 use crate::machine::pod::Rules;
 use crate::machine::shutdown::{Left, Next, Wave};
@@ -346,7 +346,7 @@ impl Agent {
     }
 
     /// Takes a new pod in.
-    fn accept(&self, index: usize, pod: Pod<'static>) {
+    pub(super) fn accept(&self, index: usize, pod: Pod<'static>) {
         let mut effects = self.0.effects.borrow_mut();
         let machine = Box::new(machine::pod::Pod::new(self.now(), Rules::new(&pod, self.settings()), &mut effects));
         self.add(Entry { index, pod, uid: begin::new_uid(), machine, sandbox: None }, &mut effects);
@@ -481,6 +481,7 @@ pub fn run(config: Config, attach: impl FnOnce(&Agent)) -> Result<Outcome, Error
         // On the heap, which is given back, since all of a future's room on the stack stays for as long as it runs.
         Box::pin(adopt::adopt(&agent)).await;
         attach(&agent);
+        jobs::begin(&agent);
         agent.spawn(signals.attend(agent.clone()));
         let outcome = agent.drive().await;
         agent.images().leave(agent.paths());

@@ -13,6 +13,7 @@ mod effect;
 pub mod events;
 mod fail;
 mod images;
+mod jobs;
 mod link;
 pub mod local;
 pub mod logger;

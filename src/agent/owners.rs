@@ -16,12 +16,14 @@ pub(super) fn may_come(agent: &Agent, index: usize, pod: &Pod<'_>) -> bool {
                 agent.pods().iter().any(|entry| entry.index == at && !entry.machine().is_hidden() && is_ready(entry))
             })
         }
+        // A Job's pods come when their time has ([`super::jobs`]).
+        Some(Controller::Job(_)) => false,
         _ => true,
     }
 }
 
 /// Whether both are pods of one controller.
-fn is_sibling(one: &Pod<'_>, other: &Pod<'_>) -> bool {
+pub(super) fn is_sibling(one: &Pod<'_>, other: &Pod<'_>) -> bool {
     let (Some(mine), Some(its)) = (one.owner, other.owner) else { return false };
     one.namespace == other.namespace && (mine.controller.kind(), mine.name) == (its.controller.kind(), its.name)
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! RUN/agent.lock             held while an agent lives; its process number
 //! RUN/deleted/NS_NAME        a pod that was deleted: stays away until the next boot or manifest
+//! RUN/jobs/NS_NAME           how far a Job has come, for the agent that goes on with it
 //! RUN/images/SHA256/         a mounted image
 //! RUN/pods/UID/meta          what the pod is, for the agent that adopts it
 //! RUN/pods/UID/verdict       why it has failed as a whole, where it has
@@ -59,6 +60,11 @@ impl Paths {
     /// The marker of one. Neither name can hold a `_`, so that no two pods share one.
     pub fn deleted(&self, namespace: &str, name: &str) -> PathBuf {
         self.deleted_pods().join(format!("{namespace}_{name}"))
+    }
+
+    /// How far the Jobs have come.
+    pub fn jobs(&self) -> PathBuf {
+        self.run.join("jobs")
     }
 
     /// The mounted images.

@@ -5,6 +5,7 @@ mod container;
 mod controllers;
 mod env;
 mod facts;
+mod job;
 mod mounts;
 mod names;
 mod objects;

@@ -188,8 +188,7 @@ table!(KEY_TO_PATH "KeyToPath" { key: Read, mode: Read, path: Read });
 
 /// Kinds that Kubernetes has and a board does not take yet, with what to write for now.
 pub const OTHER_KINDS: &[(&str, &str)] = &[
-    ("Job", "write its pod template as a Pod with restartPolicy: OnFailure"),
-    ("CronJob", "write its pod template as a Pod"),
+    ("CronJob", "a board's clock is not trusted yet: write its jobTemplate as a Job"),
     ("Service", "a pod with hostNetwork: true serves on the board's address"),
     ("Ingress", "a pod with hostNetwork: true serves on the board's address"),
     ("NetworkPolicy", "leave it out"),
@@ -226,6 +225,7 @@ pub const KINDS: &[(&str, &str)] = &[
     ("ReplicationController", "v1"),
     ("DaemonSet", "apps/v1"),
     ("StatefulSet", "apps/v1"),
+    ("Job", "batch/v1"),
 ];
 
 /// The types that are not below `Pod`.

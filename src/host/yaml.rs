@@ -72,6 +72,11 @@ impl Node<'_> {
         }
     }
 
+    /// Whether it is a list or map with nothing in it.
+    pub fn is_empty(&self) -> bool {
+        matches!(self.value, Value::List([]) | Value::Map([]))
+    }
+
     /// Whether it is as good as absent.
     pub fn is_null(&self) -> bool {
         matches!(self.value, Value::Scalar(Scalar { kind: Kind::Null, .. }))

@@ -22,6 +22,8 @@ pub enum Controller {
     DaemonSet(Replacement),
     /// A StatefulSet (spec 65).
     StatefulSet(Start),
+    /// A Job.
+    Job(JobRules),
 }
 
 /// How a pod makes room for the one of a newer manifest (spec 57, 64): `strategy` and `updateStrategy`.
@@ -50,6 +52,7 @@ impl Controller {
             Controller::ReplicationController => "ReplicationController",
             Controller::DaemonSet(_) => "DaemonSet",
             Controller::StatefulSet(_) => "StatefulSet",
+            Controller::Job(_) => "Job",
         }
     }
 
@@ -57,7 +60,32 @@ impl Controller {
     pub const fn version(self) -> &'static str {
         match self {
             Controller::ReplicationController => "v1",
+            Controller::Job(_) => "batch/v1",
             Controller::ReplicaSet(_) | Controller::DaemonSet(_) | Controller::StatefulSet(_) => "apps/v1",
         }
     }
+}
+
+/// What a Job asks for. Each of its pods is one completion, or one worker on a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobRules {
+    /// When it is complete.
+    pub goal: Goal,
+    /// `parallelism`: pods at once; 0 where it is suspended.
+    pub parallelism: u16,
+    /// `backoffLimit`: failures after which it has failed.
+    pub backoff_limit: u32,
+    /// `activeDeadlineSeconds`.
+    pub deadline_seconds: Option<u32>,
+    /// `ttlSecondsAfterFinished`: then its pods are removed.
+    pub ttl_seconds: Option<u32>,
+}
+
+/// When a Job is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Goal {
+    /// `completions`: each of its pods has succeeded.
+    Each,
+    /// A work queue: one of its pods has succeeded, and none runs any more.
+    Any,
 }

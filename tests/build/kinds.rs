@@ -2,7 +2,7 @@
 
 use super::compile;
 use podling::manifest::check;
-use podling::manifest::owner::{Controller, Owner, Replacement, Start};
+use podling::manifest::owner::{Controller, Goal, JobRules, Owner, Replacement, Start};
 use podling::manifest::pod::{Pod, Source};
 
 /// A controller's document; `spec` and `template` are more lines of either, in YAML's flow style.
@@ -202,4 +202,117 @@ fn what_only_a_cluster_understands_is_accepted_with_a_warning() {
             outcome.said
         );
     }
+}
+
+/// A Job with a pod that ends by itself.
+fn job(spec: &str) -> String {
+    controller("batch/v1", "Job", spec, "restartPolicy: Never").replace("  selector: {matchLabels: {app: web}}\n", "")
+}
+
+fn rules(spec: &str) -> (JobRules, usize) {
+    pods(&job(spec), |pods| match pods[0].owner.unwrap().controller {
+        Controller::Job(rules) => (rules, pods.len()),
+        other => panic!("{other:?}"),
+    })
+}
+
+#[test]
+fn spec_54_a_job_becomes_a_pod_for_each_completion() {
+    let plain =
+        JobRules { goal: Goal::Each, parallelism: 1, backoff_limit: 6, deadline_seconds: None, ttl_seconds: None };
+    assert_eq!(rules(""), (plain, 1));
+    let more =
+        "completions: 5\nparallelism: 2\nbackoffLimit: 0\nactiveDeadlineSeconds: 100\nttlSecondsAfterFinished: 0";
+    let rules_of_more =
+        JobRules { parallelism: 2, backoff_limit: 0, deadline_seconds: Some(100), ttl_seconds: Some(0), ..plain };
+    assert_eq!(rules(more), (rules_of_more, 5));
+    assert_eq!(rules("parallelism: 3"), (JobRules { goal: Goal::Any, parallelism: 3, ..plain }, 3), "a work queue");
+    assert_eq!(rules("suspend: true"), (JobRules { parallelism: 0, ..plain }, 1));
+    pods(&job(""), |pods| {
+        let labels: Vec<_> = pods[0].labels.iter().map(|pair| (pair.key, pair.value)).collect();
+        let own = [("batch.kubernetes.io/job-name", "web"), ("job-name", "web")];
+        assert_eq!(labels[2..], own);
+        assert_eq!(pods[0].hostname, pods[0].name);
+    });
+}
+
+#[test]
+fn spec_54_the_pods_of_an_indexed_job_know_their_number() {
+    let text = job("completionMode: Indexed\ncompletions: 3\nparallelism: 3")
+        .replace("image: busybox", "image: busybox, args: [\"$(JOB_COMPLETION_INDEX)\"]");
+    pods(&text, |pods| {
+        for (index, pod) in pods.iter().enumerate() {
+            let index = index.to_string();
+            assert!(pod.name.starts_with(&format!("web-{index}-")), "{}", pod.name);
+            assert_eq!(pod.hostname, format!("web-{index}"));
+            let container = pod.containers.get(0).unwrap();
+            let variable = container.env.get(0).unwrap();
+            assert_eq!((variable.key, variable.value), ("JOB_COMPLETION_INDEX", &*index));
+            assert_eq!(container.args.unwrap().get(0), Some(&*index));
+            let key = "batch.kubernetes.io/job-completion-index";
+            assert!(
+                pod.labels.iter().chain(pod.annotations).filter(|pair| pair.key == key && pair.value == index).count()
+                    == 2
+            );
+        }
+    });
+}
+
+#[test]
+fn what_is_wrong_with_a_job_is_said() {
+    let cases = [
+        (
+            job("").replace(", restartPolicy: Never", ""),
+            "spec.template.spec: restartPolicy: is required here: OnFailure or Never",
+        ),
+        (job("").replace("Never", "Always"), "\"Always\" is not a value for this: OnFailure or Never is possible"),
+        (job("completionMode: Indexed"), "completions: is required with completionMode: Indexed"),
+        (job("completions: 65"), "spec.completions: 65 is not possible here: from 0 to 64"),
+        (job("parallelism: 100"), "100 pods at once are not possible"),
+        (job("podFailurePolicy: {rules: []}"), "every failed pod counts, whatever its exit code"),
+    ];
+    for (text, part) in cases {
+        compile(&text).refused(part);
+    }
+}
+
+#[test]
+fn spec_12_another_system_is_refused() {
+    compile(&super::pod("os: {name: windows}", ""))
+        .refused("spec.os.name: \"windows\" is not what a board runs: linux is");
+    assert_eq!(compile(&super::pod("os: {name: linux}", "")).errors, 0);
+}
+
+#[test]
+fn spec_2_a_pod_is_taken_with_all_of_its_containers_or_not_at_all() {
+    let wrong =
+        super::pod("", "").replace("image: busybox}", "image: busybox}, {name: second, image: busybox, nope: 1}");
+    let outcome = compile(&format!("{wrong}---\n{}", super::pod("", "").replace("name: web", "name: other")));
+    assert!(outcome.compiled.is_none() && outcome.errors == 1, "{}", outcome.said);
+}
+
+#[test]
+fn spec_57_a_change_of_a_template_is_another_pod() {
+    let (before, after) = (apps("StatefulSet", ""), apps("StatefulSet", "").replace("busybox", "busybox:2"));
+    let hash = |text: &str| {
+        pods(text, |pods| {
+            pods[0].labels.iter().find(|pair| pair.key == "controller-revision-hash").unwrap().value.to_owned()
+        })
+    };
+    assert_ne!(hash(&before), hash(&after), "the name stays, and the label tells them apart");
+    let deployments = [apps("Deployment", ""), apps("Deployment", "").replace("busybox", "busybox:2")];
+    assert_ne!(names(&deployments[0]), names(&deployments[1]));
+}
+
+/// etcd as kubeadm writes it for the kubelet, but for its probe.
+#[test]
+fn spec_91_the_parts_of_a_control_plane_are_pods_like_others() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/files/kubeadm-etcd.yaml")).unwrap();
+    let (before, rest) = text.split_once("    livenessProbe:\n").unwrap();
+    let (_, after) = rest.split_once("    name: etcd\n").unwrap();
+    let text = format!("{before}    name: etcd\n{after}").replace("RuntimeDefault", "Unconfined");
+    pods(&text, |pods| {
+        assert!(pods[0].critical && pods[0].sharing.host_network);
+        assert_eq!(pods[0].volumes.len(), 2);
+    });
 }

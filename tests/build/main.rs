@@ -8,6 +8,7 @@ mod kinds;
 mod meaning;
 mod messages;
 mod mutation;
+mod real;
 mod volumes;
 
 use podling::host::boards::{self, BoardFile};

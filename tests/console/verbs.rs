@@ -422,3 +422,9 @@ fn spec_54_the_owner_of_a_pod_is_shown_as_kubectl_does() {
         "ownerReferences:\n  - apiVersion: apps/v1\n    controller: true\n    kind: ReplicaSet\n    name: web-5f7c\n";
     assert!(text.contains(owner), "{text}");
 }
+
+#[test]
+fn spec_13_a_pod_has_a_spec_and_a_status() {
+    let text = told(&Fake::new(&[web()]), "get pod web -o yaml").out;
+    assert!(text.contains("\nspec:\n") && text.contains("\nstatus:\n"), "{text}");
+}

@@ -142,8 +142,11 @@ async fn table(board: &dyn Board, get: &GetPods, io: &Io) -> Done {
     }
 }
 
-/// What an event is about: `pod/web`; the node's have no namespace and are shown with those of `default`.
+/// What an event is about: `pod/web`, `job/pi`; the node's have no namespace and are shown with those of `default`.
 fn object(event: &Event) -> String {
+    if event.object.contains('/') {
+        return event.object.clone().into();
+    }
     format!("{}/{}", if event.namespace.is_empty() { "node" } else { "pod" }, event.object)
 }
 

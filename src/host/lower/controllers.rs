@@ -2,14 +2,14 @@
 
 use super::names;
 use super::objects::{Metadata, PodObject, describe, metadata};
-use super::workloads;
+use super::{job, workloads};
 use crate::host::arena::Arena;
 use crate::host::diagnostic::quote;
 use crate::host::read::{Object, Place};
 use crate::host::schema::{self, Table};
 use crate::manifest::limits;
 use crate::manifest::owner::Owner;
-use crate::manifest::pod::{Pair, Source, Volume};
+use crate::manifest::pod::{EnvVar, Pair, Source, Volume};
 use std::format;
 use std::prelude::v1::*;
 
@@ -24,9 +24,16 @@ pub(super) struct Given<'a> {
     pub(super) service: Option<&'a str>,
     /// Volumes and the claims that they are.
     pub(super) claims: Vec<(&'a str, &'a str)>,
+    /// Its number among the completions of a Job.
+    pub(super) index: Option<&'a str>,
 }
 
 impl<'a> Given<'a> {
+    /// The variable of each of its containers.
+    pub(super) fn variable(&self) -> Option<EnvVar<'a>> {
+        self.index.map(|value| EnvVar { key: "JOB_COMPLETION_INDEX", value, secret: false })
+    }
+
     /// Puts the claims where the pod's own volumes are; of the same name they win, as in Kubernetes.
     pub(super) fn mount_claims<'c>(&self, volumes: &mut Vec<Volume<'c>>, place: &Place<'_>)
     where
@@ -54,6 +61,7 @@ pub(super) fn lower<'a>(kind: &str, root: &Place<'a>, arena: &'a Arena) -> Vec<P
         "ReplicaSet" => (&schema::REPLICA_SET, &schema::REPLICA_SET_SPEC),
         "ReplicationController" => (&schema::REPLICATION, &schema::REPLICATION_SPEC),
         "DaemonSet" => (&schema::DAEMON_SET, &schema::DAEMON_SET_SPEC),
+        "Job" => (&schema::JOB, &schema::JOB_SPEC),
         _ => (&schema::STATEFUL_SET, &schema::STATEFUL_SET_SPEC),
     };
     let Some(document) = Document::read(root, table, spec, arena) else {
@@ -64,6 +72,7 @@ pub(super) fn lower<'a>(kind: &str, root: &Place<'a>, arena: &'a Arena) -> Vec<P
         "ReplicaSet" => workloads::replica_set(&document),
         "ReplicationController" => workloads::replication_controller(&document),
         "DaemonSet" => workloads::daemon_set(&document),
+        "Job" => job::job(&document),
         _ => workloads::stateful_set(&document),
     }
 }
@@ -193,6 +202,7 @@ impl<'a> Document<'a> {
     /// One pod, of that name, with `labels` beside the template's.
     pub(super) fn pod(&self, name: &str, labels: &[(&'static str, &str)], given: Given<'a>) -> PodObject<'a> {
         let mut meta = self.template.clone();
+        meta.annotations.extend(given.index.map(|value| Pair { key: COMPLETION_INDEX, value }));
         meta.name = self.arena.str(name);
         meta.given = given;
         meta.labels.retain(|own| labels.iter().all(|(key, _)| own.key != *key));
@@ -214,6 +224,9 @@ impl<'a> Document<'a> {
         format!("{}-{number}", self.meta.name)
     }
 }
+
+/// The annotation and label of a Job's pod that has a number.
+pub(super) const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
 
 /// The letters of Kubernetes' generated names: without vowels, no words; without 0, 1 and 3, nothing to take for a letter.
 const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";

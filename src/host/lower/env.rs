@@ -116,7 +116,7 @@ impl<'c> Environment<'c> {
 /// The environment of `container`: first `envFrom`, then `env` over it.
 pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, pod: &Shared<'c>, container: &Object<'a>) -> Environment<'c> {
     let meta = pod.meta;
-    let mut environment = Environment::default();
+    let mut environment = Environment(meta.given.variable().into_iter().collect(), Vec::new());
     for place in container.get("envFrom").iter().flat_map(|list| list.list(limits::ENV)) {
         from(cx, meta, &place, &mut environment);
     }

@@ -1,6 +1,6 @@
 //! The fields of the controllers' documents.
 
-use super::Support::{Cluster, Only, Read};
+use super::Support::{Cluster, NotYet, Only, Read};
 use super::{Field, Table, unraw};
 
 table!(DEPLOYMENT "Deployment" { apiVersion: Read, kind: Read, metadata: Read, spec: Read, status: Cluster });
@@ -36,6 +36,13 @@ table!(RETENTION "StatefulSetPersistentVolumeClaimRetentionPolicy" {
 table!(CLAIM_TEMPLATE "PersistentVolumeClaimTemplate" {
     apiVersion: Only(&["v1"]), kind: Only(&["PersistentVolumeClaim"]), metadata: Read, spec: Read, status: Cluster,
 });
+table!(JOB "Job" { apiVersion: Read, kind: Read, metadata: Read, spec: Read, status: Cluster });
+table!(JOB_SPEC "JobSpec" {
+    activeDeadlineSeconds: Read, backoffLimit: Read, backoffLimitPerIndex: NotYet, completionMode: Read, completions: Read,
+    managedBy: Only(&["kubernetes.io/job-controller"]), manualSelector: Cluster, maxFailedIndexes: NotYet, parallelism: Read,
+    podFailurePolicy: NotYet, podReplacementPolicy: Only(&["TerminatingOrFailed", "Failed"]), selector: Cluster,
+    successPolicy: NotYet, suspend: Read, template: Read, ttlSecondsAfterFinished: Read,
+});
 
 /// Every type of the controllers' documents.
 pub(super) static CONTROLLER_TYPES: &[&Table] = &[
@@ -59,4 +66,6 @@ pub(super) static CONTROLLER_TYPES: &[&Table] = &[
     &ORDINALS,
     &RETENTION,
     &CLAIM_TEMPLATE,
+    &JOB,
+    &JOB_SPEC,
 ];

@@ -1,0 +1,181 @@
+//! Jobs on the board: shows each machine how its places stand, and carries out what it orders.
+//!
+//! It sleeps until a listing changes or a machine's moment comes. How far a Job has come is written down in memory that a
+//! reboot forgets, so that an agent that comes after counts on; after a reboot a Job begins anew, like every pod (spec 10).
+
+use super::drive::{Agent, Entry};
+use super::events::Event;
+use super::owners::is_sibling;
+use super::{adopt, trouble::Trouble};
+use crate::machine;
+use crate::machine::backoff::Backoff;
+use crate::machine::effect;
+use crate::machine::job::{Order, Orders, Place, Verdict};
+use crate::machine::pod::Container;
+use crate::manifest::owner::{Controller, JobRules};
+use crate::manifest::pod::Pod;
+use crate::manifest::status::{Phase, Uid, message};
+use crate::manifest::time::{Duration, Instant};
+use smol::Timer;
+use smol::future::or;
+use std::format;
+use std::fs;
+use std::path::PathBuf;
+use std::prelude::v1::*;
+
+/// One Job of the manifest.
+struct Job {
+    /// Its first pod, which knows its owner.
+    pod: Pod<'static>,
+    rules: JobRules,
+    /// Its pods: indices in the manifest, by place.
+    pods: Vec<usize>,
+    machine: machine::job::Job,
+}
+
+/// Looks after the Jobs of the manifest, if there are any.
+pub(super) fn begin(agent: &Agent) {
+    let jobs = jobs(agent);
+    if !jobs.is_empty() {
+        agent.spawn(attend(agent.clone(), jobs));
+    }
+}
+
+fn jobs(agent: &Agent) -> Vec<Job> {
+    let mut jobs: Vec<Job> = Vec::new();
+    for (index, pod) in agent.manifest().pods.iter().enumerate() {
+        let Some(Controller::Job(rules)) = pod.owner.map(|owner| owner.controller) else { continue };
+        match jobs.iter_mut().find(|job| is_sibling(&job.pod, &pod)) {
+            Some(job) => job.pods.push(index),
+            None => {
+                let machine = recall(agent, &pod).unwrap_or_default();
+                jobs.push(Job { pod, rules, pods: Vec::from([index]), machine });
+            }
+        }
+    }
+    jobs
+}
+
+async fn attend(agent: Agent, mut jobs: Vec<Job>) {
+    while !agent.is_ending() {
+        let seen = agent.generation();
+        let next: Option<Instant> = jobs.iter_mut().filter_map(|job| job.step(&agent)).min();
+        let changed = async {
+            agent.changed(seen).await;
+        };
+        match next {
+            None => changed.await,
+            Some(at) => {
+                let span = std::time::Duration::from_millis(at.since(agent.now()).0);
+                let time = async {
+                    Timer::after(span).await;
+                };
+                or(changed, time).await;
+            }
+        }
+    }
+}
+
+impl Job {
+    /// One look at all places; gives the next moment at which time alone changes something.
+    fn step(&mut self, agent: &Agent) -> Option<Instant> {
+        let (places, uids): (Vec<Place>, Vec<Option<Uid>>) = self.pods.iter().map(|index| place(agent, *index)).unzip();
+        let (backoff, before) = (Backoff::new(&agent.settings()), self.machine);
+        let mut orders = Orders::new();
+        self.machine.step(agent.now(), &self.rules, &backoff, &places, &mut orders);
+        if self.machine != before
+            && let Err(why) = remember(agent, &self.pod, &self.machine)
+        {
+            log::warn!("{why}");
+        }
+        for order in &orders {
+            match *order {
+                Order::Start(at) => self.start(agent, at),
+                Order::Clear(at) => end(agent, uids.get(at), Some(Duration::ZERO)),
+                Order::End(at) => end(agent, uids.get(at), None),
+                Order::Tell(verdict) => {
+                    let (reason, text) = verdict.words();
+                    self.report(agent, verdict != Verdict::Complete, reason, text);
+                }
+            }
+        }
+        if !orders.is_empty() {
+            agent.look();
+        }
+        self.machine.poll_at(&self.rules, &backoff, &places)
+    }
+
+    fn start(&self, agent: &Agent, at: usize) {
+        let Some(index) = self.pods.get(at) else { return };
+        if let Some(pod) = agent.manifest().pods.get(*index) {
+            self.report(agent, false, "SuccessfulCreate", &format!("Created pod: {}", pod.name));
+            agent.accept(*index, pod);
+        }
+    }
+
+    fn report(&self, agent: &Agent, warning: bool, reason: &'static str, text: &str) {
+        let (now, name) = (agent.now(), self.pod.owner.map_or("", |owner| owner.name));
+        agent.events_mut().add(Event {
+            first: now,
+            last: now,
+            count: 1,
+            warning,
+            reason,
+            namespace: self.pod.namespace.into(),
+            object: format!("job/{name}").into(),
+            container: "".into(),
+            message: message(text),
+        });
+    }
+}
+
+/// How the place of pod `index` stands, and who is there.
+fn place(agent: &Agent, index: usize) -> (Place, Option<Uid>) {
+    let pods = agent.pods();
+    let here = |entry: &&Entry| entry.index == index && !entry.machine().is_hidden();
+    let Some(entry) = pods.iter().find(here) else {
+        let is_forsaken =
+            agent.manifest().pods.get(index).is_some_and(|pod| agent.paths().deleted(pod.namespace, pod.name).exists());
+        return (if is_forsaken { Place::Forsaken } else { Place::Free }, None);
+    };
+    let machine = entry.machine();
+    let place = match machine.phase() {
+        _ if machine.is_terminating() => Place::Ending,
+        Phase::Succeeded => Place::Succeeded,
+        Phase::Failed => Place::Failed,
+        Phase::Pending | Phase::Running | Phase::Unknown => {
+            Place::Active { restarts: machine.containers().iter().map(Container::restarts).sum() }
+        }
+    };
+    (place, Some(entry.uid()))
+}
+
+/// Ends a pod. Whether another comes in its place is its Job's to say.
+fn end(agent: &Agent, uid: Option<&Option<Uid>>, grace: Option<Duration>) {
+    if let Some(Some(uid)) = uid {
+        agent.step(*uid, effect::Event::Delete { grace, force: false, replace: false });
+    }
+}
+
+fn file(agent: &Agent, pod: &Pod<'_>) -> PathBuf {
+    let name = pod.owner.map_or("", |owner| owner.name);
+    agent.paths().jobs().join(format!("{}_{name}", pod.namespace))
+}
+
+/// What another agent of the same manifest has written down.
+fn recall(agent: &Agent, pod: &Pod<'_>) -> Option<machine::job::Job> {
+    let bytes = fs::read(file(agent, pod)).ok()?;
+    postcard::from_bytes(bytes.strip_prefix(adopt::manifest_mark(agent).as_bytes())?).ok()
+}
+
+fn remember(agent: &Agent, pod: &Pod<'_>, machine: &machine::job::Job) -> Result<(), Trouble> {
+    /// Bytes of a machine at most.
+    const MOST: usize = 64;
+    let (path, folder, mut room) = (file(agent, pod), agent.paths().jobs(), [0; MOST]);
+    let bytes = postcard::to_slice(machine, &mut room).map_err(|error| format!("write down a Job: {error}"))?;
+    fs::create_dir_all(&folder).map_err(Trouble::at("make", &folder))?;
+    // Whole or not at all, since an agent may die at any instant.
+    let new = folder.join(".new");
+    fs::write(&new, [adopt::manifest_mark(agent).as_bytes(), bytes].concat()).map_err(Trouble::at("write", &new))?;
+    fs::rename(&new, &path).map_err(Trouble::at("rename", &new))
+}

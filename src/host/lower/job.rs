@@ -1,0 +1,58 @@
+//! Jobs (spec 54–58): each completion becomes a pod of its own, which the board starts when its turn has come.
+
+use super::controllers::{COMPLETION_INDEX, Document, Given};
+use super::objects::PodObject;
+use crate::manifest::limits;
+use crate::manifest::owner::{Controller, Goal, JobRules};
+use std::format;
+use std::prelude::v1::*;
+
+/// A Job: pods NAME-SUFFIX, or NAME-INDEX-SUFFIX where they are numbered.
+pub(super) fn job<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
+    document.restarts(&["OnFailure", "Never"]);
+    let spec = &document.spec;
+    let number = |name, most: i64| spec.get(name).and_then(|place| place.integer(0..=most));
+    let pods = i64::try_from(limits::PODS).unwrap_or(i64::MAX);
+    let completions = number("completions", pods);
+    let parallelism = number("parallelism", i64::from(i32::MAX));
+    let indexed =
+        spec.get("completionMode").and_then(|word| word.one_of(&["NonIndexed", "Indexed"])) == Some("Indexed");
+    if indexed && spec.get("completions").is_none() {
+        spec.place.error("completions: is required with completionMode: Indexed");
+    }
+    let (goal, places) = match (completions, parallelism) {
+        (Some(completions), _) => (Goal::Each, completions),
+        (None, Some(workers)) if workers > 1 => (Goal::Any, workers),
+        (None, _) => (Goal::Each, 1),
+    };
+    if places > pods
+        && let Some(place) = spec.get("parallelism")
+    {
+        place.error(format!("{places} pods at once are not possible: a board runs at most {pods}"));
+    }
+    let suspended = spec.flag("suspend").unwrap_or(false);
+    let parallelism = if suspended { 0 } else { parallelism.unwrap_or(1).min(pods) };
+    let seconds = |name| number(name, i64::from(i32::MAX)).and_then(|n| u32::try_from(n).ok());
+    let rules = JobRules {
+        goal,
+        parallelism: u16::try_from(parallelism).unwrap_or(u16::MAX),
+        backoff_limit: seconds("backoffLimit").unwrap_or(6),
+        deadline_seconds: seconds("activeDeadlineSeconds"),
+        ttl_seconds: seconds("ttlSecondsAfterFinished"),
+    };
+    let owner = document.owner(Controller::Job(rules));
+    let pod = |n: usize| {
+        let index = document.arena.str(&format!("{n}"));
+        let mut labels =
+            Vec::from([("batch.kubernetes.io/job-name", document.meta.name), ("job-name", document.meta.name)]);
+        if !indexed {
+            let name = document.pod_name(document.meta.name, n);
+            return document.pod(&name, &labels, Given { owner, ..Given::default() });
+        }
+        labels.push((COMPLETION_INDEX, index));
+        let hostname = document.arena.str(&document.numbered(n));
+        let given = Given { owner, index: Some(index), hostname: Some(hostname), ..Given::default() };
+        document.pod(&document.pod_name(hostname, n), &labels, given)
+    };
+    (0..usize::try_from(places.min(pods)).unwrap_or(0)).map(pod).collect()
+}

@@ -1,0 +1,68 @@
+//! Files that nobody here wrote for podling: the examples of Kubernetes' documentation, and what Helm charts render. Each compiles,
+//! or is refused with a reason that names the field.
+
+use super::BOARD;
+use podling::host::diagnostic::{Diagnostics, Severity, Sources};
+use podling::host::lower;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+
+/// What becomes of a file: one line where it compiles, else one for each thing that is refused.
+fn outcome(name: &str, text: &str) -> (String, bool) {
+    let mut sources = Sources::default();
+    sources.add(name, text);
+    let diagnostics = Diagnostics::default();
+    let compiled = lower::compile(&sources, &BOARD, &diagnostics);
+    let of = |severity| -> BTreeSet<String> {
+        let all = diagnostics.sorted().into_iter().filter(|d| d.severity == severity);
+        all.map(|d| d.message).collect()
+    };
+    let (errors, warnings) = (of(Severity::Error), of(Severity::Warning));
+    match compiled {
+        Some(compiled) => {
+            let (pods, warnings) = (compiled.pods, warnings.len());
+            (format!("{name}: compiles: pods {pods}, containers {}, warnings {warnings}\n", compiled.containers), true)
+        }
+        None => {
+            let mut out = format!("{name}: refused\n");
+            for error in &errors {
+                let field = error.split(": ").next().unwrap_or_default();
+                let names_a_field = field == "kind" || field.contains('.') && !field.contains(' ');
+                assert!(names_a_field, "{name}: this names no field: {error}");
+                let _ = writeln!(out, "  {error}");
+            }
+            (out, false)
+        }
+    }
+}
+
+#[test]
+fn real_files_compile_or_are_refused_by_field() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/files");
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let mut out = String::new();
+    let mut good = 0;
+    for path in &paths {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let (said, compiles) = outcome(name, &fs::read_to_string(path).unwrap());
+        out += &said;
+        good += usize::from(compiles);
+    }
+    let _ = writeln!(out, "{good} of {} compile", paths.len());
+    insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!("real-files", out);
+    });
+}
+
+/// As charts render what nobody has set.
+#[test]
+fn what_is_empty_asks_for_nothing() {
+    let outcome = super::compile(&super::pod(
+        "resourceClaims: [], securityContext: {sysctls: [], seLinuxOptions: {}}",
+        "securityContext: {seLinuxOptions: {}, windowsOptions: null}",
+    ));
+    assert_eq!((outcome.errors, outcome.warnings), (0, 0), "{}", outcome.said);
+}

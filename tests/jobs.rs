@@ -1,0 +1,102 @@
+//! Jobs on a real agent: pods that take turns, are tried again, and stay as they ended. Needs root.
+
+mod node;
+
+use node::{Board, Node};
+use podling::manifest::status::Phase;
+use std::path::PathBuf;
+use std::process::Command;
+
+fn job(script: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: pi}}\nspec:\n{}  template:\n    spec:\n      restartPolicy: Never\n      \
+         terminationGracePeriodSeconds: 0\n      \
+         containers: [{{name: main, image: busybox, command: [sh, -c, {}]}}]\n",
+        spec.lines().map(|line| format!("  {line}\n")).collect::<String>(),
+        serde_json::to_string(script).unwrap(),
+    )
+}
+
+/// Number of events with that reason, repeats counted.
+fn count(board: &Board, reason: &str) -> u32 {
+    board.0.events().iter().filter(|event| event.reason == reason).map(|event| event.count).sum()
+}
+
+fn phases(board: &Board) -> Vec<Phase> {
+    board.0.pods().iter().map(|entry| entry.machine().phase()).collect()
+}
+
+#[test]
+fn spec_54_a_job_runs_its_completions_in_turn_and_is_complete() {
+    let node = Node::new();
+    let script = "test $JOB_COMPLETION_INDEX = ${HOSTNAME#pi-}";
+    node.run(&job(script, "completions: 3\nparallelism: 1\ncompletionMode: Indexed"), async |board| {
+        board.until("a pod", |agent| agent.pods().iter().next().map(|_| ())).await;
+        assert_eq!(phases(&board).len(), 1, "one at a time");
+        assert_eq!(board.event("Completed").await, "Job completed");
+        assert_eq!(phases(&board), [Phase::Succeeded; 3], "they stay to be looked at");
+        assert_eq!(
+            board.0.events().iter().find(|event| event.reason == "Completed").unwrap().object.as_ref(),
+            "job/pi"
+        );
+    });
+}
+
+#[test]
+fn spec_54_a_failing_job_is_tried_again_up_to_its_limit() {
+    let node = Node::new();
+    node.run(&job("exit 3", "backoffLimit: 1"), async |board| {
+        board
+            .until("failed", |agent| agent.pods().iter().find(|e| e.machine().phase() == Phase::Failed).map(|_| ()))
+            .await;
+        let first = board.0.pods()[0].uid();
+        assert_eq!(board.event("BackoffLimitExceeded").await, "Job has reached the specified backoff limit");
+        assert_eq!((phases(&board), count(&board, "SuccessfulCreate")), (vec![Phase::Failed], 2));
+        assert_ne!(board.0.pods()[0].uid(), first, "spec 5: the second try is another pod");
+    });
+}
+
+#[test]
+fn a_job_beyond_its_deadline_is_ended_and_removed_in_time() {
+    let node = Node::new();
+    node.run(&job("exec sleep 1000", "activeDeadlineSeconds: 1\nttlSecondsAfterFinished: 0"), async |board| {
+        board.event("DeadlineExceeded").await;
+        board.until("no pods", |agent| agent.pods().is_empty().then_some(())).await;
+        assert_eq!(count(&board, "SuccessfulCreate"), 1);
+    });
+}
+
+/// What tells this program that it is to be the first of two agents, and on which node.
+const ROLE: &str = "PODLING_TEST_JOB_AGENT";
+
+fn over() -> String {
+    let failing = job("exit 3", "backoffLimit: 0\nttlSecondsAfterFinished: 0");
+    failing + &node::pod("other", "exec sleep 1000", "", "")
+}
+
+/// Not a test: the agent of the test below, which sees the Job fail.
+#[test]
+fn agent_process() {
+    let Some(root) = std::env::var_os(ROLE) else { return };
+    let root = PathBuf::from(root);
+    let cgroup = root.file_name().unwrap().to_str().unwrap().to_string();
+    let node = std::mem::ManuallyDrop::new(Node { root, cgroup, settings: node::SETTINGS });
+    node.run(&over(), async |board| {
+        board.event("BackoffLimitExceeded").await;
+        board.until("one pod", |agent| (agent.pods().len() == 1).then_some(())).await;
+    });
+}
+
+/// An agent that comes after an agent knows what has been done.
+#[test]
+fn failure_f1_a_job_that_is_over_stays_over_under_another_agent() {
+    let node = Node::new();
+    let mut first = Command::new(std::env::current_exe().unwrap());
+    let first = first.args(["agent_process", "--exact"]).env(ROLE, &node.root).status().unwrap();
+    assert!(first.success());
+    node.run(&over(), async |board| {
+        // Jobs come before all other pods.
+        board.running("other", "main").await;
+        assert_eq!((board.0.pods().len(), count(&board, "SuccessfulCreate")), (1, 0));
+    });
+}
