@@ -3,9 +3,38 @@
 mod node;
 
 use node::{Node, pod};
-use podling::agent;
-use podling::manifest::status::{Phase, Reason, Verdict};
+use podling::agent::{self, Gate, Refusal};
+use podling::manifest::status::{ConditionKind, Phase, Reason, Verdict};
 use std::fs;
+
+#[test]
+fn spec_46_a_readiness_gate_is_set_from_outside() {
+    let node = Node::new();
+    let more = "readinessGates: [{conditionType: a/warm}, {conditionType: Served}]";
+    let run_dir = node.run_dir();
+    node.run(&pod("gated", "exec sleep 1000", more, ""), async move |board| {
+        board.running("gated", "main").await;
+        let set = |name: &str, holds| {
+            let (since, reason, message) = (board.0.now(), "Tested".to_owned(), "by hand".to_owned());
+            board.0.set_gate("default", "gated", Gate { name: name.into(), holds, since, reason, message })
+        };
+        let ready = |agent: &agent::Agent| {
+            let entry = agent.find("default", "gated")?;
+            entry.machine().conditions().iter().find(|it| it.kind == ConditionKind::Ready).map(|it| it.status)
+        };
+        assert_eq!(set("nothing", true), Err(Refusal::NoSuchGate("nothing".into())));
+        assert_eq!((set("a/warm", true), ready(&board.0)), (Ok(()), Some(false)));
+        assert_eq!((set("Served", true), ready(&board.0)), (Ok(()), Some(true)));
+        let since = board.0.gates(&board.0.find("default", "gated").unwrap())[1].since;
+        assert_eq!((set("Served", true), ready(&board.0)), (Ok(()), Some(true)));
+        let again = board.0.gates(&board.0.find("default", "gated").unwrap());
+        assert_eq!((again.len(), again[1].since, again[1].message.as_str()), (2, since, "by hand"));
+        assert_eq!((set("a/warm", false), ready(&board.0)), (Ok(()), Some(false)));
+        // What the next agent would read.
+        let record = fs::read_to_string(run_dir.join("pods").join(board.uid("gated")).join("gates")).unwrap();
+        assert!(record.contains("a/warm\tfalse\t") && record.contains("Served\ttrue\t"), "{record}");
+    });
+}
 
 /// Back-off, exit code and policy together, as a job retries what can be retried.
 #[test]

@@ -6,7 +6,7 @@ use super::images::Images;
 use super::paths::Paths;
 use super::queue::Queue;
 use super::sandbox::Sandbox;
-use super::{adopt, begin, effect, fail};
+use super::{adopt, begin, effect, fail, gates};
 use crate::machine::effect::{Effects, Event};
 use crate::machine::pod::Rules;
 use crate::machine::shutdown::{Left, Next, Wave};
@@ -355,7 +355,9 @@ impl Agent {
     /// Takes in a pod that an agent before this one has made.
     pub(super) fn readmit(&self, index: usize, pod: Pod<'static>, found: adopt::Adopted) {
         let mut effects = self.0.effects.borrow_mut();
-        let (rules, created) = (Rules::new(&pod, self.settings()), found.created);
+        let (mut rules, created) = (Rules::new(&pod, self.settings()), found.created);
+        let own = self.paths().pod(found.sandbox.uid);
+        gates::held(&own, &pod).for_each(|gate| rules.gates.set(gate, true));
         let adopt = machine::pod::Pod::adopt;
         let machine =
             Box::new(adopt(self.now(), created, rules, (found.record, found.verdict), &found.containers, &mut effects));

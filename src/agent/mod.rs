@@ -10,6 +10,7 @@ pub mod drive;
 mod effect;
 pub mod events;
 mod fail;
+pub mod gates;
 mod images;
 mod link;
 pub mod local;
@@ -28,6 +29,7 @@ mod words;
 
 pub use config::{Config, Facts};
 pub use drive::{Agent, Entry, Error, Outcome, Shutdown, run};
+pub use gates::Gate;
 pub use verbs::{Exec, Refusal, Usage};
 
 /// The agent's exit code when pods were ended and the board is to restart.

@@ -127,6 +127,13 @@ pub enum Event {
         /// What [`super::shutdown::Shutdown`] allows.
         at_most: Duration,
     },
+    /// A readiness gate was set from outside (spec 46).
+    Gate {
+        /// Which, by its index in the manifest.
+        gate: u8,
+        /// Whether its condition is True now.
+        holds: bool,
+    },
     /// Stop one container, and start its next instance without back-off (`restart POD -c CONTAINER`).
     Restart {
         /// Which.

@@ -6,6 +6,7 @@ pub mod backoff;
 pub mod container;
 mod deadline;
 pub mod effect;
+pub mod gates;
 pub mod pod;
 pub mod restart;
 pub mod shutdown;

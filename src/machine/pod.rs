@@ -18,6 +18,7 @@
 use super::backoff::Backoff;
 pub use super::container::{Container, ContainerRules};
 use super::effect::{self, Effect, Effects, Event};
+use super::gates::Gates;
 use super::restart::Restart;
 use super::status::Times;
 use super::terminate::{self, Cause, Life};
@@ -38,6 +39,8 @@ pub struct Rules {
     pub containers: heapless::Vec<ContainerRules, { limits::CONTAINERS }>,
     /// `activeDeadlineSeconds`.
     pub active_deadline: Option<Duration>,
+    /// `readinessGates`; those that are known to hold already, where the pod is adopted.
+    pub gates: Gates,
 }
 
 impl Rules {
@@ -53,6 +56,7 @@ impl Rules {
             node,
             containers: pod.containers.iter().map(rules).take(limits::CONTAINERS).collect(),
             active_deadline: pod.active_deadline_seconds.map(|seconds| Duration::from_secs(seconds.into())),
+            gates: Gates::new(pod.readiness_gates.iter().count()),
         }
     }
 
@@ -90,6 +94,7 @@ pub struct Pod {
     pub(super) life: Life,
     pub(super) containers: heapless::Vec<Container, { limits::CONTAINERS }>,
     times: Times,
+    pub(super) gates: Gates,
 }
 
 // A board has up to 64 of these; most of each is the containers' messages, one apiece.
@@ -152,6 +157,7 @@ impl Pod {
             life: Life::Wanted,
             containers,
             times: Times::all(created),
+            gates: rules.gates,
         }
     }
 
@@ -283,6 +289,7 @@ impl Pod {
                 let grace = self.grace.min(at_most);
                 self.end(now, Cause::Shutdown, Ending { grace_ms: grace.0, force: false, replace: false }, effects);
             }
+            Event::Gate { gate, holds } => self.gates.set(gate, holds),
             Event::Restart { container } => {
                 let until = now.after(self.own_grace());
                 if !self.is_over() {

@@ -50,6 +50,8 @@ pub const BYTES: u64 = 1 << 50;
 pub const ID: u32 = i32::MAX as u32;
 /// Processes that a pod may ask for: the kernel's own bound on process numbers.
 pub const PIDS: u32 = 4_194_304;
+/// `readinessGates` of one pod: as many as a word has bits.
+pub const READINESS_GATES: usize = 16;
 /// `restartPolicyRules` of one container.
 pub const RESTART_RULES: usize = 20;
 /// Exit codes of one of them.

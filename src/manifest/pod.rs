@@ -4,6 +4,7 @@
 //! A change of anything here is a change of the format: raise [`crate::manifest::codec::VERSION`] and say so there.
 
 use super::List;
+pub use super::ending::{MessagePolicy, Operator, RestartRule};
 use serde::{Deserialize, Serialize};
 
 /// The body of a manifest.
@@ -93,6 +94,9 @@ pub struct Pod<'a> {
     pub containers: List<'a, Container<'a>>,
     /// `spec.activeDeadlineSeconds`: how long it may take from when it was accepted, all restarts included.
     pub active_deadline_seconds: Option<u32>,
+    /// `spec.readinessGates`: conditions set from outside that count towards Ready (spec 46).
+    #[serde(borrow)]
+    pub readiness_gates: List<'a, &'a str>,
 }
 
 impl Default for Pod<'_> {
@@ -115,6 +119,7 @@ impl Default for Pod<'_> {
             volumes: List::EMPTY,
             containers: List::EMPTY,
             active_deadline_seconds: None,
+            readiness_gates: List::EMPTY,
         }
     }
 }
@@ -258,34 +263,6 @@ impl Default for Container<'_> {
             restart_rules: List::EMPTY,
         }
     }
-}
-
-/// `restartPolicyRules[*]`, whose action is `Restart`: a container that ends with one of these exit codes is started again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RestartRule<'a> {
-    /// `exitCodes.operator`.
-    pub operator: Operator,
-    /// `exitCodes.values`.
-    #[serde(borrow)]
-    pub codes: List<'a, u8>,
-}
-
-/// `exitCodes.operator`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Operator {
-    /// The exit code is one of these.
-    In,
-    /// The exit code is none of these.
-    NotIn,
-}
-
-/// `terminationMessagePolicy`: where a container's last words are taken from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum MessagePolicy {
-    /// The file at `terminationMessagePath`.
-    File,
-    /// The same; of a container that failed and left none, the end of its log.
-    FallbackToLogsOnError,
 }
 
 /// A variable of a container's environment.

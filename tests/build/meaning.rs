@@ -91,6 +91,7 @@ fn a_full_pod_keeps_everything() {
         assert_eq!(pod.hostname, "full.sub.home.svc.cluster.local", "spec 26");
         assert_eq!((pod.restart_policy, pod.grace_seconds), (RestartPolicy::OnFailure, 7));
         assert!(pod.sharing.host_network && pod.sharing.host_ipc && pod.sharing.process_namespace && pod.critical);
+        assert_eq!(pod.readiness_gates.iter().collect::<Vec<_>>(), ["example.com/served", "Warm"]);
         assert_eq!((pod.pids_limit, pod.active_deadline_seconds), (Some(99), Some(90)));
         assert_eq!(pod.supplemental_groups.iter().collect::<Vec<_>>(), [5, 6]);
         assert_eq!(pod.host_aliases.get(0), Some(Pair { key: "10.0.0.1", value: "one one.example.com" }));

@@ -59,6 +59,7 @@ pub fn small() -> Pod<'static> {
         volumes: List::EMPTY,
         containers: list([app("app")]),
         active_deadline_seconds: None,
+        readiness_gates: List::EMPTY,
     }
 }
 
@@ -147,6 +148,7 @@ pub fn full() -> Pod<'static> {
             },
         ]),
         active_deadline_seconds: Some(3600),
+        readiness_gates: list(["example.com/served", "Warm"]),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod deadline;
 mod ending;
+mod gates;
 mod life;
 mod restart;
 mod story;

@@ -1,6 +1,7 @@
 //! What the stories are told with: a pod, its clock, and words for what happens to it and what it asks for.
 
 use podling::machine::effect::{Effect, Effects, Event};
+use podling::machine::gates::Gates;
 use podling::machine::pod::{ContainerRules, Pod, Rules};
 use podling::machine::restart::Restart;
 use podling::manifest::pod::{ContainerKind, Node, RestartPolicy};
@@ -24,6 +25,7 @@ pub fn rules(policy: RestartPolicy, kinds: &[ContainerKind]) -> Rules {
             .map(|kind| ContainerRules { kind: *kind, pre_stop: false, restart: Restart::by(policy) })
             .collect(),
         active_deadline: None,
+        gates: Gates::default(),
     }
 }
 

@@ -176,6 +176,15 @@ fn spec(emit: &mut dyn Emit, pod: &Pod<'_>, status: Option<&StatusView<'_>>, opt
     if pod.critical {
         emit.pair("priorityClassName", "system-node-critical")?;
     }
+    if !pod.readiness_gates.is_empty() {
+        emit.begin("readinessGates", Kind::List)?;
+        for gate in pod.readiness_gates {
+            emit.open(Kind::Map)?;
+            emit.pair("conditionType", gate)?;
+            emit.close()?;
+        }
+        emit.close()?;
+    }
     resources(emit, &pod.resources)?;
     emit.pair("restartPolicy", restart_policy(pod.restart_policy))?;
     if !pod.supplemental_groups.is_empty() {

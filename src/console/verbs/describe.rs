@@ -43,8 +43,14 @@ fn pod(seen: &Seen<'_>) -> String {
         }
         chosen.for_each(|(c, view)| container(&mut sheet, pod, &c, view, status));
     }
-    sheet.head(0, "Conditions");
     let mut text = sheet.print();
+    if !status.gates.is_empty() {
+        text.push_str("Readiness Gates:\n");
+        let mut table = Table::indented(&["Type", "Status"]);
+        status.gates.iter().for_each(|gate| table.row([gate.name.into(), gate.status().into()]));
+        table.print(&mut text);
+    }
+    text.push_str("Conditions:\n");
     conditions(status, &mut text);
     let mut sheet = Sheet::default();
     if pod.volumes.is_empty() {
@@ -210,6 +216,11 @@ fn conditions(status: &StatusView<'_>, text: &mut String) {
     for condition in &status.conditions {
         let holds = if condition.status { "True" } else { "False" };
         table.row([condition.kind.as_str().into(), holds.into(), condition.reason.into()]);
+    }
+    for gate in status.gates {
+        if let Some(condition) = gate.condition {
+            table.row([gate.name.into(), gate.status().into(), condition.reason.into()]);
+        }
     }
     table.print(text);
 }

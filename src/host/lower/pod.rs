@@ -7,6 +7,7 @@ use super::objects::{Metadata, PodObject};
 use super::{ports, resources, security, volumes};
 use crate::host::read::{Object, Place};
 use crate::host::schema;
+use crate::manifest::check::rule;
 use crate::manifest::limits;
 use crate::manifest::pod::{Container, Pair, Pod, RestartPolicy, Sharing};
 use core::net::IpAddr;
@@ -63,6 +64,7 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
         critical: critical(spec),
         volumes: cx.arena.list(shared.volumes.iter()),
         containers: cx.arena.list(lowered),
+        readiness_gates: cx.arena.list(readiness_gates(spec)),
         active_deadline_seconds: spec
             .get("activeDeadlineSeconds")
             .and_then(|deadline| u32::try_from(deadline.integer(1..=i64::from(limits::DEADLINE_SECONDS))?).ok()),
@@ -123,6 +125,15 @@ fn grace(spec: &Object<'_>) -> u32 {
     let seconds =
         spec.get("terminationGracePeriodSeconds").and_then(|g| g.integer(0..=i64::from(limits::GRACE_SECONDS)));
     seconds.and_then(|s| u32::try_from(s).ok()).unwrap_or(30)
+}
+
+fn readiness_gates<'a>(spec: &Object<'a>) -> Vec<&'a str> {
+    let places = spec.get("readinessGates").map(|list| list.list(limits::READINESS_GATES)).unwrap_or_default();
+    let gate = |place: &Place<'a>| {
+        let condition = place.object(&schema::READINESS_GATE)?.require("conditionType")?;
+        names::text(&condition, rule::QUALIFIED_NAME)
+    };
+    places.iter().filter_map(gate).collect()
 }
 
 fn sharing(spec: &Object<'_>) -> Sharing {
