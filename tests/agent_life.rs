@@ -36,6 +36,41 @@ fn spec_46_a_readiness_gate_is_set_from_outside() {
     });
 }
 
+/// The higher priority goes first wherever it stands; the other begins when the first is gone.
+#[test]
+fn spec_96_a_pod_waits_until_there_is_room_for_it() {
+    let node = Node::new();
+    let facts = rustix::system::sysinfo();
+    let part = facts.totalram * u64::from(facts.mem_unit) / 10 * 6;
+    let asks = format!("resources: {{requests: {{memory: {part}}}}}");
+    let yaml = pod("low", "exec sleep 1000", "", &asks)
+        + &pod("high", "exec sleep 1000", "priority: 5", &asks)
+        + &pod("never", "exec sleep 1000", "", "resources: {requests: {memory: 1Pi}}")
+        + &pod("free", "exec sleep 1000", "", "");
+    let run_dir = node.run_dir();
+    node.run(&yaml, async move |board| {
+        board.running("high", "main").await;
+        board.running("free", "main").await;
+        let why = "0/1 nodes are available: 1 Insufficient memory.";
+        assert_eq!(board.event("FailedScheduling").await, why);
+        for name in ["low", "never"] {
+            let (phase, lacks) =
+                board.0.find("default", name).map(|it| (it.machine().phase(), it.machine().lacks())).unwrap();
+            assert_eq!((phase, lacks.map(|lacks| lacks.to_string()).as_deref()), (Phase::Pending, Some(why)));
+            assert!(!run_dir.join("pods").join(board.uid(name)).exists(), "{name} is not half there");
+        }
+        let uid = board.uid("high");
+        board.0.delete("default", "high", None, false).unwrap();
+        board.gone(&uid).await;
+        board.running("low", "main").await;
+        assert!(board.0.find("default", "never").unwrap().machine().lacks().is_some());
+        // One that waits can be deleted like any other.
+        let uid = board.uid("never");
+        board.0.delete("default", "never", None, false).unwrap();
+        board.gone(&uid).await;
+    });
+}
+
 /// Back-off, exit code and policy together, as a job retries what can be retried.
 #[test]
 fn spec_43_a_container_restarts_by_its_exit_code_in_a_pod_of_never() {

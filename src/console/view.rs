@@ -2,6 +2,7 @@
 
 use super::clock::Clock;
 use crate::machine;
+use crate::machine::admit::Lacks;
 use crate::manifest::limits;
 use crate::manifest::pod::ContainerKind;
 use crate::manifest::status::{Condition, ConditionKind, ContainerState, Phase, Reason, Terminated, Uid, Verdict};
@@ -47,6 +48,8 @@ pub struct StatusView<'a> {
     pub verdict: Option<Verdict>,
     /// The readiness gates, in the order of the manifest.
     pub gates: &'a [GateView<'a>],
+    /// What the node has not enough of, for it to be admitted (spec 96).
+    pub lacks: Option<Lacks>,
 }
 
 /// A readiness gate (spec 46).
@@ -140,6 +143,7 @@ impl<'a> StatusView<'a> {
             containers: pod.containers().iter().map(view).collect(),
             verdict: pod.verdict(),
             gates: &[],
+            lacks: pod.lacks(),
         }
     }
 
@@ -151,6 +155,9 @@ impl<'a> StatusView<'a> {
     /// `message` of a condition of the machine, in kubelet's words; empty where there is none.
     pub fn message(&self, condition: &Condition) -> alloc::string::String {
         let mut text = alloc::string::String::new();
+        if let (ConditionKind::PodScheduled, Some(lacks)) = (condition.kind, self.lacks) {
+            let _ = write!(text, "{lacks}");
+        }
         if condition.kind == ConditionKind::Ready && condition.reason == "ReadinessGatesNotReady" {
             for gate in self.gates.iter().filter(|gate| !gate.holds()) {
                 text.push_str(if text.is_empty() { "" } else { ", " });
@@ -171,6 +178,11 @@ impl<'a> StatusView<'a> {
     /// What the columns of `get pods` say.
     pub fn summary(&self) -> Summary {
         let (mut summary, initializing) = self.init_summary();
+        if self.lacks.is_some() {
+            // As where no container has a status yet.
+            summary.status = word(self.phase.as_str());
+            return summary;
+        }
         if !initializing || self.condition(ConditionKind::Initialized) {
             self.app_summary(&mut summary);
         }

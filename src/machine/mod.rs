@@ -2,6 +2,7 @@
 
 pub use crate::manifest::time;
 
+pub mod admit;
 pub mod backoff;
 pub mod container;
 mod deadline;

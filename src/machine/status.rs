@@ -114,7 +114,7 @@ impl Pod {
         put(ConditionKind::Initialized, truths.initialized, "ContainersNotInitialized", times.initialized);
         put(ConditionKind::Ready, truths.ready, not_serving, times.ready);
         put(ConditionKind::ContainersReady, truths.containers_ready, unready, times.containers_ready);
-        put(ConditionKind::PodScheduled, true, "", self.created());
+        put(ConditionKind::PodScheduled, self.lacks().is_none(), "Unschedulable", self.accepted());
         all
     }
 }

@@ -97,6 +97,8 @@ pub struct Pod<'a> {
     /// `spec.readinessGates`: conditions set from outside that count towards Ready (spec 46).
     #[serde(borrow)]
     pub readiness_gates: List<'a, &'a str>,
+    /// `spec.priority`, or that of its class: who is admitted first where there is not room for all (spec 96).
+    pub priority: i32,
 }
 
 impl Default for Pod<'_> {
@@ -120,6 +122,7 @@ impl Default for Pod<'_> {
             containers: List::EMPTY,
             active_deadline_seconds: None,
             readiness_gates: List::EMPTY,
+            priority: 0,
         }
     }
 }

@@ -71,6 +71,21 @@ fn the_sample_pod_compiles_without_a_word() {
 }
 
 #[test]
+fn spec_96_97_a_priority_is_a_number_or_that_of_a_class() {
+    for (more, priority, critical) in [
+        ("", 0, false),
+        ("priority: -7", -7, false),
+        ("priorityClassName: system-node-critical", 2_000_001_000, true),
+        ("priorityClassName: system-cluster-critical, priority: 2000000000", 2_000_000_000, true),
+    ] {
+        first(&pod(more, ""), |pod| assert_eq!((pod.priority, pod.critical), (priority, critical), "{more}"));
+    }
+    let both = pod("priorityClassName: system-node-critical, priority: 5", "");
+    compile(&both).refused("must not be provided beside a class that has 2000001000");
+    compile(&pod("priority: 1000000001", "")).refused("spec.priority: ");
+}
+
+#[test]
 fn defaults_are_written_out() {
     first(&pod("", ""), |pod| {
         assert_eq!((pod.namespace, pod.name, pod.hostname), ("default", "web", "web"));

@@ -75,6 +75,7 @@ pub fn status(phase: Phase, containers: &[ContainerView<'static>]) -> StatusView
         containers: containers.iter().copied().collect(),
         verdict: None,
         gates: &[],
+        lacks: None,
     }
 }
 

@@ -3,9 +3,10 @@
 use crate::fake::{Fake, NOW, arena, container, exit, pod, running, status, view};
 use crate::verbs::told as ask;
 use podling::console::view::{ContainerView, GateCondition, GateView};
+use podling::machine::admit::Lacks;
 use podling::manifest::pod::ContainerKind::App;
 use podling::manifest::pod::Pod;
-use podling::manifest::status::{ContainerState, Phase, Reason, Verdict};
+use podling::manifest::status::{Condition, ConditionKind, ContainerState, Phase, Reason, Verdict};
 
 /// Spec 46: what was set, and what nobody has set yet.
 #[test]
@@ -46,6 +47,25 @@ fn spec_46_readiness_gates_are_shown_and_set() {
         let refused = podling::console::grammar::line(line.as_bytes()).unwrap_err().to_string();
         assert!(refused.contains(why), "{line}: {refused}");
     }
+}
+
+/// Spec 96: what it waits for, as kubectl shows it.
+#[test]
+fn spec_96_a_pod_without_room_is_shown_as_pending() {
+    let mut waits = status(Phase::Pending, &[view(App, ContainerState::Waiting(Reason::ContainerCreating))]);
+    waits.lacks = Some(Lacks { memory: true, cpu: true, pods: false });
+    let (kind, reason) = (ConditionKind::PodScheduled, "Unschedulable");
+    waits.conditions = [Condition { kind, status: false, reason, since: NOW }].into_iter().collect();
+    let board = Fake::new(&[(Pod { priority: 7, ..pod("web", &[container("app", App)]) }, waits)]);
+    let said = ask(&board, "get pods").out;
+    assert!(said.contains("web    0/1     Pending   0 "), "{said}");
+    let said = ask(&board, "describe pod web").out;
+    assert!(said.contains("Priority:     7\n") && !said.contains("State:"), "{said}");
+    assert!(said.contains("  PodScheduled  False   Unschedulable\n"), "{said}");
+    let said = ask(&board, "get pod web -o yaml").out;
+    let message = "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory.";
+    assert!(said.contains(message) && said.contains("  priority: 7\n"), "{said}");
+    assert!(!said.contains("containerStatuses"), "{said}");
 }
 
 /// Spec 51: the pod has failed as a whole.

@@ -60,6 +60,7 @@ pub fn small() -> Pod<'static> {
         containers: list([app("app")]),
         active_deadline_seconds: None,
         readiness_gates: List::EMPTY,
+        priority: -5,
     }
 }
 
@@ -149,6 +150,7 @@ pub fn full() -> Pod<'static> {
         ]),
         active_deadline_seconds: Some(3600),
         readiness_gates: list(["example.com/served", "Warm"]),
+        priority: 2_000_001_000,
     }
 }
 

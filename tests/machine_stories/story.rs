@@ -1,5 +1,6 @@
 //! What the stories are told with: a pod, its clock, and words for what happens to it and what it asks for.
 
+use podling::machine::admit::Lacks;
 use podling::machine::effect::{Effect, Effects, Event};
 use podling::machine::gates::Gates;
 use podling::machine::pod::{ContainerRules, Pod, Rules};
@@ -59,6 +60,13 @@ impl Story {
     pub fn new(rules: Rules) -> Story {
         let mut effects = Effects::new();
         let pod = Pod::new(Instant(0), rules, &mut effects);
+        Story { pod, seconds: 0, asked: effects.into_iter().collect() }
+    }
+
+    /// A pod for which there is no room.
+    pub fn held(rules: Rules, lacks: Lacks) -> Story {
+        let mut effects = Effects::new();
+        let pod = Pod::held(Instant(0), rules, lacks, &mut effects);
         Story { pod, seconds: 0, asked: effects.into_iter().collect() }
     }
 

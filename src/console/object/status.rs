@@ -35,11 +35,15 @@ pub(super) fn status(emit: &mut dyn Emit, pod: &Pod<'_>, status: &StatusView<'_>
     }
     status.gates.iter().try_for_each(|it| gate(emit, it, status))?;
     emit.close()?;
-    containers(emit, "containerStatuses", pod, status, false)?;
+    if status.lacks.is_none() {
+        containers(emit, "containerStatuses", pod, status, false)?;
+    }
     if let Some(ip) = status.scene.node_ip {
         address(emit, "hostIP", ip)?;
     }
-    containers(emit, "initContainerStatuses", pod, status, true)?;
+    if status.lacks.is_none() {
+        containers(emit, "initContainerStatuses", pod, status, true)?;
+    }
     if let Some(verdict) = status.verdict {
         emit.pair("message", verdict.message())?;
     }

@@ -5,7 +5,7 @@ use super::{Done, Io, each, tell_missing};
 use crate::console::board::{Board, Seen};
 use crate::console::clock::Age;
 use crate::console::grammar::Scope;
-use crate::console::object::{Bytes, Cpu, REDACTED, host_path_kind};
+use crate::console::object::{Bytes, Cpu, REDACTED, host_path_kind, priority_class};
 use crate::console::table::Table;
 use crate::console::view::{ContainerView, StatusView};
 use crate::manifest::List;
@@ -68,8 +68,11 @@ fn heading(sheet: &mut Sheet, seen: &Seen<'_>) {
     let (pod, status) = (seen.pod, &seen.status);
     sheet.line(0, "Name", pod.name);
     sheet.line(0, "Namespace", pod.namespace);
-    if pod.critical {
-        sheet.line(0, "Priority Class Name", "system-node-critical");
+    if pod.priority != 0 {
+        sheet.line(0, "Priority", &pod.priority.to_string());
+    }
+    if let Some(class) = priority_class(pod) {
+        sheet.line(0, "Priority Class Name", class);
     }
     let node = status.scene.node;
     sheet.line(
@@ -128,7 +131,9 @@ fn container(
             words.iter().flat_map(str::lines).for_each(|line| sheet.plain(3, line));
         }
     }
-    state(sheet, view, status);
+    if status.lacks.is_none() {
+        state(sheet, view, status);
+    }
     if let Some(last) = &view.last {
         sheet.line(2, "Last State", "Terminated");
         terminated(sheet, last, view.last_words, status);
