@@ -3,9 +3,73 @@
 mod node;
 
 use node::{Node, pod};
-use podling::agent;
-use podling::manifest::status::{Phase, Reason, Verdict};
+use podling::agent::{self, Gate, Refusal};
+use podling::manifest::status::{ConditionKind, Phase, Reason, Verdict};
 use std::fs;
+
+#[test]
+fn spec_46_a_readiness_gate_is_set_from_outside() {
+    let node = Node::new();
+    let more = "readinessGates: [{conditionType: a/warm}, {conditionType: Served}]";
+    let run_dir = node.run_dir();
+    node.run(&pod("gated", "exec sleep 1000", more, ""), async move |board| {
+        board.running("gated", "main").await;
+        let set = |name: &str, holds| {
+            let (since, reason, message) = (board.0.now(), "Tested".to_owned(), "by hand".to_owned());
+            board.0.set_gate("default", "gated", Gate { name: name.into(), holds, since, reason, message })
+        };
+        let ready = |agent: &agent::Agent| {
+            let entry = agent.find("default", "gated")?;
+            entry.machine().conditions().iter().find(|it| it.kind == ConditionKind::Ready).map(|it| it.status)
+        };
+        assert_eq!(set("nothing", true), Err(Refusal::NoSuchGate("nothing".into())));
+        assert_eq!((set("a/warm", true), ready(&board.0)), (Ok(()), Some(false)));
+        assert_eq!((set("Served", true), ready(&board.0)), (Ok(()), Some(true)));
+        let since = board.0.gates(&board.0.find("default", "gated").unwrap())[1].since;
+        assert_eq!((set("Served", true), ready(&board.0)), (Ok(()), Some(true)));
+        let again = board.0.gates(&board.0.find("default", "gated").unwrap());
+        assert_eq!((again.len(), again[1].since, again[1].message.as_str()), (2, since, "by hand"));
+        assert_eq!((set("a/warm", false), ready(&board.0)), (Ok(()), Some(false)));
+        // What the next agent would read.
+        let record = fs::read_to_string(run_dir.join("pods").join(board.uid("gated")).join("gates")).unwrap();
+        assert!(record.contains("a/warm\tfalse\t") && record.contains("Served\ttrue\t"), "{record}");
+    });
+}
+
+/// The higher priority goes first wherever it stands; the other begins when the first is gone.
+#[test]
+fn spec_96_a_pod_waits_until_there_is_room_for_it() {
+    let node = Node::new();
+    let facts = rustix::system::sysinfo();
+    let part = facts.totalram * u64::from(facts.mem_unit) / 10 * 6;
+    let asks = format!("resources: {{requests: {{memory: {part}}}}}");
+    let yaml = pod("low", "exec sleep 1000", "", &asks)
+        + &pod("high", "exec sleep 1000", "priority: 5", &asks)
+        + &pod("never", "exec sleep 1000", "", "resources: {requests: {memory: 1Pi}}")
+        + &pod("free", "exec sleep 1000", "", "");
+    let run_dir = node.run_dir();
+    node.run(&yaml, async move |board| {
+        board.running("high", "main").await;
+        board.running("free", "main").await;
+        let why = "0/1 nodes are available: 1 Insufficient memory.";
+        assert_eq!(board.event("FailedScheduling").await, why);
+        for name in ["low", "never"] {
+            let (phase, lacks) =
+                board.0.find("default", name).map(|it| (it.machine().phase(), it.machine().lacks())).unwrap();
+            assert_eq!((phase, lacks.map(|lacks| lacks.to_string()).as_deref()), (Phase::Pending, Some(why)));
+            assert!(!run_dir.join("pods").join(board.uid(name)).exists(), "{name} is not half there");
+        }
+        let uid = board.uid("high");
+        board.0.delete("default", "high", None, false).unwrap();
+        board.gone(&uid).await;
+        board.running("low", "main").await;
+        assert!(board.0.find("default", "never").unwrap().machine().lacks().is_some());
+        // One that waits can be deleted like any other.
+        let uid = board.uid("never");
+        board.0.delete("default", "never", None, false).unwrap();
+        board.gone(&uid).await;
+    });
+}
 
 /// Back-off, exit code and policy together, as a job retries what can be retried.
 #[test]

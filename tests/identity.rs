@@ -73,7 +73,7 @@ fn agent_process() {
     let root = PathBuf::from(root);
     let told = root.join("uid");
     let cgroup = root.file_name().unwrap().to_str().unwrap().to_string();
-    let node = std::mem::ManuallyDrop::new(Node { root, cgroup, settings: node::SETTINGS });
+    let node = std::mem::ManuallyDrop::new(Node { root, cgroup, settings: node::SETTINGS, tune: |_| {} });
     node.run(&(pod("web", IDLE, "", "") + &pod("gone", IDLE, "", "")), async move |board| {
         board.running("web", "main").await;
         let uid = board.uid("gone");

@@ -80,7 +80,7 @@ fn agent_process() {
     let Some(root) = std::env::var_os(ROLE) else { return };
     let root = PathBuf::from(root);
     let cgroup = root.file_name().unwrap().to_str().unwrap().to_string();
-    let node = std::mem::ManuallyDrop::new(Node { root, cgroup, settings: node::SETTINGS });
+    let node = std::mem::ManuallyDrop::new(Node { root, cgroup, settings: node::SETTINGS, tune: |_| {} });
     node.run(&over(), async |board| {
         board.event("BackoffLimitExceeded").await;
         board.until("one pod", |agent| (agent.pods().len() == 1).then_some(())).await;

@@ -2,6 +2,7 @@
 //! agent that dies at any point. Time is simulated; what must hold whatever happens is checked after every step.
 
 use podling::machine::effect::{Effect, Effects, Event};
+use podling::machine::gates::Gates;
 use podling::machine::pod::{ContainerRules, Pod, Rules};
 use podling::machine::restart::Restart;
 use podling::manifest::pod::{ContainerKind, Node, RestartPolicy};
@@ -96,6 +97,7 @@ fn rules() -> impl Strategy<Value = Rules> {
             .map(|(kind, pre_stop)| ContainerRules { kind, pre_stop, restart: Restart::by(restart_policy) })
             .collect(),
         active_deadline,
+        gates: Gates::default(),
     })
 }
 
@@ -420,8 +422,9 @@ proptest! {
         let over = one.pod.phase() == Phase::Failed || one.pod.containers().iter().all(|c| {
             c.kind() != ContainerKind::App || matches!(c.state(), ContainerState::Terminated(_))
         });
-        if over && running(ContainerKind::Sidecar) {
-            // Sidecars that are being stopped are asked again, with their full time.
+        let condemned = one.verdict.is_some() && one.pod.verdict().is_none();
+        if condemned || over && running(ContainerKind::Sidecar) {
+            // What is being stopped is asked again, with its full time.
             return Ok(());
         }
         other.adopt();

@@ -31,6 +31,7 @@ const HELLO: Duration = Duration::from_secs(5);
 pub(super) struct Adopted {
     pub(super) sandbox: Rc<Sandbox>,
     pub(super) created: Instant,
+    pub(super) accepted: Instant,
     pub(super) record: PodRecord,
     pub(super) verdict: Option<Verdict>,
     pub(super) containers: heapless::Vec<ContainerRecord, { limits::CONTAINERS }>,
@@ -91,8 +92,8 @@ async fn meet(agent: &Agent, uid: Uid) -> Result<(Adopted, Meta), Trouble> {
     let init = sandbox::find_init(agent, uid).ok_or("its pod-init is not in its cgroup")?;
     let sandbox = Sandbox::new(uid, link, init, true);
     let verdict = fs::read_to_string(own.verdict()).ok().and_then(|word| Verdict::find(&word));
-    let (created, record, containers) = (meta.created, hello.pod, hello.containers);
-    Ok((Adopted { sandbox, created, record, verdict, containers }, meta))
+    let (created, accepted, record, containers) = (meta.created, meta.accepted, hello.pod, hello.containers);
+    Ok((Adopted { sandbox, created, accepted, record, verdict, containers }, meta))
 }
 
 async fn hello(agent: &Agent, link: &Link) -> Result<Hello, Trouble> {

@@ -6,9 +6,8 @@ use super::images::Images;
 use super::paths::Paths;
 use super::queue::Queue;
 use super::sandbox::Sandbox;
-use super::{adopt, begin, effect, fail, jobs, owners};
+use super::{adopt, begin, effect, fail, jobs};
 use crate::machine::effect::{Effects, Event};
-use crate::machine::pod::Rules;
 use crate::machine::shutdown::{Left, Next, Wave};
 use crate::machine::{self, shutdown};
 use crate::manifest::pod::{Manifest, Node, Pod};
@@ -25,6 +24,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::prelude::v1::*;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
+
+mod admit;
 
 /// What to do when all pods have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -345,52 +346,9 @@ impl Agent {
         self.carry_out(entry, &mut effects);
     }
 
-    /// Takes a new pod in.
-    pub(super) fn accept(&self, index: usize, pod: Pod<'static>) {
-        let mut effects = self.0.effects.borrow_mut();
-        let machine = Box::new(machine::pod::Pod::new(self.now(), Rules::new(&pod, self.settings()), &mut effects));
-        self.add(Entry { index, pod, uid: begin::new_uid(), machine, sandbox: None }, &mut effects);
-    }
-
-    /// Takes in a pod that an agent before this one has made.
-    pub(super) fn readmit(&self, index: usize, pod: Pod<'static>, found: adopt::Adopted) {
-        let mut effects = self.0.effects.borrow_mut();
-        let (rules, created) = (Rules::new(&pod, self.settings()), found.created);
-        let adopt = machine::pod::Pod::adopt;
-        let machine =
-            Box::new(adopt(self.now(), created, rules, (found.record, found.verdict), &found.containers, &mut effects));
-        self.add(Entry { index, pod, uid: found.sandbox.uid, machine, sandbox: Some(found.sandbox) }, &mut effects);
-    }
-
-    fn add(&self, entry: Entry, effects: &mut Effects) {
-        let mut entries = self.0.entries.borrow_mut();
-        let at = entries.partition_point(|other| other.index <= entry.index);
-        entries.insert(at, entry);
-        self.carry_out(&mut entries[at], effects);
-    }
-
     fn carry_out(&self, entry: &mut Entry, effects: &mut Effects) {
         effects.drain(..).for_each(|effect| effect::carry(self, entry, effect));
         self.has_changed();
-    }
-
-    /// Lets go of the pods that are gone, and takes in those that should be here and are not (spec 10, 63, 64).
-    fn reconcile(&self) {
-        let gone: Vec<Uid> = self.pods().iter().filter(|entry| entry.machine.is_gone()).map(Entry::uid).collect();
-        for uid in gone {
-            self.0.entries.borrow_mut().retain(|entry| entry.uid != uid);
-            self.has_changed();
-            adopt::clean(self, uid);
-        }
-        if self.is_ending() {
-            return;
-        }
-        for (index, pod) in self.manifest().pods.iter().enumerate() {
-            let here = self.pods().iter().any(|entry| entry.index == index && !entry.machine.is_hidden());
-            if !here && !self.paths().deleted(pod.namespace, pod.name).exists() && owners::may_come(self, index, &pod) {
-                self.accept(index, pod);
-            }
-        }
     }
 
     /// Wakes every machine whose time has come; gives the next such moment.

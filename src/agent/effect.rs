@@ -32,7 +32,8 @@ pub(super) fn instance_group(uid: Uid, container: &str, instance: u32) -> String
 pub(super) fn carry(agent: &Agent, entry: &mut Entry, effect: Effect) {
     let (uid, pod) = (entry.uid(), *entry.manifest());
     match effect {
-        Effect::CreateSandbox => match sandbox::create(agent, uid, &pod, entry.created()) {
+        Effect::CreateSandbox => match sandbox::create(agent, uid, &pod, (entry.created(), entry.machine().accepted()))
+        {
             Ok(made) => {
                 entry.sandbox = Some(made.clone());
                 agent.spawn(sandbox::attend(agent.clone(), made));

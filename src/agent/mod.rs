@@ -12,6 +12,7 @@ pub mod drive;
 mod effect;
 pub mod events;
 mod fail;
+pub mod gates;
 mod images;
 mod jobs;
 mod link;
@@ -34,6 +35,7 @@ mod words;
 
 pub use config::{Config, Facts};
 pub use drive::{Agent, Entry, Error, Outcome, Shutdown, run};
+pub use gates::Gate;
 pub use verbs::{Exec, Refusal, Usage};
 
 /// The agent's exit code when pods were ended and the board is to restart.

@@ -7,6 +7,7 @@
 //! RUN/images/SHA256/         a mounted image
 //! RUN/pods/UID/meta          what the pod is, for the agent that adopts it
 //! RUN/pods/UID/verdict       why it has failed as a whole, where it has
+//! RUN/pods/UID/gates         what was set of its readiness gates
 //! RUN/pods/UID/sock          where its pod-init listens
 //! RUN/pods/UID/etc/          its hosts, hostname and resolv.conf, on a tmpfs of their own
 //! RUN/pods/UID/etc/words/    the last words of its containers, on the same
@@ -117,6 +118,11 @@ impl PodPaths {
     /// Why it has failed as a whole, where it has.
     pub fn verdict(&self) -> PathBuf {
         self.run.join("verdict")
+    }
+
+    /// What was set of its readiness gates.
+    pub fn gates(&self) -> PathBuf {
+        self.run.join("gates")
     }
 
     /// Where its pod-init listens.

@@ -37,7 +37,7 @@ const QUIT: Duration = Duration::from_secs(2);
 const GONE: Duration = Duration::from_secs(10);
 
 /// The first line of a meta file: what it is, and in which version.
-const META: &str = "podling pod 1";
+const META: &str = "podling pod 2";
 
 /// What a pod is, for the agent that adopts it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +46,10 @@ pub(super) struct Meta {
     pub(super) namespace: String,
     /// Its name.
     pub(super) name: String,
-    /// When it was accepted.
+    /// When it was made.
     pub(super) created: Instant,
+    /// When there was room for it.
+    pub(super) accepted: Instant,
     /// [`digest`] of what the manifest said of it.
     pub(super) digest: u64,
 }
@@ -59,12 +61,14 @@ impl Meta {
         let mut next = || lines.next().map(String::from);
         let (namespace, name) = (next()?, next()?);
         let created = Instant(next()?.parse().ok()?);
+        let accepted = Instant(next()?.parse().ok()?);
         let digest = u64::from_str_radix(&next()?, 16).ok()?;
-        Some(Meta { namespace, name, created, digest })
+        Some(Meta { namespace, name, created, accepted, digest })
     }
 
     fn write(&self, own: &PodPaths) -> io::Result<()> {
-        let text = format!("{META}\n{}\n{}\n{}\n{:x}\n", self.namespace, self.name, self.created.0, self.digest);
+        let Meta { namespace, name, created, accepted, digest } = self;
+        let text = format!("{META}\n{namespace}\n{name}\n{}\n{}\n{digest:x}\n", created.0, accepted.0);
         let whole = own.run.join("meta.new");
         fs::write(&whole, text)?;
         fs::rename(whole, own.meta())
@@ -123,7 +127,7 @@ pub(super) fn init_file(own: &PodPaths) -> std::path::PathBuf {
     own.run.join("init")
 }
 
-/// Makes everything up to a running pod-init with its first order. While it secludes itself, the rest of what the pod needs is made.
+/// Makes everything up to a running pod-init with its first order. `since`: when the pod was made, and when there was room for it. While it secludes itself, the rest of what the pod needs is made.
 ///
 /// # Errors
 /// What was in the way, and the pod-init that is to be removed with the rest where there is one already.
@@ -131,12 +135,12 @@ pub(super) fn create(
     agent: &Agent,
     uid: Uid,
     pod: &Pod<'_>,
-    created: Instant,
+    since: (Instant, Instant),
 ) -> Result<Rc<Sandbox>, (Trouble, Option<Rc<Sandbox>>)> {
     let own = agent.paths().pod(uid);
     let (link, init) = begin(agent, uid, pod, &own).map_err(|why| (why, None))?;
     let sandbox = Sandbox::new(uid, link, init, false);
-    match furnish(agent, &sandbox, pod, created, &own) {
+    match furnish(agent, &sandbox, pod, since, &own) {
         Ok(()) => Ok(sandbox),
         Err(why) => Err((why, Some(sandbox))),
     }
@@ -163,10 +167,11 @@ fn furnish(
     agent: &Agent,
     sandbox: &Rc<Sandbox>,
     pod: &Pod<'_>,
-    created: Instant,
+    (created, accepted): (Instant, Instant),
     own: &PodPaths,
 ) -> Result<(), Trouble> {
-    let meta = Meta { namespace: pod.namespace.into(), name: pod.name.into(), created, digest: digest(pod) };
+    let (namespace, name) = (pod.namespace.into(), pod.name.into());
+    let meta = Meta { namespace, name, created, accepted, digest: digest(pod) };
     meta.write(own).map_err(Trouble::at("write", &own.meta()))?;
     fail::point("meta written");
     volumes::make(&Teller { paths: agent.paths(), node: &agent.node(), uid: sandbox.uid, pod })?;

@@ -22,6 +22,8 @@ pub enum Refusal {
     NoSuchPod,
     /// No such container in it.
     NoSuchContainer(String),
+    /// The pod has no such readiness gate.
+    NoSuchGate(String),
     /// The container is not running.
     NotRunning(String),
     /// The pod is being ended already, so it cannot be restarted.
@@ -41,6 +43,7 @@ impl fmt::Display for Refusal {
             Refusal::NoSuchContainer(name) => {
                 write!(f, "container {name} is not valid for this pod")
             }
+            Refusal::NoSuchGate(name) => write!(f, "condition {name} is none of the pod's readiness gates"),
             Refusal::NotRunning(name) => write!(f, "container {name} is not running"),
             Refusal::Terminating => f.write_str("the pod is being terminated"),
             Refusal::NoPrevious(name) => {

@@ -2,9 +2,9 @@
 
 use super::board::{Board, Log, LogPiece, LogRequest, Seen, Waiting};
 use super::clock::Clock;
-use super::view::{Scene, StatusView};
+use super::view::{GateCondition, GateView, Scene, StatusView};
 use crate::agent::events::Event;
-use crate::agent::{Agent, Facts, Refusal, Shutdown, logs};
+use crate::agent::{Agent, Facts, Gate, Refusal, Shutdown, logs};
 use crate::manifest::status::{ContainerState, Exit, Message, Uid};
 use crate::manifest::time::{Duration, Instant};
 use crate::pod::output::{Position, RECORD, Stream};
@@ -58,7 +58,10 @@ impl Board for Bound {
             let ip = self.node_ip.filter(|_| pod.sharing.host_network);
             let containers = 0..entry.machine().containers().len();
             let words: Vec<[String; 2]> = containers.map(|index| self.agent.last_words(entry, index)).collect();
+            let set = self.agent.gates(entry);
+            let gates: Vec<GateView<'_>> = pod.readiness_gates.iter().map(|name| gate(name, &set)).collect();
             let mut status = StatusView::of(entry.machine(), entry.uid(), ip, scene);
+            status.gates = &gates;
             for (view, [words, last_words]) in status.containers.iter_mut().zip(&words) {
                 (view.words, view.last_words) = (words, last_words);
             }
@@ -80,6 +83,10 @@ impl Board for Bound {
 
     fn restart(&self, namespace: &str, pod: &str, container: Option<&str>) -> Result<(), Refusal> {
         self.agent.restart(namespace, pod, container)
+    }
+
+    fn set_gate(&self, namespace: &str, pod: &str, gate: Gate) -> Result<(), Refusal> {
+        self.agent.set_gate(namespace, pod, gate)
     }
 
     fn logs(&self, request: &LogRequest<'_>) -> Result<Box<dyn Log>, Refusal> {
@@ -113,6 +120,15 @@ impl Board for Bound {
     fn changed(&self, seen: u64) -> Waiting<'_, u64> {
         Box::pin(self.agent.changed(seen))
     }
+}
+
+fn gate<'a>(name: &'a str, set: &'a [Gate]) -> GateView<'a> {
+    let found = set.iter().find(|gate| gate.name == name);
+    let condition = |gate: &'a Gate| {
+        let Gate { holds, since, reason, message, .. } = gate;
+        GateCondition { holds: *holds, since: *since, reason, message }
+    };
+    GateView { name, condition: found.map(condition) }
 }
 
 fn unreadable(errno: Errno) -> String {

@@ -3,7 +3,7 @@
 use super::clock::Clock;
 use super::view::StatusView;
 use crate::agent::events::Event;
-use crate::agent::{Facts, Refusal, Shutdown, Usage};
+use crate::agent::{Facts, Gate, Refusal, Shutdown, Usage};
 use crate::manifest::pod::Pod;
 use crate::manifest::status::{Exit, Message, Uid};
 use crate::manifest::time::{Duration, Instant};
@@ -33,6 +33,8 @@ pub trait Board {
     fn delete(&self, namespace: &str, pod: &str, grace: Option<Duration>, force: bool) -> Result<Uid, Refusal>;
     /// Replaces a pod, or restarts one of its containers.
     fn restart(&self, namespace: &str, pod: &str, container: Option<&str>) -> Result<(), Refusal>;
+    /// Sets one of a pod's readiness gates (spec 46).
+    fn set_gate(&self, namespace: &str, pod: &str, gate: Gate) -> Result<(), Refusal>;
     /// The output of a container's newest instance, or of the one before.
     fn logs(&self, request: &LogRequest<'_>) -> Result<Box<dyn Log>, Refusal>;
     /// Runs a program in a container; dropping what this gives kills it.

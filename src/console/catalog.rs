@@ -14,6 +14,7 @@ pub enum VerbId {
     Exec,
     Delete,
     Restart,
+    Set,
     Top,
     Version,
     Help,
@@ -40,6 +41,8 @@ pub enum FlagId {
     Now,
     Stdin,
     Tty,
+    Reason,
+    Message,
     Help,
 }
 
@@ -56,6 +59,8 @@ pub enum Slot {
     PodName,
     /// A container of the pod named before.
     Container,
+    /// `condition`.
+    Condition,
     /// A verb.
     Verb,
     /// A namespace.
@@ -161,6 +166,14 @@ pub const VERBS: &[Verb] = &[
         flags: &[F::Namespace, F::Container],
     },
     Verb {
+        id: VerbId::Set,
+        name: "set",
+        usage: "condition POD TYPE=True|False [--reason WORD] [--message TEXT]",
+        help: "Set a condition that is one of a pod's readiness gates",
+        operands: &[Slot::Condition, Slot::PodName, Slot::Free],
+        flags: &[F::Namespace, F::Reason, F::Message],
+    },
+    Verb {
         id: VerbId::Top,
         name: "top",
         usage: "[pods] [NAME...] [-n NS | -A]",
@@ -223,6 +236,8 @@ pub const FLAGS: &[Flag] = &[
     flag(F::Wait, "wait", None, None, "wait until it is gone (true)"),
     flag(F::Stdin, "stdin", Some('i'), None, "pass standard input on"),
     flag(F::Tty, "tty", Some('t'), None, "give it a terminal"),
+    flag(F::Reason, "reason", None, Some(Slot::Free), "why, in one word"),
+    flag(F::Message, "message", None, Some(Slot::Free), "why, in a sentence"),
     flag(F::Help, "help", Some('h'), None, "how to use this verb"),
 ];
 

@@ -96,6 +96,7 @@ impl Place<'_> {
                     self.names.containers(self.namespace(), pod, offer);
                 }
             }
+            Slot::Condition => offer("condition"),
             Slot::Verb => VERBS.iter().for_each(|verb| offer(verb.name)),
             Slot::Namespace => self.names.namespaces(offer),
             Slot::Output => OUTPUTS.iter().for_each(|output| offer(output)),

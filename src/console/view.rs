@@ -2,6 +2,7 @@
 
 use super::clock::Clock;
 use crate::machine;
+use crate::machine::admit::Lacks;
 use crate::manifest::limits;
 use crate::manifest::pod::ContainerKind;
 use crate::manifest::status::{Condition, ConditionKind, ContainerState, Phase, Reason, Terminated, Uid, Verdict};
@@ -45,6 +46,48 @@ pub struct StatusView<'a> {
     pub containers: Vec<ContainerView<'a>, { limits::CONTAINERS }>,
     /// `status.reason` and `status.message`: why it has failed as a whole.
     pub verdict: Option<Verdict>,
+    /// The readiness gates, in the order of the manifest.
+    pub gates: &'a [GateView<'a>],
+    /// What the node has not enough of, for it to be admitted (spec 96).
+    pub lacks: Option<Lacks>,
+}
+
+/// A readiness gate (spec 46).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GateView<'a> {
+    /// The type of its condition.
+    pub name: &'a str,
+    /// The condition; `None` where nobody has set it.
+    pub condition: Option<GateCondition<'a>>,
+}
+
+/// The condition of a readiness gate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GateCondition<'a> {
+    /// `status`.
+    pub holds: bool,
+    /// `lastTransitionTime`.
+    pub since: Instant,
+    /// `reason`, or empty.
+    pub reason: &'a str,
+    /// `message`, or empty.
+    pub message: &'a str,
+}
+
+impl GateView<'_> {
+    /// Whether it counts as True.
+    pub fn holds(&self) -> bool {
+        self.condition.is_some_and(|condition| condition.holds)
+    }
+
+    /// `status`, as `describe` shows it.
+    pub fn status(&self) -> &'static str {
+        match self.condition {
+            None => "<none>",
+            Some(GateCondition { holds: true, .. }) => "True",
+            Some(GateCondition { holds: false, .. }) => "False",
+        }
+    }
 }
 
 /// One container's status at that moment.
@@ -99,6 +142,8 @@ impl<'a> StatusView<'a> {
             conditions: pod.conditions(),
             containers: pod.containers().iter().map(view).collect(),
             verdict: pod.verdict(),
+            gates: &[],
+            lacks: pod.lacks(),
         }
     }
 
@@ -107,9 +152,37 @@ impl<'a> StatusView<'a> {
         self.conditions.iter().any(|c| c.kind == kind && c.status)
     }
 
+    /// `message` of a condition of the machine, in kubelet's words; empty where there is none.
+    pub fn message(&self, condition: &Condition) -> alloc::string::String {
+        let mut text = alloc::string::String::new();
+        if let (ConditionKind::PodScheduled, Some(lacks)) = (condition.kind, self.lacks) {
+            let _ = write!(text, "{lacks}");
+        }
+        if condition.kind == ConditionKind::Ready && condition.reason == "ReadinessGatesNotReady" {
+            for gate in self.gates.iter().filter(|gate| !gate.holds()) {
+                text.push_str(if text.is_empty() { "" } else { ", " });
+                // A string takes everything.
+                let _ = match gate.condition {
+                    None => {
+                        write!(text, "corresponding condition of pod readiness gate \"{}\" does not exist.", gate.name)
+                    }
+                    Some(_) => {
+                        write!(text, "the status of pod readiness gate \"{}\" is not \"True\", but False", gate.name)
+                    }
+                };
+            }
+        }
+        text
+    }
+
     /// What the columns of `get pods` say.
     pub fn summary(&self) -> Summary {
         let (mut summary, initializing) = self.init_summary();
+        if self.lacks.is_some() {
+            // As where no container has a status yet.
+            summary.status = word(self.phase.as_str());
+            return summary;
+        }
         if !initializing || self.condition(ConditionKind::Initialized) {
             self.app_summary(&mut summary);
         }

@@ -93,7 +93,7 @@ table!(POD_SPEC "PodSpec" {
     ephemeralContainers: NotYet, hostAliases: Read, hostIPC: Read, hostNetwork: Read, hostPID: Only(&["false"]),
     hostUsers: Only(&["true"]), hostname: Read, hostnameOverride: NotYet, imagePullSecrets: Cluster, initContainers: Read,
     nodeName: Cluster, nodeSelector: Cluster, os: Read, overhead: Cluster, preemptionPolicy: Cluster,
-    priority: Only(&["0", "2000000000", "2000001000"]), priorityClassName: Read, readinessGates: NotYet, resourceClaims: NotYet,
+    priority: Read, priorityClassName: Read, readinessGates: Read, resourceClaims: NotYet,
     resources: Read, restartPolicy: Read, runtimeClassName: NotYet, schedulerName: Cluster, schedulingGates: NotYet,
     securityContext: Read, serviceAccount: Cluster, serviceAccountName: Cluster, setHostnameAsFQDN: Read,
     shareProcessNamespace: Read, subdomain: Read, terminationGracePeriodSeconds: Read, tolerations: Cluster,
@@ -154,6 +154,7 @@ pub static QUANTITIES: Table = Table {
 };
 table!(LIFECYCLE "Lifecycle" { postStart: NotYet, preStop: Read, stopSignal: NotYet });
 table!(HANDLER "LifecycleHandler" { exec: Read, httpGet: NotYet, sleep: Read, tcpSocket: NotYet });
+table!(READINESS_GATE "PodReadinessGate" { conditionType: Read });
 table!(RESTART_RULE "ContainerRestartRule" { action: Read, exitCodes: Read });
 table!(EXIT_CODES "ContainerRestartRuleOnExitCodes" { operator: Read, values: Read });
 table!(EXEC "ExecAction" { command: Read });
@@ -261,6 +262,7 @@ pub static POD_TYPES: &[&Table] = &[
     &ENV_REF,
     &RESOURCES,
     &QUANTITIES,
+    &READINESS_GATE,
     &RESTART_RULE,
     &EXIT_CODES,
     &LIFECYCLE,

@@ -18,7 +18,7 @@ impl Pod {
 
     /// When the deadline ends the pod, if it may still do so.
     pub(super) fn deadline_to_come(&self) -> Option<Instant> {
-        self.deadline.filter(|_| self.life == Life::Wanted && !self.phase().is_terminal())
+        self.deadline.filter(|_| self.lacks().is_none() && self.life == Life::Wanted && !self.phase().is_terminal())
     }
 
     /// Time has passed.

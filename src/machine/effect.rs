@@ -1,5 +1,6 @@
 //! What a machine asks the world to do, and what the world tells it.
 
+use super::admit::Lacks;
 use crate::manifest::limits;
 use crate::manifest::record::{Ending, Memo};
 use crate::manifest::status::{Exit, Message, Reason, Verdict, message};
@@ -67,6 +68,10 @@ pub struct Report {
 pub enum Event {
     /// Nothing but time: the moment of `poll_at` has come.
     Wake,
+    /// There is room for it now (spec 96).
+    Admit,
+    /// There still is no room for it, now for want of this.
+    Hold(Lacks),
     /// The sandbox stands: containers may be started. Its last touches are its own, and may still fail.
     SandboxReady,
     /// The sandbox could not be made; nothing of it is left.
@@ -126,6 +131,13 @@ pub enum Event {
     Shutdown {
         /// What [`super::shutdown::Shutdown`] allows.
         at_most: Duration,
+    },
+    /// A readiness gate was set from outside (spec 46).
+    Gate {
+        /// Which, by its index in the manifest.
+        gate: u8,
+        /// Whether its condition is True now.
+        holds: bool,
     },
     /// Stop one container, and start its next instance without back-off (`restart POD -c CONTAINER`).
     Restart {

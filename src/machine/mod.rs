@@ -2,10 +2,12 @@
 
 pub use crate::manifest::time;
 
+pub mod admit;
 pub mod backoff;
 pub mod container;
 mod deadline;
 pub mod effect;
+pub mod gates;
 pub mod job;
 pub mod pod;
 pub mod restart;

@@ -5,19 +5,23 @@
 //!
 //! | sandbox  | SandboxReady | SandboxFailed | SandboxUnmade, SandboxLost | SandboxRemoved               | time, or the pod is over |
 //! |----------|--------------|---------------|----------------------------|------------------------------|--------------------------|
+//! | Held     | ·            | ·             | ·                          | ·                            | over: Absent             |
 //! | Creating | Ready        | Retry         | ·                          | ·                            | the answer is awaited    |
 //! | Retry    | ·            | ·             | ·                          | ·                            | Creating; over: Absent   |
 //! | Ready    | ·            | ·             | Removing                   | ·                            | all ended: Removing      |
 //! | Removing | ·            | ·             | ·                          | Retry, at first due at once  | the answer is awaited    |
 //! | Absent   | ·            | ·             | ·                          | ·                            | being ended: gone        |
 //!
+//! A pod for which there is no room is Held from the first, until [`Event::Admit`] makes it Creating ([`super::admit`]).
 //! Each step is: hear the event; let time pass; decide about what has ended; then either start whose turn it is, or, where the
 //! pod is over, wind it down. Nothing is remembered between these but the states themselves. A pod whose work is done keeps its
 //! sandbox, and with it its logs and its pod-init's memory, until somebody deletes it; a pod that loses its sandbox then has none.
 
+use super::admit::{self, Lacks};
 use super::backoff::Backoff;
 pub use super::container::{Container, ContainerRules};
 use super::effect::{self, Effect, Effects, Event};
+use super::gates::Gates;
 use super::restart::Restart;
 use super::status::Times;
 use super::terminate::{self, Cause, Life};
@@ -38,6 +42,8 @@ pub struct Rules {
     pub containers: heapless::Vec<ContainerRules, { limits::CONTAINERS }>,
     /// `activeDeadlineSeconds`.
     pub active_deadline: Option<Duration>,
+    /// `readinessGates`; those that are known to hold already, where the pod is adopted.
+    pub gates: Gates,
 }
 
 impl Rules {
@@ -53,6 +59,7 @@ impl Rules {
             node,
             containers: pod.containers.iter().map(rules).take(limits::CONTAINERS).collect(),
             active_deadline: pod.active_deadline_seconds.map(|seconds| Duration::from_secs(seconds.into())),
+            gates: Gates::new(pod.readiness_gates.iter().count()),
         }
     }
 
@@ -66,6 +73,8 @@ impl Rules {
 /// How the pod's sandbox stands. `failures`: how often in a row it could not be made, or did not last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sandbox {
+    /// There is none, for want of room on the node (spec 96).
+    Held { lacks: Lacks },
     /// CreateSandbox is ordered.
     Creating { failures: u16 },
     /// There is none; the next try is due then.
@@ -84,12 +93,15 @@ pub struct Pod {
     pub(super) grace: Duration,
     backoff: Backoff,
     created: Instant,
+    /// When there was room for it.
+    accepted: Instant,
     /// When `activeDeadlineSeconds` are over.
     pub(super) deadline: Option<Instant>,
     pub(super) sandbox: Sandbox,
     pub(super) life: Life,
     pub(super) containers: heapless::Vec<Container, { limits::CONTAINERS }>,
     times: Times,
+    pub(super) gates: Gates,
 }
 
 // A board has up to 64 of these; most of each is the containers' messages, one apiece.
@@ -103,6 +115,14 @@ impl Pod {
         effect::tell(effects, "Scheduled", None, "Accepted by this node");
         effect::give(effects, Effect::CreateSandbox);
         Pod::with(now, rules, Sandbox::Creating { failures: 0 }, containers)
+    }
+
+    /// A new pod for which there is no room yet: it waits, and nothing is made of it.
+    pub fn held(now: Instant, rules: Rules, lacks: Lacks, effects: &mut Effects) -> Pod {
+        let reason = rules.first_reason();
+        let containers = rules.containers.iter().map(|rules| Container::new(*rules, reason)).collect();
+        admit::tell(lacks, effects);
+        Pod::with(now, rules, Sandbox::Held { lacks }, containers)
     }
 
     /// A pod found running by an agent that has just started. `created` is when the pod was accepted. Containers that have
@@ -147,11 +167,13 @@ impl Pod {
             grace: rules.grace,
             backoff: Backoff::new(&rules.node),
             created,
+            accepted: created,
             deadline: rules.active_deadline.map(|span| created.after(span)),
             sandbox,
             life: Life::Wanted,
             containers,
             times: Times::all(created),
+            gates: rules.gates,
         }
     }
 
@@ -172,7 +194,7 @@ impl Pod {
                 let pod = self.life.dead_after().filter(|_| self.containers.iter().any(Container::is_unstopped));
                 self.containers.iter().filter_map(Container::deadline).chain(pod).chain(deadline).min()
             }
-            Sandbox::Creating { .. } | Sandbox::Removing { .. } | Sandbox::Absent => None,
+            Sandbox::Held { .. } | Sandbox::Creating { .. } | Sandbox::Removing { .. } | Sandbox::Absent => None,
         };
         // A deadline that has saturated never comes.
         next.filter(|at| *at < Instant(u64::MAX))
@@ -218,6 +240,19 @@ impl Pod {
         self.created
     }
 
+    /// When there was room for it on this node; `activeDeadlineSeconds` count from then.
+    pub fn accepted(&self) -> Instant {
+        self.accepted
+    }
+
+    /// What it waits for that the node has not enough of (spec 96).
+    pub fn lacks(&self) -> Option<Lacks> {
+        match self.sandbox {
+            Sandbox::Held { lacks } => Some(lacks),
+            _ => None,
+        }
+    }
+
     /// The containers, in manifest order.
     pub fn containers(&self) -> &[Container] {
         &self.containers
@@ -229,6 +264,20 @@ impl Pod {
     fn hear(&mut self, now: Instant, event: Event, effects: &mut Effects) {
         match event {
             Event::Wake => {}
+            Event::Admit => {
+                if let Sandbox::Held { .. } = self.sandbox {
+                    self.deadline = self.deadline.map(|at| at.after(now.since(self.accepted)));
+                    (self.accepted, self.sandbox) = (now, Sandbox::Creating { failures: 0 });
+                    effect::tell(effects, "Scheduled", None, "Accepted by this node");
+                    effect::give(effects, Effect::CreateSandbox);
+                }
+            }
+            Event::Hold(now_lacks) => {
+                if let Sandbox::Held { lacks } = &mut self.sandbox {
+                    *lacks = now_lacks;
+                    admit::tell(now_lacks, effects);
+                }
+            }
             Event::SandboxReady => {
                 if let Sandbox::Creating { failures } = self.sandbox {
                     self.sandbox = Sandbox::Ready { failures, since: now };
@@ -283,6 +332,7 @@ impl Pod {
                 let grace = self.grace.min(at_most);
                 self.end(now, Cause::Shutdown, Ending { grace_ms: grace.0, force: false, replace: false }, effects);
             }
+            Event::Gate { gate, holds } => self.gates.set(gate, holds),
             Event::Restart { container } => {
                 let until = now.after(self.own_grace());
                 if !self.is_over() {
@@ -341,7 +391,7 @@ impl Pod {
         }
         self.heed_deadline(now, effects);
         match self.sandbox {
-            Sandbox::Retry { .. } if self.is_over() => self.sandbox = Sandbox::Absent,
+            Sandbox::Held { .. } | Sandbox::Retry { .. } if self.is_over() => self.sandbox = Sandbox::Absent,
             Sandbox::Retry { failures, due } if due <= now => {
                 self.sandbox = Sandbox::Creating { failures };
                 effect::give(effects, Effect::CreateSandbox);
@@ -353,7 +403,11 @@ impl Pod {
                     self.remove_sandbox(failures, effects);
                 }
             }
-            Sandbox::Creating { .. } | Sandbox::Retry { .. } | Sandbox::Removing { .. } | Sandbox::Absent => {}
+            Sandbox::Held { .. }
+            | Sandbox::Creating { .. }
+            | Sandbox::Retry { .. }
+            | Sandbox::Removing { .. }
+            | Sandbox::Absent => {}
         }
     }
 

@@ -84,7 +84,7 @@ impl Pod {
             stands: matches!(self.sandbox, Sandbox::Ready { .. }),
             initialized: self.apps_ended() || (0..self.containers.len()).all(|me| self.lets_next_start(me)),
             containers_ready,
-            ready: containers_ready && self.life == Life::Wanted,
+            ready: containers_ready && self.life == Life::Wanted && self.gates.open(),
         }
     }
 
@@ -96,7 +96,11 @@ impl Pod {
             Phase::Failed => "PodFailed",
             Phase::Pending | Phase::Running | Phase::Unknown => "ContainersNotReady",
         };
-        let not_serving = if truths.containers_ready { "PodTerminating" } else { unready };
+        let not_serving = match truths.containers_ready {
+            false => unready,
+            true if self.life == Life::Wanted => "ReadinessGatesNotReady",
+            true => "PodTerminating",
+        };
         let mut all = heapless::Vec::new();
         let mut put = |kind, status, otherwise, since| {
             let condition = Condition { kind, status, reason: if status { "" } else { otherwise }, since };
@@ -110,7 +114,7 @@ impl Pod {
         put(ConditionKind::Initialized, truths.initialized, "ContainersNotInitialized", times.initialized);
         put(ConditionKind::Ready, truths.ready, not_serving, times.ready);
         put(ConditionKind::ContainersReady, truths.containers_ready, unready, times.containers_ready);
-        put(ConditionKind::PodScheduled, true, "", self.created());
+        put(ConditionKind::PodScheduled, self.lacks().is_none(), "Unschedulable", self.accepted());
         all
     }
 }

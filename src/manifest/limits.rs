@@ -52,6 +52,18 @@ pub const BYTES: u64 = 1 << 50;
 pub const ID: u32 = i32::MAX as u32;
 /// Processes that a pod may ask for: the kernel's own bound on process numbers.
 pub const PIDS: u32 = 4_194_304;
+/// Bytes of memory that are not for pods, however large the board.
+pub const MEMORY_RESERVE: u64 = 100 << 20;
+/// The part of a small board's memory that is not for pods: one in this many.
+pub const MEMORY_RESERVE_PART: u64 = 16;
+/// The highest `priority` that a pod may have without a class, and the classes' own.
+pub const PRIORITY: i32 = 1_000_000_000;
+/// `priorityClassName: system-cluster-critical`.
+pub const CLUSTER_CRITICAL: i32 = 2_000_000_000;
+/// `priorityClassName: system-node-critical`.
+pub const NODE_CRITICAL: i32 = 2_000_001_000;
+/// `readinessGates` of one pod: as many as a word has bits.
+pub const READINESS_GATES: usize = 16;
 /// `restartPolicyRules` of one container.
 pub const RESTART_RULES: usize = 20;
 /// Exit codes of one of them.

@@ -5,6 +5,7 @@
 pub mod board;
 pub mod check;
 pub mod codec;
+mod ending;
 pub mod fact;
 pub mod image;
 pub mod limits;

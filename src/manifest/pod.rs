@@ -6,6 +6,7 @@
 pub use super::volume::*;
 
 use super::List;
+pub use super::ending::{MessagePolicy, Operator, RestartRule};
 use super::fact::Fact;
 use super::owner::Owner;
 pub use super::security::{Confinement, Device, ProcMount, Seccomp};
@@ -114,6 +115,11 @@ pub struct Pod<'a> {
     /// `spec.securityContext.sysctls`, set in the pod's own namespaces.
     #[serde(borrow)]
     pub sysctls: List<'a, Pair<'a>>,
+    /// `spec.readinessGates`: conditions set from outside that count towards Ready (spec 46).
+    #[serde(borrow)]
+    pub readiness_gates: List<'a, &'a str>,
+    /// `spec.priority`, or that of its class: who is admitted first where there is not room for all (spec 96).
+    pub priority: i32,
 }
 
 impl Default for Pod<'_> {
@@ -138,6 +144,8 @@ impl Default for Pod<'_> {
             active_deadline_seconds: None,
             owner: None,
             sysctls: List::EMPTY,
+            readiness_gates: List::EMPTY,
+            priority: 0,
         }
     }
 }
@@ -289,34 +297,6 @@ impl Default for Container<'_> {
             confinement: Confinement::default(),
         }
     }
-}
-
-/// `restartPolicyRules[*]`, whose action is `Restart`: a container that ends with one of these exit codes is started again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RestartRule<'a> {
-    /// `exitCodes.operator`.
-    pub operator: Operator,
-    /// `exitCodes.values`.
-    #[serde(borrow)]
-    pub codes: List<'a, u8>,
-}
-
-/// `exitCodes.operator`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Operator {
-    /// The exit code is one of these.
-    In,
-    /// The exit code is none of these.
-    NotIn,
-}
-
-/// `terminationMessagePolicy`: where a container's last words are taken from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum MessagePolicy {
-    /// The file at `terminationMessagePath`.
-    File,
-    /// The same; of a container that failed and left none, the end of its log.
-    FallbackToLogsOnError,
 }
 
 /// A variable of a container's environment.

@@ -28,6 +28,7 @@ const PLACES: &[(&Table, &str)] = &[
     (&schema::ENV_REF, "spec: {containers: [{envFrom: [{secretRef: {@}}]}]}"),
     (&schema::RESOURCES, "spec: {containers: [{resources: {@}}]}"),
     (&schema::QUANTITIES, "spec: {containers: [{resources: {limits: {@}}}]}"),
+    (&schema::READINESS_GATE, "spec: {readinessGates: [{@}]}"),
     (&schema::RESTART_RULE, "spec: {containers: [{restartPolicyRules: [{@}]}]}"),
     (&schema::EXIT_CODES, "spec: {containers: [{restartPolicyRules: [{exitCodes: {@}}]}]}"),
     (&schema::LIFECYCLE, "spec: {containers: [{lifecycle: {@}}]}"),

@@ -71,6 +71,21 @@ fn the_sample_pod_compiles_without_a_word() {
 }
 
 #[test]
+fn spec_96_97_a_priority_is_a_number_or_that_of_a_class() {
+    for (more, priority, critical) in [
+        ("", 0, false),
+        ("priority: -7", -7, false),
+        ("priorityClassName: system-node-critical", 2_000_001_000, true),
+        ("priorityClassName: system-cluster-critical, priority: 2000000000", 2_000_000_000, true),
+    ] {
+        first(&pod(more, ""), |pod| assert_eq!((pod.priority, pod.critical), (priority, critical), "{more}"));
+    }
+    let both = pod("priorityClassName: system-node-critical, priority: 5", "");
+    compile(&both).refused("must not be provided beside a class that has 2000001000");
+    compile(&pod("priority: 1000000001", "")).refused("spec.priority: ");
+}
+
+#[test]
 fn defaults_are_written_out() {
     first(&pod("", ""), |pod| {
         assert_eq!((pod.namespace, pod.name, pod.hostname), ("default", "web", "web"));
@@ -91,6 +106,7 @@ fn a_full_pod_keeps_everything() {
         assert_eq!(pod.hostname, "full.sub.home.svc.cluster.local", "spec 26");
         assert_eq!((pod.restart_policy, pod.grace_seconds), (RestartPolicy::OnFailure, 7));
         assert!(pod.sharing.host_network && pod.sharing.host_ipc && pod.sharing.process_namespace && pod.critical);
+        assert_eq!(pod.readiness_gates.iter().collect::<Vec<_>>(), ["example.com/served", "Warm"]);
         assert_eq!((pod.pids_limit, pod.active_deadline_seconds), (Some(99), Some(90)));
         assert_eq!(pod.supplemental_groups.iter().collect::<Vec<_>>(), [5, 6]);
         assert_eq!(pod.host_aliases.get(0), Some(Pair { key: "10.0.0.1", value: "one one.example.com" }));

@@ -1,7 +1,7 @@
 //! A board that is only told what to say, and remembers what it was asked.
 
 use podling::agent::events::Event;
-use podling::agent::{Facts, Refusal, Shutdown, Usage};
+use podling::agent::{Facts, Gate, Refusal, Shutdown, Usage};
 use podling::console::board::{Board, Log, LogPiece, LogRequest, Seen, Waiting};
 use podling::console::clock::Clock;
 use podling::console::view::{ContainerView, Scene, StatusView};
@@ -74,6 +74,8 @@ pub fn status(phase: Phase, containers: &[ContainerView<'static>]) -> StatusView
             .collect(),
         containers: containers.iter().copied().collect(),
         verdict: None,
+        gates: &[],
+        lacks: None,
     }
 }
 
@@ -180,6 +182,12 @@ impl Board for Fake {
     fn restart(&self, namespace: &str, pod: &str, container: Option<&str>) -> Result<(), Refusal> {
         self.find(namespace, pod)?;
         self.asked.borrow_mut().push(format!("restart {pod} {container:?}"));
+        Ok(())
+    }
+
+    fn set_gate(&self, namespace: &str, pod: &str, gate: Gate) -> Result<(), Refusal> {
+        self.find(namespace, pod)?;
+        self.asked.borrow_mut().push(format!("{gate:?}"));
         Ok(())
     }
 

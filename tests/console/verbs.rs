@@ -100,9 +100,9 @@ fn get_pods() {
     db     0/1     CrashLoopBackOff   3 (12s ago)   3m12s
     ");
     insta::assert_snapshot!(told(&board, "get pods -o wide").out, @r"
-    NAME   READY   STATUS             RESTARTS      AGE     IP          NODE
-    web    2/2     Running            0             3m12s   10.0.2.15   qemu
-    db     0/1     CrashLoopBackOff   3 (12s ago)   3m12s   <none>      qemu
+    NAME   READY   STATUS             RESTARTS      AGE     IP          NODE   READINESS GATES
+    web    2/2     Running            0             3m12s   10.0.2.15   qemu   <none>
+    db     0/1     CrashLoopBackOff   3 (12s ago)   3m12s   <none>      qemu   <none>
     ");
     insta::assert_snapshot!(told(&board, "get po -A").out, @r"
     NAMESPACE     NAME   READY   STATUS             RESTARTS      AGE

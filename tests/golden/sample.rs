@@ -66,6 +66,8 @@ pub fn small() -> Pod<'static> {
         active_deadline_seconds: None,
         owner: Some(Owner { controller: Controller::StatefulSet(Start::OrderedReady), name: "small" }),
         sysctls: List::EMPTY,
+        readiness_gates: List::EMPTY,
+        priority: -5,
     }
 }
 
@@ -173,6 +175,8 @@ pub fn full() -> Pod<'static> {
         ]),
         active_deadline_seconds: Some(3600),
         owner: Some(Owner { controller: Controller::ReplicaSet(Replacement::ReadyFirst), name: "full-5f7c" }),
+        readiness_gates: list(["example.com/served", "Warm"]),
+        priority: 2_000_001_000,
     }
 }
 

@@ -1,7 +1,9 @@
 //! The pod machine, told as stories in simulated time: what is asked for, when, and what people see meanwhile.
 
+mod admit;
 mod deadline;
 mod ending;
+mod gates;
 mod life;
 mod restart;
 mod story;

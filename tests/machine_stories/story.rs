@@ -1,6 +1,8 @@
 //! What the stories are told with: a pod, its clock, and words for what happens to it and what it asks for.
 
+use podling::machine::admit::Lacks;
 use podling::machine::effect::{Effect, Effects, Event};
+use podling::machine::gates::Gates;
 use podling::machine::pod::{ContainerRules, Pod, Rules};
 use podling::machine::restart::Restart;
 use podling::manifest::pod::{ContainerKind, Node, RestartPolicy};
@@ -24,6 +26,7 @@ pub fn rules(policy: RestartPolicy, kinds: &[ContainerKind]) -> Rules {
             .map(|kind| ContainerRules { kind: *kind, pre_stop: false, restart: Restart::by(policy) })
             .collect(),
         active_deadline: None,
+        gates: Gates::default(),
     }
 }
 
@@ -57,6 +60,13 @@ impl Story {
     pub fn new(rules: Rules) -> Story {
         let mut effects = Effects::new();
         let pod = Pod::new(Instant(0), rules, &mut effects);
+        Story { pod, seconds: 0, asked: effects.into_iter().collect() }
+    }
+
+    /// A pod for which there is no room.
+    pub fn held(rules: Rules, lacks: Lacks) -> Story {
+        let mut effects = Effects::new();
+        let pod = Pod::held(Instant(0), rules, lacks, &mut effects);
         Story { pod, seconds: 0, asked: effects.into_iter().collect() }
     }
 

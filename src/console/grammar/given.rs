@@ -131,7 +131,12 @@ impl<'a> Given<'a> {
 
     /// The pod of `NAME` or `pod/NAME`, with its namespace and container.
     pub(super) fn target(&self, usage: &str) -> Result<Target, Error> {
-        let Some(word) = self.operands.first() else {
+        self.target_at(0, usage)
+    }
+
+    /// The same where the pod is not the first operand.
+    pub(super) fn target_at(&self, at: usize, usage: &str) -> Result<Target, Error> {
+        let Some(word) = self.operands.get(at) else {
             return error(format!("expected '{usage}'.\nPOD or TYPE/NAME is a required argument"));
         };
         let pod = if word.contains('/') { pod_name(word)? } else { (*word).to_owned() };

@@ -41,6 +41,8 @@ pub enum Command {
     Delete(Delete),
     /// `restart`.
     Restart(Target),
+    /// `set condition`.
+    SetCondition(SetCondition),
     /// `top pods`.
     Top {
         /// Where.
@@ -153,6 +155,21 @@ pub struct Delete {
     pub wait: bool,
 }
 
+/// `set condition` (spec 46).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetCondition {
+    /// The pod.
+    pub target: Target,
+    /// The type of the condition.
+    pub name: String,
+    /// Whether it holds.
+    pub holds: bool,
+    /// `--reason`.
+    pub reason: String,
+    /// `--message`.
+    pub message: String,
+}
+
 /// What is wrong with a line, in kubectl's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error(pub String);
@@ -245,6 +262,7 @@ pub fn parse(words: &[&str]) -> Result<Command, Error> {
         VerbId::Exec => exec(&given),
         VerbId::Delete => delete(&given),
         VerbId::Restart => restart(&given),
+        VerbId::Set => set(&given),
         VerbId::Top => top(&given),
         VerbId::Version => given.no_operands(0).map(|()| Command::Version),
         VerbId::Reboot => given.no_operands(0).map(|()| Command::Reboot),
@@ -362,6 +380,33 @@ fn restart(given: &Given<'_>) -> Result<Command, Error> {
     let target = given.target("restart POD [-c CONTAINER]")?;
     given.no_operands(1)?;
     Ok(Command::Restart(target))
+}
+
+fn set(given: &Given<'_>) -> Result<Command, Error> {
+    const USAGE: &str = "set condition POD TYPE=True|False";
+    if given.operands.first() != Some(&"condition") {
+        return error(format!("expected '{USAGE}'"));
+    }
+    given.no_operands(3)?;
+    let target = given.target_at(1, USAGE)?;
+    let Some((name, status)) = given.operands.get(2).and_then(|word| word.split_once('=')) else {
+        return error(format!("expected '{USAGE}'"));
+    };
+    let holds = match status {
+        "True" | "true" => true,
+        "False" | "false" => false,
+        other => return error(format!("the status of a condition is True or False, not \"{other}\"")),
+    };
+    let (reason, message) =
+        (given.value(FlagId::Reason).unwrap_or_default(), given.value(FlagId::Message).unwrap_or_default());
+    if !reason.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_,:".contains(&byte)) {
+        return error("--reason is one word of letters and digits, as in ProbeFailed");
+    }
+    if message.contains(char::is_control) || message.len() > limits::MESSAGE {
+        return error(format!("--message is one line of at most {} bytes", limits::MESSAGE));
+    }
+    let (name, reason, message) = (name.to_owned(), reason.to_owned(), message.to_owned());
+    Ok(Command::SetCondition(SetCondition { target, name, holds, reason, message }))
 }
 
 fn top(given: &Given<'_>) -> Result<Command, Error> {

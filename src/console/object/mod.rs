@@ -185,8 +185,20 @@ fn spec(emit: &mut dyn Emit, pod: &Pod<'_>, status: Option<&StatusView<'_>>, opt
     if let Some(status) = status {
         emit.pair("nodeName", status.scene.node)?;
     }
-    if pod.critical {
-        emit.pair("priorityClassName", "system-node-critical")?;
+    if pod.priority != 0 {
+        emit.number("priority", &pod.priority)?;
+    }
+    if let Some(class) = priority_class(pod) {
+        emit.pair("priorityClassName", class)?;
+    }
+    if !pod.readiness_gates.is_empty() {
+        emit.begin("readinessGates", Kind::List)?;
+        for gate in pod.readiness_gates {
+            emit.open(Kind::Map)?;
+            emit.pair("conditionType", gate)?;
+            emit.close()?;
+        }
+        emit.close()?;
     }
     resources(emit, &pod.resources, List::EMPTY)?;
     emit.pair("restartPolicy", restart_policy(pod.restart_policy))?;
@@ -269,6 +281,14 @@ impl<'a> Names<'a> {
 /// The host name of a pod that names none (spec 26).
 fn default_hostname(name: &str) -> &str {
     name.get(..limits::LABEL).unwrap_or(name).trim_end_matches(['-', '.'])
+}
+
+/// The class of a pod's priority.
+pub fn priority_class(pod: &Pod<'_>) -> Option<&'static str> {
+    match pod.priority {
+        limits::CLUSTER_CRITICAL => Some("system-cluster-critical"),
+        _ => pod.critical.then_some("system-node-critical"),
+    }
 }
 
 /// The word of a restart policy.

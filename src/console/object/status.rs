@@ -2,7 +2,7 @@
 
 use super::{StatusView, text};
 use crate::console::emit::{Emit, Kind};
-use crate::console::view::ContainerView;
+use crate::console::view::{ContainerView, GateView};
 use crate::manifest::pod::{Container, ContainerKind, Pod};
 use crate::manifest::status::{ContainerState, Reason, Terminated};
 use crate::manifest::time::Instant;
@@ -22,6 +22,10 @@ pub(super) fn status(emit: &mut dyn Emit, pod: &Pod<'_>, status: &StatusView<'_>
     for condition in &status.conditions {
         emit.open(Kind::Map)?;
         date(emit, "lastTransitionTime", status, Some(condition.since))?;
+        let message = status.message(condition);
+        if !message.is_empty() {
+            emit.pair("message", &message)?;
+        }
         if !condition.reason.is_empty() {
             emit.pair("reason", condition.reason)?;
         }
@@ -29,12 +33,17 @@ pub(super) fn status(emit: &mut dyn Emit, pod: &Pod<'_>, status: &StatusView<'_>
         emit.pair("type", condition.kind.as_str())?;
         emit.close()?;
     }
+    status.gates.iter().try_for_each(|it| gate(emit, it, status))?;
     emit.close()?;
-    containers(emit, "containerStatuses", pod, status, false)?;
+    if status.lacks.is_none() {
+        containers(emit, "containerStatuses", pod, status, false)?;
+    }
     if let Some(ip) = status.scene.node_ip {
         address(emit, "hostIP", ip)?;
     }
-    containers(emit, "initContainerStatuses", pod, status, true)?;
+    if status.lacks.is_none() {
+        containers(emit, "initContainerStatuses", pod, status, true)?;
+    }
     if let Some(verdict) = status.verdict {
         emit.pair("message", verdict.message())?;
     }
@@ -52,6 +61,23 @@ pub(super) fn status(emit: &mut dyn Emit, pod: &Pod<'_>, status: &StatusView<'_>
         emit.pair("reason", verdict.as_str())?;
     }
     date(emit, "startTime", status, Some(status.created))?;
+    emit.close()
+}
+
+/// The condition of a readiness gate, where somebody has set it.
+fn gate(emit: &mut dyn Emit, gate: &GateView<'_>, status: &StatusView<'_>) -> fmt::Result {
+    let Some(condition) = gate.condition else {
+        return Ok(());
+    };
+    emit.open(Kind::Map)?;
+    date(emit, "lastTransitionTime", status, Some(condition.since))?;
+    for (key, text) in [("message", condition.message), ("reason", condition.reason)] {
+        if !text.is_empty() {
+            emit.pair(key, text)?;
+        }
+    }
+    emit.pair("status", gate.status())?;
+    emit.pair("type", gate.name)?;
     emit.close()
 }
 

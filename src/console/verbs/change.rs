@@ -1,9 +1,9 @@
 //! `delete`, `restart`, `reboot`, `poweroff`.
 
 use super::{Done, Failure, Io, not_found, refused};
-use crate::agent::{Refusal, Shutdown};
+use crate::agent::{Gate, Refusal, Shutdown};
 use crate::console::board::Board;
-use crate::console::grammar::{Delete, Target};
+use crate::console::grammar::{Delete, SetCondition, Target};
 use crate::manifest::status::Uid;
 use std::format;
 use std::prelude::v1::*;
@@ -60,6 +60,17 @@ pub(super) async fn restart(board: &dyn Board, target: &Target, io: &Io) -> Done
         Some(container) => format!("container \"{container}\" of pod \"{}\" restarted\n", target.pod),
         None => format!("pod \"{}\" restarted\n", target.pod),
     };
+    io.out(&text).await;
+    Ok(0)
+}
+
+/// Spec 46.
+pub(super) async fn set_condition(board: &dyn Board, set: &SetCondition, io: &Io) -> Done {
+    let SetCondition { target, name, holds, reason, message } = set;
+    let (name, reason, message) = (name.clone(), reason.clone(), message.clone());
+    let text = format!("pod/{} condition {name} set to {}\n", target.pod, if *holds { "True" } else { "False" });
+    let gate = Gate { name, holds: *holds, since: board.now(), reason, message };
+    board.set_gate(&target.namespace, &target.pod, gate).map_err(|refusal| refused(refusal, target))?;
     io.out(&text).await;
     Ok(0)
 }

@@ -5,7 +5,7 @@ use super::{Done, Io, each, tell_missing};
 use crate::console::board::{Board, Seen};
 use crate::console::clock::Age;
 use crate::console::grammar::Scope;
-use crate::console::object::{Bytes, Cpu, REDACTED, host_path_kind};
+use crate::console::object::{Bytes, Cpu, REDACTED, host_path_kind, priority_class};
 use crate::console::table::Table;
 use crate::console::view::{ContainerView, StatusView};
 use crate::manifest::List;
@@ -46,8 +46,14 @@ fn pod(seen: &Seen<'_>) -> String {
         }
         chosen.for_each(|(c, view)| container(&mut sheet, pod, &c, view, status));
     }
-    sheet.head(0, "Conditions");
     let mut text = sheet.print();
+    if !status.gates.is_empty() {
+        text.push_str("Readiness Gates:\n");
+        let mut table = Table::indented(&["Type", "Status"]);
+        status.gates.iter().for_each(|gate| table.row([gate.name.into(), gate.status().into()]));
+        table.print(&mut text);
+    }
+    text.push_str("Conditions:\n");
     conditions(status, &mut text);
     let mut sheet = Sheet::default();
     if pod.volumes.is_empty() {
@@ -65,8 +71,11 @@ fn heading(sheet: &mut Sheet, seen: &Seen<'_>) {
     let (pod, status) = (seen.pod, &seen.status);
     sheet.line(0, "Name", pod.name);
     sheet.line(0, "Namespace", pod.namespace);
-    if pod.critical {
-        sheet.line(0, "Priority Class Name", "system-node-critical");
+    if pod.priority != 0 {
+        sheet.line(0, "Priority", &pod.priority.to_string());
+    }
+    if let Some(class) = priority_class(pod) {
+        sheet.line(0, "Priority Class Name", class);
     }
     let node = status.scene.node;
     sheet.line(
@@ -130,7 +139,9 @@ fn container(
             }
         }
     }
-    state(sheet, view, status);
+    if status.lacks.is_none() {
+        state(sheet, view, status);
+    }
     if let Some(last) = &view.last {
         sheet.line(2, "Last State", "Terminated");
         terminated(sheet, last, view.last_words, status);
@@ -231,6 +242,11 @@ fn conditions(status: &StatusView<'_>, text: &mut String) {
     for condition in &status.conditions {
         let holds = if condition.status { "True" } else { "False" };
         table.row([condition.kind.as_str().into(), holds.into(), condition.reason.into()]);
+    }
+    for gate in status.gates {
+        if let Some(condition) = gate.condition {
+            table.row([gate.name.into(), gate.status().into(), condition.reason.into()]);
+        }
     }
     table.print(text);
 }

@@ -92,7 +92,12 @@ fn row(seen: &Seen<'_>, all: bool, wide: bool) -> Row {
     ]);
     if wide {
         let ip = status.ip.map_or_else(|| "<none>".into(), |ip| Ipv4Addr::from(ip).to_string());
-        cells.extend([ip, status.scene.node.into()]);
+        let held = status.gates.iter().filter(|gate| gate.holds()).count();
+        let gates = match status.gates.len() {
+            0 => "<none>".into(),
+            all => format!("{held}/{all}"),
+        };
+        cells.extend([ip, status.scene.node.into(), gates]);
     }
     Row { uid: status.uid, cells, news: (ready, summary.status.as_str().into(), summary.restarts) }
 }
@@ -101,7 +106,7 @@ fn headings(all: bool, wide: bool) -> Vec<&'static str> {
     let mut headings = if all { Vec::from(["NAMESPACE"]) } else { Vec::new() };
     headings.extend(["NAME", "READY", "STATUS", "RESTARTS", "AGE"]);
     if wide {
-        headings.extend(["IP", "NODE"]);
+        headings.extend(["IP", "NODE", "READINESS GATES"]);
     }
     headings
 }

@@ -73,6 +73,7 @@ async fn carry_out(board: &dyn Board, command: Command, io: &Io) -> Done {
         Command::Exec(exec) => exec::exec(board, &exec, io).await,
         Command::Delete(delete) => change::delete(board, &delete, io).await,
         Command::Restart(target) => change::restart(board, &target, io).await,
+        Command::SetCondition(set) => change::set_condition(board, &set, io).await,
         Command::Reboot => change::shutdown(board, Shutdown::Reboot, io).await,
         Command::PowerOff => change::shutdown(board, Shutdown::PowerOff, io).await,
         Command::Version => version(board, io).await,

@@ -8,6 +8,7 @@ use super::objects::{Metadata, PodObject};
 use super::{facts, ports, projected, resources, security, volumes};
 use crate::host::read::{Object, Place};
 use crate::host::schema;
+use crate::manifest::check::rule;
 use crate::manifest::limits;
 use crate::manifest::pod::{Container, Pair, Pod, RestartPolicy, Sharing};
 use core::net::IpAddr;
@@ -56,6 +57,7 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
     }
     let lowered: Vec<Container<'c>> = containers.iter().map(|(_, container)| *container).collect();
     let resources = resources::pod(spec, &lowered);
+    let priority = priority(spec);
     Pod {
         restart_policy: restart_policy(spec),
         grace_seconds: shared.grace_seconds,
@@ -65,9 +67,11 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
         host_aliases: cx.arena.list(host_aliases(cx, spec)),
         resources,
         pids_limit: pids_limit(&found.meta),
-        critical: critical(spec),
+        critical: priority >= limits::CLUSTER_CRITICAL,
+        priority,
         volumes: cx.arena.list(shared.volumes.iter()),
         containers: cx.arena.list(lowered),
+        readiness_gates: cx.arena.list(readiness_gates(spec)),
         active_deadline_seconds: spec
             .get("activeDeadlineSeconds")
             .and_then(|deadline| u32::try_from(deadline.integer(1..=i64::from(limits::DEADLINE_SECONDS))?).ok()),
@@ -130,6 +134,15 @@ fn grace(spec: &Object<'_>) -> u32 {
     let seconds =
         spec.get("terminationGracePeriodSeconds").and_then(|g| g.integer(0..=i64::from(limits::GRACE_SECONDS)));
     seconds.and_then(|s| u32::try_from(s).ok()).unwrap_or(30)
+}
+
+fn readiness_gates<'a>(spec: &Object<'a>) -> Vec<&'a str> {
+    let places = spec.get("readinessGates").map(|list| list.list(limits::READINESS_GATES)).unwrap_or_default();
+    let gate = |place: &Place<'a>| {
+        let condition = place.object(&schema::READINESS_GATE)?.require("conditionType")?;
+        names::text(&condition, rule::QUALIFIED_NAME)
+    };
+    places.iter().filter_map(gate).collect()
 }
 
 fn sharing(spec: &Object<'_>) -> Sharing {
@@ -224,19 +237,27 @@ fn pids_limit(meta: &Metadata<'_>) -> Option<u32> {
     limit
 }
 
-fn critical(spec: &Object<'_>) -> bool {
-    let Some(place) = spec.get("priorityClassName") else {
-        return false;
-    };
-    match place.text() {
-        Some("system-node-critical" | "system-cluster-critical") => true,
-        Some("") | None => false,
+/// The pod's priority: that of its class, else its own number (spec 96, 97).
+fn priority(spec: &Object<'_>) -> i32 {
+    let class = spec.get("priorityClassName").and_then(|place| match place.text() {
+        Some("system-node-critical") => Some(limits::NODE_CRITICAL),
+        Some("system-cluster-critical") => Some(limits::CLUSTER_CRITICAL),
+        Some("") | None => None,
         Some(name) => {
             place.error(format!(
                 "{} is not a priority class of a board: system-node-critical and system-cluster-critical are",
                 place.quoted(name)
             ));
-            false
+            None
         }
+    });
+    let Some(place) = spec.get("priority") else {
+        return class.unwrap_or(0);
+    };
+    let most = class.unwrap_or(limits::PRIORITY);
+    let number = place.integer(i64::from(i32::MIN)..=i64::from(most)).and_then(|n| i32::try_from(n).ok()).unwrap_or(0);
+    if let Some(class) = class.filter(|class| *class != number) {
+        place.error(format!("the integer value of priority must not be provided beside a class that has {class}"));
     }
+    class.unwrap_or(number)
 }

@@ -49,6 +49,10 @@ fn pod<'a>(pod: &Pod<'a>, filters: usize) -> Result<(), Error<'a>> {
         at.length(alias.value, limits::PATH)?;
         at.field("hostnames").text(alias.value, rule::HOST_NAMES)
     })?;
+    field("readinessGates").list(pod.readiness_gates, limits::READINESS_GATES, |at, one| {
+        let at = at.field("conditionType");
+        at.text(one, rule::QUALIFIED_NAME)
+    })?;
     if let Some(seconds) = pod.active_deadline_seconds {
         let says = "is not a number of seconds from 1 to 2147483647";
         field("activeDeadlineSeconds").number(seconds.into(), 1..=limits::DEADLINE_SECONDS.into(), says)?;

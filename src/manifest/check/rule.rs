@@ -77,6 +77,21 @@ pub const ENV_ENTRY: Rule = Rule {
     says: "is not of the form NAME=value",
 };
 
+/// `readinessGates[*].conditionType`: the key of a label.
+pub const QUALIFIED_NAME: Rule = Rule {
+    holds: |text| {
+        let (prefix, name) = text.split_once('/').map_or((None, text), |(prefix, name)| (Some(prefix), name));
+        let bytes = name.as_bytes();
+        let ends = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+        prefix.is_none_or(is_subdomain)
+            && bytes.len() <= limits::LABEL
+            && ends(bytes.first())
+            && ends(bytes.last())
+            && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+    },
+    says: "is not a qualified name: at most 63 of letters, digits, '-', '_' and '.', perhaps after a DNS subdomain and '/'",
+};
+
 /// `hostAliases[*].ip`.
 pub const ADDRESS: Rule = Rule {
     holds: |text| {

@@ -1,0 +1,92 @@
+//! Who is here: pods are taken in as there is room for them, higher priorities first (spec 96), and let go of when they are gone.
+
+use super::{Agent, Entry};
+use crate::agent::{adopt, begin, gates, owners};
+use crate::machine;
+use crate::machine::admit::{Amount, Lacks};
+use crate::machine::effect::{Effects, Event};
+use crate::machine::pod::Rules;
+use crate::manifest::pod::Pod;
+use crate::manifest::status::Uid;
+use crate::manifest::time::Duration;
+use core::cmp::Reverse;
+use std::prelude::v1::*;
+
+impl Agent {
+    /// Takes a new pod in. One for which there is no room is here as well, and waits.
+    pub(in crate::agent) fn accept(&self, index: usize, pod: Pod<'static>) {
+        let (rules, lacks) = (Rules::new(&pod, self.settings()), self.lacks(&pod));
+        let mut effects = self.0.effects.borrow_mut();
+        let machine = Box::new(match lacks {
+            None => machine::pod::Pod::new(self.now(), rules, &mut effects),
+            Some(lacks) => machine::pod::Pod::held(self.now(), rules, lacks, &mut effects),
+        });
+        self.add(Entry { index, pod, uid: begin::new_uid(), machine, sandbox: None }, &mut effects);
+    }
+
+    /// Takes in a pod that an agent before this one has made: it has been promised its room.
+    pub(in crate::agent) fn readmit(&self, index: usize, pod: Pod<'static>, found: adopt::Adopted) {
+        let mut effects = self.0.effects.borrow_mut();
+        let (mut rules, created) = (Rules::new(&pod, self.settings()), found.created);
+        let waited = found.accepted.since(created);
+        rules.active_deadline = rules.active_deadline.map(|span| Duration(span.0.saturating_add(waited.0)));
+        let own = self.paths().pod(found.sandbox.uid);
+        gates::held(&own, &pod).for_each(|gate| rules.gates.set(gate, true));
+        let adopt = machine::pod::Pod::adopt;
+        let machine =
+            Box::new(adopt(self.now(), created, rules, (found.record, found.verdict), &found.containers, &mut effects));
+        self.add(Entry { index, pod, uid: found.sandbox.uid, machine, sandbox: Some(found.sandbox) }, &mut effects);
+    }
+
+    fn add(&self, entry: Entry, effects: &mut Effects) {
+        let mut entries = self.0.entries.borrow_mut();
+        let at = entries.partition_point(|other| other.index <= entry.index);
+        entries.insert(at, entry);
+        self.carry_out(&mut entries[at], effects);
+    }
+
+    /// Lets go of the pods that are gone, and takes in those that should be here and are not (spec 10, 63, 64, 96).
+    pub(super) fn reconcile(&self) {
+        let gone: Vec<Uid> = self.pods().iter().filter(|entry| entry.machine.is_gone()).map(Entry::uid).collect();
+        for uid in gone {
+            self.0.entries.borrow_mut().retain(|entry| entry.uid != uid);
+            self.has_changed();
+            adopt::clean(self, uid);
+        }
+        if self.is_ending() {
+            return;
+        }
+        self.admit_waiting();
+        let is_missing = |(index, pod): &(usize, Pod<'static>)| {
+            let here = self.pods().iter().any(|entry| entry.index == *index && !entry.machine.is_hidden());
+            !here && !self.paths().deleted(pod.namespace, pod.name).exists() && owners::may_come(self, *index, pod)
+        };
+        let mut missing: Vec<(usize, Pod<'static>)> =
+            self.manifest().pods.iter().enumerate().filter(is_missing).collect();
+        missing.sort_by_key(|(_, pod)| Reverse(pod.priority));
+        missing.into_iter().for_each(|(index, pod)| self.accept(index, pod));
+    }
+
+    /// Has pods begin that wait for room where there is some now.
+    fn admit_waiting(&self) {
+        let waiting = |entry: &Entry| Some((entry.uid, entry.pod, entry.machine.lacks()?));
+        let mut waiting: Vec<(Uid, Pod<'static>, Lacks)> = self.pods().iter().filter_map(waiting).collect();
+        waiting.sort_by_key(|(_, pod, _)| Reverse(pod.priority));
+        for (uid, pod, before) in waiting {
+            match self.lacks(&pod) {
+                None => self.step(uid, Event::Admit),
+                Some(lacks) if lacks != before => self.step(uid, Event::Hold(lacks)),
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// What the node has not enough of for one more pod like this.
+    fn lacks(&self, pod: &Pod<'_>) -> Option<Lacks> {
+        let room = Amount::of_node(self.node().memory, self.node().cpus);
+        // Its room is a pod's own until nothing of it runs any more, also where its name is free already.
+        let holds = |entry: &&Entry| entry.machine.lacks().is_none() && !entry.machine.phase().is_terminal();
+        let promised = self.pods().iter().filter(holds).fold(Amount::default(), |sum, e| sum.and(Amount::of(&e.pod)));
+        room.lacks(promised, Amount::of(pod))
+    }
+}

@@ -1,0 +1,124 @@
+//! Whether there is room for one more pod (spec 96): what it asks for, against what the node has and the pods on it have been promised.
+//!
+//! As with kube-scheduler, what counts is what pods request, not what they use; one that requests nothing of a kind always has room
+//! for it. What a node has for pods is its memory less a reserve, its processors, and [`limits::PODS`] places.
+
+use super::effect::{self, Effects};
+use crate::manifest::limits;
+use crate::manifest::pod::Pod;
+use crate::manifest::status::Message;
+use core::fmt::{self, Write};
+
+/// What a node has for pods, or what pods request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amount {
+    /// Bytes.
+    pub memory: u64,
+    /// Thousandths of a processor.
+    pub cpu_milli: u64,
+    /// Pods.
+    pub pods: u64,
+}
+
+impl Amount {
+    /// What a node with that much memory and so many processors has for pods.
+    pub fn of_node(memory: u64, cpus: u32) -> Amount {
+        let reserve = limits::MEMORY_RESERVE.min(memory / limits::MEMORY_RESERVE_PART);
+        Amount { memory: memory - reserve, cpu_milli: u64::from(cpus) * 1000, pods: limits::PODS as u64 }
+    }
+
+    /// What a pod requests at its highest: that of its init containers one by one, or of all others together, as it was compiled.
+    pub fn of(pod: &Pod<'_>) -> Amount {
+        Amount { memory: pod.resources.memory_request, cpu_milli: pod.resources.cpu_request_milli.into(), pods: 1 }
+    }
+
+    /// Both together.
+    pub fn and(self, other: Amount) -> Amount {
+        Amount {
+            memory: self.memory.saturating_add(other.memory),
+            cpu_milli: self.cpu_milli.saturating_add(other.cpu_milli),
+            pods: self.pods.saturating_add(other.pods),
+        }
+    }
+
+    /// What stands in the way of `asked` on a node that has this, of which `promised` is promised; `None` where it fits.
+    pub fn lacks(self, promised: Amount, asked: Amount) -> Option<Lacks> {
+        let with = promised.and(asked);
+        let lacks = Lacks {
+            cpu: asked.cpu_milli > 0 && with.cpu_milli > self.cpu_milli,
+            memory: asked.memory > 0 && with.memory > self.memory,
+            pods: with.pods > self.pods,
+        };
+        (lacks != Lacks::default()).then_some(lacks)
+    }
+}
+
+/// What there is not enough of. Shown as kube-scheduler shows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lacks {
+    /// Processors.
+    pub cpu: bool,
+    /// Memory.
+    pub memory: bool,
+    /// Places for pods.
+    pub pods: bool,
+}
+
+impl fmt::Display for Lacks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("0/1 nodes are available: ")?;
+        let all =
+            [(self.cpu, "1 Insufficient cpu"), (self.memory, "1 Insufficient memory"), (self.pods, "1 Too many pods")];
+        for (n, (_, words)) in all.iter().filter(|(lacking, _)| *lacking).enumerate() {
+            f.write_str(if n > 0 { ", " } else { "" })?;
+            f.write_str(words)?;
+        }
+        f.write_str(".")
+    }
+}
+
+/// Tells people that there is no room.
+pub(super) fn tell(lacks: Lacks, effects: &mut Effects) {
+    let mut text = Message::new();
+    let fits = write!(text, "{lacks}");
+    debug_assert!(fits.is_ok());
+    effect::warn(effects, "FailedScheduling", None, &text);
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::string::ToString;
+
+    const NODE: Amount = Amount { memory: 1000, cpu_milli: 2000, pods: 3 };
+
+    fn asks(memory: u64, cpu_milli: u64) -> Amount {
+        Amount { memory, cpu_milli, pods: 1 }
+    }
+
+    #[test]
+    fn spec_96_requests_fit_to_the_last_byte_and_no_further() {
+        let promised = asks(600, 500).and(asks(100, 0));
+        assert_eq!(NODE.lacks(promised, asks(300, 1500)), None);
+        let said = |memory, cpu| NODE.lacks(promised, asks(memory, cpu)).unwrap().to_string();
+        assert_eq!(said(301, 0), "0/1 nodes are available: 1 Insufficient memory.");
+        assert_eq!(said(0, 1501), "0/1 nodes are available: 1 Insufficient cpu.");
+        assert_eq!(said(u64::MAX, u64::MAX), "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory.");
+        let full = promised.and(asks(0, 0));
+        assert_eq!(NODE.lacks(full, asks(0, 0)).unwrap().to_string(), "0/1 nodes are available: 1 Too many pods.");
+    }
+
+    #[test]
+    fn spec_96_whoever_requests_nothing_has_room_even_where_too_much_is_promised() {
+        assert_eq!(NODE.lacks(asks(5000, 5000), asks(0, 0)), None);
+        assert_eq!(NODE.lacks(asks(5000, 5000), asks(1, 0)), Some(Lacks { memory: true, ..Lacks::default() }));
+    }
+
+    #[test]
+    fn spec_96_a_part_of_the_memory_is_not_for_pods() {
+        let node = |memory| Amount::of_node(memory, 4).memory;
+        assert_eq!((node(8 << 30), node(256 << 20)), ((8 << 30) - (100 << 20), 240 << 20));
+        assert_eq!(Amount::of_node(0, 4), Amount { memory: 0, cpu_milli: 4000, pods: limits::PODS as u64 });
+    }
+}

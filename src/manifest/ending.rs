@@ -1,0 +1,32 @@
+//! What a container says of its own end: where its last words are, and what follows by its exit code.
+
+use super::List;
+use serde::{Deserialize, Serialize};
+
+/// `restartPolicyRules[*]`, whose action is `Restart`: a container that ends with one of these exit codes is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartRule<'a> {
+    /// `exitCodes.operator`.
+    pub operator: Operator,
+    /// `exitCodes.values`.
+    #[serde(borrow)]
+    pub codes: List<'a, u8>,
+}
+
+/// `exitCodes.operator`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Operator {
+    /// The exit code is one of these.
+    In,
+    /// The exit code is none of these.
+    NotIn,
+}
+
+/// `terminationMessagePolicy`: where a container's last words are taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MessagePolicy {
+    /// The file at `terminationMessagePath`.
+    File,
+    /// The same; of a container that failed and left none, the end of its log.
+    FallbackToLogsOnError,
+}
