@@ -60,6 +60,8 @@ pub struct ContainerView<'a> {
     pub restarts: u32,
     /// `ready`.
     pub ready: bool,
+    /// `started`.
+    pub started: bool,
 }
 
 impl<'a> StatusView<'a> {
@@ -72,6 +74,7 @@ impl<'a> StatusView<'a> {
             last: c.last(),
             restarts: c.restarts(),
             ready: c.ready(),
+            started: c.has_started(),
         };
         StatusView {
             scene,

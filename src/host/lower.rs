@@ -6,6 +6,7 @@ mod names;
 mod objects;
 mod pod;
 mod ports;
+mod probe;
 mod resources;
 mod security;
 mod volumes;

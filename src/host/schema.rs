@@ -11,6 +11,8 @@ pub enum Support {
     Cluster,
     /// It would mean something, and the board cannot do it yet: refused.
     NotYet,
+    /// It is refused for good, and why.
+    Never(&'static str),
 }
 
 /// One field.
@@ -60,7 +62,7 @@ const fn unraw(name: &'static str) -> &'static str {
     }
 }
 
-use Support::{Cluster, NotYet, Only, Read};
+use Support::{Cluster, Never, NotYet, Only, Read};
 
 table!(POD "Pod" { apiVersion: Read, kind: Read, metadata: Read, spec: Read, status: Cluster });
 table!(LIST "List" { apiVersion: Read, kind: Read, metadata: Cluster, items: Read });
@@ -100,9 +102,9 @@ table!(POD_SECURITY "PodSecurityContext" {
     supplementalGroupsPolicy: Only(&["Merge"]), sysctls: NotYet, windowsOptions: NotYet,
 });
 table!(CONTAINER "Container" {
-    args: Read, command: Read, env: Read, envFrom: Read, image: Read, imagePullPolicy: Read, lifecycle: Read, livenessProbe: NotYet,
-    name: Read, ports: Read, readinessProbe: NotYet, resizePolicy: NotYet, resources: Read, restartPolicy: Read,
-    restartPolicyRules: NotYet, securityContext: Read, startupProbe: NotYet, stdin: Only(&["false"]), stdinOnce: Only(&["false"]),
+    args: Read, command: Read, env: Read, envFrom: Read, image: Read, imagePullPolicy: Read, lifecycle: Read, livenessProbe: Read,
+    name: Read, ports: Read, readinessProbe: Read, resizePolicy: NotYet, resources: Read, restartPolicy: Read,
+    restartPolicyRules: NotYet, securityContext: Read, startupProbe: Read, stdin: Only(&["false"]), stdinOnce: Only(&["false"]),
     terminationMessagePath: Only(&["/dev/termination-log"]), terminationMessagePolicy: Only(&["File"]), tty: Only(&["false"]),
     volumeDevices: NotYet, volumeMounts: Read, workingDir: Read,
 });
@@ -136,8 +138,19 @@ pub static QUANTITIES: Table = Table {
     // Huge pages by their size, and what device plugins bring, as in `example.com/camera`.
     later: |name| name.starts_with("hugepages-") || name.contains('/'),
 };
-table!(LIFECYCLE "Lifecycle" { postStart: NotYet, preStop: Read, stopSignal: NotYet });
-table!(HANDLER "LifecycleHandler" { exec: Read, httpGet: NotYet, sleep: Read, tcpSocket: NotYet });
+table!(LIFECYCLE "Lifecycle" { postStart: Read, preStop: Read, stopSignal: NotYet });
+table!(HANDLER "LifecycleHandler" {
+    exec: Read, httpGet: Read, sleep: Read,
+    tcpSocket: Never("a hook cannot be tcpSocket: in Kubernetes, too, the field is there and every such hook fails; use exec or httpGet"),
+});
+table!(PROBE "Probe" {
+    exec: Read, failureThreshold: Read, grpc: Read, httpGet: Read, initialDelaySeconds: Read, periodSeconds: Read,
+    successThreshold: Read, tcpSocket: Read, terminationGracePeriodSeconds: Read, timeoutSeconds: Read,
+});
+table!(HTTP_GET "HTTPGetAction" { host: Read, httpHeaders: Read, path: Read, port: Read, scheme: Read });
+table!(HTTP_HEADER "HTTPHeader" { name: Read, value: Read });
+table!(TCP_SOCKET "TCPSocketAction" { host: Read, port: Read });
+table!(GRPC "GRPCAction" { port: Read, service: Read });
 table!(EXEC "ExecAction" { command: Read });
 table!(SLEEP "SleepAction" { seconds: Read });
 table!(MOUNT "VolumeMount" {
@@ -213,6 +226,11 @@ pub static POD_TYPES: &[&Table] = &[
     &HANDLER,
     &EXEC,
     &SLEEP,
+    &PROBE,
+    &HTTP_GET,
+    &HTTP_HEADER,
+    &TCP_SOCKET,
+    &GRPC,
     &MOUNT,
     &VOLUME,
     &EMPTY_DIR,

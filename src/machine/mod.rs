@@ -6,6 +6,7 @@ pub mod backoff;
 pub mod container;
 pub mod effect;
 pub mod pod;
+pub mod probe;
 pub mod shutdown;
 pub mod slot;
 mod status;

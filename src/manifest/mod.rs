@@ -9,6 +9,7 @@ pub mod image;
 pub mod limits;
 pub mod list;
 pub mod pod;
+pub mod probe;
 pub mod record;
 pub mod status;
 pub mod time;

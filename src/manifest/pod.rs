@@ -4,6 +4,7 @@
 //! A change of anything here is a change of the format: raise [`crate::manifest::codec::VERSION`] and say so there.
 
 use super::List;
+use super::probe::{HttpGet, Probe};
 use serde::{Deserialize, Serialize};
 
 /// The body of a manifest.
@@ -217,6 +218,12 @@ pub struct Container<'a> {
     /// `lifecycle.preStop` (spec 69).
     #[serde(borrow)]
     pub pre_stop: Option<Hook<'a>>,
+    /// `lifecycle.postStart`.
+    #[serde(borrow)]
+    pub post_start: Option<Hook<'a>>,
+    /// `startupProbe`, `livenessProbe` and `readinessProbe`, those that there are, in this order.
+    #[serde(borrow)]
+    pub probes: List<'a, Probe<'a>>,
 }
 
 impl Default for Container<'_> {
@@ -235,6 +242,8 @@ impl Default for Container<'_> {
             resources: Resources::default(),
             security: Security::default(),
             pre_stop: None,
+            post_start: None,
+            probes: List::EMPTY,
         }
     }
 }
@@ -360,6 +369,8 @@ pub enum Hook<'a> {
     Exec(#[serde(borrow)] List<'a, &'a str>),
     /// `sleep.seconds`.
     Sleep(u32),
+    /// `httpGet`.
+    HttpGet(#[serde(borrow)] HttpGet<'a>),
 }
 
 /// `volumes[*]`.

@@ -7,12 +7,12 @@
 
 use crate::manifest::List;
 use crate::manifest::limits;
-use crate::manifest::record::{ContainerRecord, Ending, Memo, PodRecord};
+use crate::manifest::record::{ContainerRecord, Ending, Memo, PodRecord, Stage};
 use crate::manifest::status::{Exit, Message, Uid};
 use serde::{Deserialize, Serialize};
 
 /// The version of these messages (failure F2). Raised with every change of them.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// The descriptor at which pod-init finds its listening socket.
 pub const LISTENER_FD: i32 = 3;
@@ -45,6 +45,15 @@ pub enum Order<'a> {
     MarkEnding(Ending),
     /// Kill everything and exit.
     Quit,
+    /// Remember how far a container has come.
+    MarkStage {
+        /// Which.
+        container: u8,
+        /// Its number; what is said of another instance is dropped.
+        instance: u32,
+        /// How far.
+        stage: Stage,
+    },
 }
 
 /// How the pod is to stand.

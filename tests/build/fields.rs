@@ -28,6 +28,11 @@ const PLACES: &[(&Table, &str)] = &[
     (&schema::HANDLER, "spec: {containers: [{lifecycle: {preStop: {@}}}]}"),
     (&schema::EXEC, "spec: {containers: [{lifecycle: {preStop: {exec: {@}}}}]}"),
     (&schema::SLEEP, "spec: {containers: [{lifecycle: {preStop: {sleep: {@}}}}]}"),
+    (&schema::PROBE, "spec: {containers: [{livenessProbe: {@}}]}"),
+    (&schema::HTTP_GET, "spec: {containers: [{livenessProbe: {httpGet: {@}}}]}"),
+    (&schema::HTTP_HEADER, "spec: {containers: [{livenessProbe: {httpGet: {httpHeaders: [{@}]}}}]}"),
+    (&schema::TCP_SOCKET, "spec: {containers: [{livenessProbe: {tcpSocket: {@}}}]}"),
+    (&schema::GRPC, "spec: {containers: [{livenessProbe: {grpc: {@}}}]}"),
     (&schema::MOUNT, "spec: {containers: [{volumeMounts: [{@}]}]}"),
     (&schema::VOLUME, "spec: {volumes: [{name: v, @}]}"),
     (&schema::EMPTY_DIR, "spec: {volumes: [{name: v, emptyDir: {@}}]}"),
@@ -76,6 +81,7 @@ fn every_field_is_honoured_warned_about_or_refused() {
                 Support::Only(_) => "expected",
                 Support::Cluster => "warning",
                 Support::NotYet => "not supported on the board yet",
+                Support::Never(why) => why,
             };
             if !said(&outcome.said, field, words) {
                 missed.push(format!("{}.{} ({words}):\n{}", table.name, field.name, outcome.said));

@@ -31,6 +31,7 @@ recorded! {
     spec_7_names_are_checked: "names",
     spec_93_quantities_are_checked: "resources",
     security_is_checked: "security",
+    spec_42_probes_and_hooks_are_checked_as_the_api_server_does: "probes",
     failure_f28_a_port_of_the_board_is_taken_once: "ports",
 }
 

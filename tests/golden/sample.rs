@@ -4,6 +4,7 @@
 use podling::manifest::board::{Board, Network};
 use podling::manifest::image::Image;
 use podling::manifest::pod::*;
+use podling::manifest::probe::{Action, HttpGet, Probe, ProbeKind, Timing};
 use podling::manifest::{List, codec};
 use serde::Serialize;
 
@@ -76,6 +77,8 @@ pub fn app(name: &'static str) -> Container<'static> {
         resources: Resources::default(),
         security: Security::default(),
         pre_stop: None,
+        post_start: None,
+        probes: List::EMPTY,
     }
 }
 
@@ -109,7 +112,12 @@ pub fn full() -> Pod<'static> {
                 args: Some(list(["true", ""])),
                 ..app("init")
             },
-            Container { kind: ContainerKind::Sidecar, pre_stop: Some(Hook::Sleep(5)), ..app("puller") },
+            Container {
+                kind: ContainerKind::Sidecar,
+                pre_stop: Some(Hook::Sleep(5)),
+                probes: list([probe(ProbeKind::Startup, Action::Exec(list(["/bin/true"])))]),
+                ..app("puller")
+            },
             Container {
                 working_dir: Some("/srv"),
                 env: list([
@@ -131,9 +139,36 @@ pub fn full() -> Pod<'static> {
                     capabilities: 1 << 40 | 1,
                 },
                 pre_stop: Some(Hook::Exec(list(["nginx", "-s", "quit"]))),
+                post_start: Some(Hook::HttpGet(http_get())),
+                probes: list([
+                    probe(ProbeKind::Startup, Action::HttpGet(http_get())),
+                    probe(ProbeKind::Liveness, Action::TcpSocket { host: "10.0.0.9", port: 80 }),
+                    Probe {
+                        kind: ProbeKind::Readiness,
+                        timing: Timing { successes: 2, ..Timing::default() },
+                        action: Action::Grpc { port: 9090, service: "db" },
+                    },
+                ]),
                 ..app("web")
             },
         ]),
+    }
+}
+
+fn probe(kind: ProbeKind, action: Action<'static>) -> Probe<'static> {
+    let timing = Timing {
+        delay_seconds: 1,
+        period_seconds: 300,
+        timeout_seconds: 2,
+        grace_seconds: Some(5),
+        ..Timing::default()
+    };
+    Probe { kind, timing, action }
+}
+
+fn http_get() -> HttpGet<'static> {
+    HttpGet {
+        host: "", port: 8080, path: "/healthz?full=1", headers: list([Pair { key: "X-Probe", value: "größer" }])
     }
 }
 

@@ -2,4 +2,5 @@
 
 mod ending;
 mod life;
+mod probes;
 mod story;

@@ -3,7 +3,7 @@
 use podling::machine::effect::{Effect, Effects, Event};
 use podling::machine::pod::{ContainerRules, Pod, Rules};
 use podling::manifest::pod::{ContainerKind, Node, RestartPolicy};
-use podling::manifest::record::{ContainerRecord, Life, Memo, PodRecord};
+use podling::manifest::record::{ContainerRecord, Life, Memo, PodRecord, Stage};
 use podling::manifest::status::{Condition, ConditionKind, ContainerState, Exit, Phase, Reason, message};
 use podling::manifest::time::{Duration, Instant};
 
@@ -19,7 +19,10 @@ pub fn rules(policy: RestartPolicy, kinds: &[ContainerKind]) -> Rules {
         restart_policy: policy,
         grace: Duration::from_secs(30),
         node: Node::default(),
-        containers: kinds.iter().map(|kind| ContainerRules { kind: *kind, pre_stop: false }).collect(),
+        containers: kinds
+            .iter()
+            .map(|kind| ContainerRules { kind: *kind, pre_stop: false, post_start: false, probes: [None; 3] })
+            .collect(),
     }
 }
 
@@ -42,6 +45,9 @@ pub fn short(effect: &Effect) -> String {
         Effect::PreStop { container, .. } => format!("prestop {container}"),
         Effect::Stop { container } => format!("stop {container}"),
         Effect::Kill { container } => format!("kill {container}"),
+        Effect::PostStart { container, .. } => format!("poststart {container}"),
+        Effect::Probe { container, kind, .. } => format!("{} {container}", kind.as_str().to_lowercase()),
+        Effect::MarkStage { container, stage, .. } => format!("stage {container} {stage:?}"),
         Effect::MarkEnding(_) => "mark".into(),
         Effect::RemoveSandbox => "remove".into(),
         Effect::Report(report) => format!("{}{}", if report.warning { "!" } else { "" }, report.reason),
@@ -188,5 +194,5 @@ pub const FAILED: Exit = Exit { code: 1, signal: 0, oom: false };
 pub const TERM: Exit = Exit::by_signal(15);
 
 pub fn record(instance: u32, failures: u16, life: Life) -> ContainerRecord {
-    ContainerRecord { instance, memo: Memo { failures, last: None }, life }
+    ContainerRecord { instance, memo: Memo { failures, last: None }, life, stage: Stage::New }
 }

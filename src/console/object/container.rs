@@ -1,9 +1,10 @@
 //! One element of `containers` or `initContainers`.
 
-use super::{Options, REDACTED, flag, resources, words};
+use super::{Options, REDACTED, flag, probe, resources, words};
 use crate::console::emit::{Emit, Kind};
 use crate::manifest::List;
-use crate::manifest::pod::{Container, ContainerKind, Hook, Pod, Security};
+use crate::manifest::pod::{Container, ContainerKind, Pod, Security};
+use crate::manifest::probe::ProbeKind;
 use alloc::string::String;
 use core::fmt;
 
@@ -22,16 +23,17 @@ pub(super) fn container(
     }
     environment(emit, container, options)?;
     emit.pair("image", container.image)?;
-    if let Some(hook) = container.pre_stop {
-        pre_stop(emit, hook)?;
-    }
+    probe::lifecycle(emit, container)?;
+    probe::probe(emit, container, ProbeKind::Liveness)?;
     emit.pair("name", container.name)?;
     ports(emit, container)?;
+    probe::probe(emit, container, ProbeKind::Readiness)?;
     resources(emit, &container.resources)?;
     if container.kind == ContainerKind::Sidecar {
         emit.pair("restartPolicy", "Always")?;
     }
     security(emit, &container.security)?;
+    probe::probe(emit, container, ProbeKind::Startup)?;
     mounts(emit, pod, container)?;
     if let Some(directory) = container.working_dir {
         emit.pair("workingDir", directory)?;
@@ -55,7 +57,12 @@ fn environment(emit: &mut dyn Emit, container: &Container<'_>, options: Options)
     emit.close()
 }
 
-fn expanded(emit: &mut dyn Emit, container: &Container<'_>, key: &str, words: List<'_, &str>) -> fmt::Result {
+pub(super) fn expanded(
+    emit: &mut dyn Emit,
+    container: &Container<'_>,
+    key: &str,
+    words: List<'_, &str>,
+) -> fmt::Result {
     emit.begin(key, Kind::List)?;
     for word in words {
         escaped(emit, container, word)?;
@@ -84,24 +91,6 @@ fn is_operator(container: &Container<'_>, rest: &str) -> bool {
     let name = rest.strip_prefix('(').and_then(|rest| rest.split_once(')'));
     let known = |(name, _): (&str, &str)| container.env.iter().any(|variable| variable.key == name);
     rest.starts_with('$') || name.is_some_and(known)
-}
-
-fn pre_stop(emit: &mut dyn Emit, hook: Hook<'_>) -> fmt::Result {
-    emit.begin("lifecycle", Kind::Map)?;
-    emit.begin("preStop", Kind::Map)?;
-    match hook {
-        Hook::Exec(command) => {
-            emit.begin("exec", Kind::Map)?;
-            words(emit, "command", command)?;
-        }
-        Hook::Sleep(seconds) => {
-            emit.begin("sleep", Kind::Map)?;
-            emit.number("seconds", &seconds)?;
-        }
-    }
-    emit.close()?;
-    emit.close()?;
-    emit.close()
 }
 
 fn ports(emit: &mut dyn Emit, container: &Container<'_>) -> fmt::Result {

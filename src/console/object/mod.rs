@@ -5,6 +5,7 @@
 
 mod container;
 mod files;
+mod probe;
 mod status;
 
 pub use super::emit::Format;

@@ -1,6 +1,6 @@
 //! The check of a manifest's pods.
 
-use super::{At, Error, Problem, rule};
+use super::{At, Error, Problem, probe, rule};
 use crate::manifest::pod::*;
 use crate::manifest::{List, limits};
 use serde::Deserialize;
@@ -95,15 +95,13 @@ fn container<'a>(at: &At<'_>, container: &Container<'a>, volumes: usize) -> Resu
     })?;
     resources(&at.field("resources"), &container.resources)?;
     security(&at.field("securityContext"), &container.security)?;
-    match container.pre_stop {
-        None => Ok(()),
-        Some(Hook::Exec(words)) => command(&at.field("lifecycle.preStop.exec.command"), words),
-        Some(Hook::Sleep(seconds)) => grace(&at.field("lifecycle.preStop.sleep.seconds"), seconds),
-    }
+    probe::hook(&at.field("lifecycle.preStop"), container.pre_stop)?;
+    probe::hook(&at.field("lifecycle.postStart"), container.post_start)?;
+    probe::probes(&at.field("probes"), container)
 }
 
 /// Words of which the first one is a program.
-fn command<'a>(at: &At<'_>, words: List<'a, &'a str>) -> Result<(), Error<'a>> {
+pub(super) fn command<'a>(at: &At<'_>, words: List<'a, &'a str>) -> Result<(), Error<'a>> {
     at.strings(words)?;
     match words.get(0) {
         None | Some("") => Err(at.fail(Problem::Field("names no program; leave it out to run the image's own"))),
@@ -180,7 +178,7 @@ fn security<'a>(at: &At<'_>, security: &Security) -> Result<(), Error<'a>> {
     at.field("capabilities").number(security.capabilities, 0..=all, "has bits that are not capabilities")
 }
 
-fn grace<'a>(at: &At<'_>, seconds: u32) -> Result<(), Error<'a>> {
+pub(super) fn grace<'a>(at: &At<'_>, seconds: u32) -> Result<(), Error<'a>> {
     at.number(seconds.into(), 0..=limits::GRACE_SECONDS.into(), "seconds are more than one day")
 }
 
