@@ -144,6 +144,69 @@ initContainers:
     });
 }
 
+/// A web server that answers `/a` by leading to `/b`, `/b` by whether it is greeted, `/elsewhere` by leading away, and the rest never.
+fn web() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        let mut hanging = Vec::new();
+        for mut stream in listener.incoming().flatten() {
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                if stream.read(&mut byte).unwrap_or(0) == 0 {
+                    break;
+                }
+                request.push(byte[0]);
+            }
+            let request = String::from_utf8(request).unwrap();
+            let greeted = request.contains("X-Hello: you\r\n") && request.contains("User-Agent: kube-probe/");
+            let answer = match request.split(' ').nth(1) {
+                Some("/a") => "HTTP/1.1 302 Found\r\nLocation: /b\r\n\r\n",
+                Some("/b") if greeted => "HTTP/1.1 204 No Content\r\n\r\n",
+                Some("/b") => "HTTP/1.1 403 Forbidden\r\n\r\n",
+                Some("/elsewhere") => "HTTP/1.1 301 Moved\r\nLocation: http://example.org/\r\n\r\n",
+                _ => {
+                    hanging.push(stream);
+                    continue;
+                }
+            };
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    port
+}
+
+#[test]
+fn spec_42_http_redirects_headers_and_timeouts() {
+    let port = web();
+    let probe = |path: &str, more: &str| {
+        format!(
+            "readinessProbe: {{httpGet: {{port: {port}, path: {path}{more}}}, periodSeconds: 1, failureThreshold: 1}}"
+        )
+    };
+    let hello = ", httpHeaders: [{name: X-Hello, value: you}]";
+    let of = |name: &str, probe: &str| pod(name, "exec sleep 1000", "hostNetwork: true", probe);
+    let yaml = of("led", &probe("/a", hello))
+        + &of("unknown", &probe("/a", ""))
+        + &of("away", &probe("/elsewhere", ""))
+        // A host that is named is reached from the node, whatever network the pod has.
+        + &pod("named", "exec sleep 1000", "", &probe("/b", &format!("{hello}, host: 127.0.0.1")))
+        + &of("hung", &probe("/hang", ""));
+    Node::new().run(&yaml, async move |board| {
+        for name in ["led", "away", "named"] {
+            board.is_ready(name, true).await;
+        }
+        board.said("unknown", "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 403").await;
+        let why = board.said("hung", "Unhealthy", "Readiness").await;
+        let wanted = format!(
+            "Readiness probe failed: Get \"http://127.0.0.1:{port}/hang\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+        );
+        assert_eq!(why, wanted);
+        assert!(!board.look("hung", |it| it.ready()) && !board.look("unknown", |it| it.ready()));
+    });
+}
+
 /// A gRPC health server as small as it can be: it answers every request on a connection with `serving`.
 struct Health {
     port: u16,

@@ -237,7 +237,13 @@ impl Container {
     pub(super) fn attend(&mut self, now: Instant, setting: Setting, me: u8, effects: &mut Effects) {
         match (self.state, self.probes.stage) {
             (State::Running { .. }, Stage::HookFailed) if !setting.ending => {
-                self.stop_because("Container {} failed postStart hook", now.after(setting.grace), Manner::Gently, me, effects);
+                self.stop_because(
+                    "Container {} failed postStart hook",
+                    now.after(setting.grace),
+                    Manner::Gently,
+                    me,
+                    effects,
+                );
             }
             (State::Running { .. }, Stage::ProbeFailed(kind)) if !setting.ending => {
                 let restarts = setting.policy != RestartPolicy::Never || self.rules.kind == ContainerKind::Sidecar;

@@ -5,6 +5,7 @@ mod fields;
 mod meaning;
 mod messages;
 mod mutation;
+mod probes;
 
 use podling::host::boards::{self, BoardFile};
 use podling::host::diagnostic::{Diagnostics, Severity, Sources};

@@ -4,6 +4,7 @@ mod editor;
 mod fake;
 mod grammar;
 mod object;
+mod probes;
 mod remote;
 mod serial;
 mod session;
