@@ -66,7 +66,7 @@ fn spec_42_43_a_failing_liveness_restarts_with_back_off() {
     let probe = "livenessProbe: {exec: {command: [cat, /healthy]}, periodSeconds: 1, failureThreshold: 1}";
     Node::new().run(&pod("sick", script, "restartPolicy: OnFailure", probe), async |board| {
         // Its exit code is 0: that it failed its probe is what counts.
-        board.restarted("sick", 3).await;
+        board.restarted("sick", 5).await;
         let why = board.said("sick", "Unhealthy", "Liveness probe failed").await;
         assert_eq!(why, "Liveness probe failed: cat: can't open '/healthy': No such file or directory");
         board.said("sick", "Killing", "Container main failed liveness probe, will be restarted").await;

@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use rustix::net::AddressFamily;
 use smol::Async;
 use std::format;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::prelude::v1::*;
@@ -39,26 +40,27 @@ impl Place {
     /// # Errors
     /// In words, as kubelet has them.
     pub(super) async fn connect(&self) -> Result<Async<TcpStream>, String> {
-        let failed = |errno: Errno| {
-            let words = sys::error::text(errno.raw_os_error()).to_lowercase();
+        self.dial().await.map_err(|error| {
+            let words = sys::error::text(error.raw_os_error().unwrap_or_default()).to_ascii_lowercase();
             format!("dial tcp {}: connect: {words}", self.address)
-        };
+        })
+    }
+
+    async fn dial(&self) -> io::Result<Async<TcpStream>> {
         let family = if self.address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let socket = match &self.from {
             Some(sandbox) => namespace::tcp_socket_of(sandbox.init.as_fd(), family),
             None => namespace::tcp_socket(family),
-        };
-        let socket = socket.map_err(failed)?;
+        }?;
         match rustix::net::connect(&socket, &self.address) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
-            Err(errno) => return Err(failed(errno)),
+            Err(errno) => return Err(errno.into()),
         }
-        let io = |error: std::io::Error| failed(Errno::from_io_error(&error).unwrap_or(Errno::IO));
-        let stream = Async::new_nonblocking(TcpStream::from(socket)).map_err(io)?;
-        stream.writable().await.map_err(io)?;
-        match stream.get_ref().take_error() {
-            Ok(None) => Ok(stream),
-            Ok(Some(error)) | Err(error) => Err(io(error)),
+        let stream = Async::new_nonblocking(TcpStream::from(socket))?;
+        stream.writable().await?;
+        match stream.get_ref().take_error()? {
+            None => Ok(stream),
+            Some(error) => Err(error),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::drive::{Agent, Entry};
 use super::events;
 use super::fail;
-use super::hooks;
+use super::hooks::{self, Which};
 use super::images::{Record, Refused};
 use super::probes;
 use super::sandbox::{self, Remains, Sandbox};
@@ -52,8 +52,8 @@ pub(super) fn carry(agent: &Agent, entry: &mut Entry, effect: Effect) {
                 agent.tell(uid, Event::StartFailed { container, instance, reason, message: why.message() });
             }
         }
-        Effect::PreStop { container, instance } => hooks::pre_stop(agent, entry, container, instance),
-        Effect::PostStart { container, instance } => hooks::post_start(agent, entry, container, instance),
+        Effect::PreStop { container, instance } => hooks::run(agent, entry, container, instance, Which::PreStop),
+        Effect::PostStart { container, instance } => hooks::run(agent, entry, container, instance, Which::PostStart),
         Effect::Probe { container, instance, kind } => probes::run(agent, entry, container, instance, kind),
         Effect::MarkStage { container, instance, stage } => {
             if let Some(sandbox) = &entry.sandbox {

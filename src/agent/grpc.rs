@@ -151,7 +151,7 @@ pub(super) async fn check(place: &Place, service: &str) -> Result<(), String> {
         // An error has no message; which one it is stands in a compressed head.
         if matches!(kind, HEADERS | DATA) && flags & END_STREAM != 0 {
             return Err(refused(format!(
-                "the server knows no service {service:?}, or does not implement the grpc health protocol (grpc.health.v1.Health)"
+                "the server knows no service \"{service}\", or does not implement the grpc health protocol (grpc.health.v1.Health)"
             )));
         }
     }

@@ -1,76 +1,95 @@
 //! The hooks of a container's life: what runs after its start and before its end.
 
+use super::connect::Place;
 use super::drive::{Agent, Entry};
-use super::{connect, effect, fail, http};
+use super::effect::{self, Ended};
+use super::{fail, http};
 use crate::machine::effect::Event;
 use crate::manifest::pod::Hook;
-use crate::manifest::status::{Message, message};
+use crate::manifest::probe::HttpGet;
+use crate::manifest::status::message;
 use crate::sys::spawn;
 use std::format;
 use std::prelude::v1::*;
 use std::time::Duration;
 
-/// Runs the preStop hook, and tells its end.
-pub(super) fn pre_stop(agent: &Agent, entry: &Entry, container: u8, instance: u32) {
-    let hook = entry.manifest().containers.get(container.into()).and_then(|it| it.pre_stop);
-    let end = move |failure| Event::PreStopEnded { container, instance, failure };
-    run(agent, entry, container, hook, "PreStopHook", end);
-    fail::point("preStop begun");
+/// How long a hook waits for an HTTP answer.
+const HTTP_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Which hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    /// `lifecycle.postStart`.
+    PostStart,
+    /// `lifecycle.preStop`.
+    PreStop,
 }
 
-/// Runs the postStart hook, and tells its end.
-pub(super) fn post_start(agent: &Agent, entry: &Entry, container: u8, instance: u32) {
-    let hook = entry.manifest().containers.get(container.into()).and_then(|it| it.post_start);
-    let end = move |failure| Event::PostStartEnded { container, instance, failure };
-    run(agent, entry, container, hook, "PostStartHook", end);
+/// A hook on its way.
+enum Work {
+    Nothing,
+    Failed(String),
+    Sleep(Duration),
+    Program(Ended),
+    Ask(Place, HttpGet<'static>),
 }
 
-fn run(
-    agent: &Agent,
-    entry: &Entry,
-    container: u8,
-    hook: Option<Hook<'static>>,
-    name: &'static str,
-    event: impl FnOnce(Option<Message>) -> Event + 'static,
-) {
+/// Runs a hook, and tells its end.
+pub(super) fn run(agent: &Agent, entry: &Entry, container: u8, instance: u32, which: Which) {
     let (uid, told) = (entry.uid(), agent.clone());
-    let failed = move |why: &dyn core::fmt::Display| Some(message(&format!("{name} failed: {why}")));
-    let end = move |failure: Option<Message>| told.tell(uid, event(failure));
-    match hook {
-        None => end(None),
-        Some(Hook::Sleep(seconds)) => agent.spawn(async move {
-            smol::Timer::after(Duration::from_secs(seconds.into())).await;
-            end(None);
-        }),
+    let it = entry.manifest().containers.get(container.into()).unwrap_or_default();
+    let (name, hook) = match which {
+        Which::PostStart => ("PostStartHook", it.post_start),
+        Which::PreStop => ("PreStopHook", it.pre_stop),
+    };
+    let work = match hook {
+        None => Work::Nothing,
+        Some(Hook::Sleep(seconds)) => Work::Sleep(Duration::from_secs(seconds.into())),
+        Some(Hook::HttpGet(get)) => Work::Ask(Place::of(entry, get.host, get.port), get),
         Some(Hook::Exec(argv)) => {
             let nulls = || Ok([spawn::null()?, spawn::null()?, spawn::null()?]);
             match nulls().and_then(|stdio| effect::exec(agent, entry, container, argv, stdio)) {
-                Err(why) => end(failed(&why)),
-                Ok((_, ended)) => agent.spawn(async move {
-                    end(match ended.recv().await {
-                        Ok(Ok(exit)) if exit.success() => None,
-                        Ok(Ok(exit)) => failed(&format!("exit code {}", exit.code)),
-                        Ok(Err(failure)) => failed(&failure),
-                        // The sandbox is gone, and the hook with it.
-                        Err(_) => None,
-                    });
-                }),
+                Ok((_, ended)) => Work::Program(ended),
+                Err(why) => Work::Failed(format!("{why}")),
             }
         }
-        Some(Hook::HttpGet(get)) => {
-            let place = connect::Place::of(entry, get.host, get.port);
-            agent.spawn(async move {
-                // As with kubelet, any answer will do; unlike it, this does not wait for ever.
-                let asked = async { http::get(&place, &get).await };
-                let late = async {
-                    smol::Timer::after(HTTP_PATIENCE).await;
-                    Err(String::from("no answer within a minute"))
-                };
-                end(smol::future::or(asked, late).await.err().and_then(|why| failed(&why)));
-            });
+    };
+    agent.spawn(async move {
+        let failure = finish(work).await.err().map(|why| message(&format!("{name} failed: {why}")));
+        told.tell(
+            uid,
+            match which {
+                Which::PostStart => Event::PostStartEnded { container, instance, failure },
+                Which::PreStop => Event::PreStopEnded { container, instance, failure },
+            },
+        );
+    });
+    fail::point("hook begun");
+}
+
+/// Waits for a hook's end; `Err` says how it failed.
+async fn finish(work: Work) -> Result<(), String> {
+    match work {
+        Work::Nothing => Ok(()),
+        Work::Failed(why) => Err(why),
+        Work::Sleep(span) => {
+            smol::Timer::after(span).await;
+            Ok(())
+        }
+        Work::Program(ended) => match ended.recv().await {
+            Ok(Ok(exit)) if exit.success() => Ok(()),
+            Ok(Ok(exit)) => Err(format!("exit code {}", exit.code)),
+            Ok(Err(failure)) => Err(format!("{failure}")),
+            // The sandbox is gone, and the hook with it.
+            Err(_) => Ok(()),
+        },
+        Work::Ask(place, get) => {
+            // As with kubelet, any answer will do; unlike it, this does not wait for ever.
+            let late = async {
+                smol::Timer::after(HTTP_PATIENCE).await;
+                Err(String::from("no answer within a minute"))
+            };
+            smol::future::or(http::get(&place, &get), late).await.map(drop)
         }
     }
 }
-
-/// How long a hook waits for an HTTP answer.
-const HTTP_PATIENCE: Duration = Duration::from_secs(60);

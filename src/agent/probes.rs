@@ -42,7 +42,7 @@ pub(super) fn run(agent: &Agent, entry: &Entry, container: u8, instance: u32, ki
     };
     match action {
         Action::Exec(argv) => {
-            let late = format!("command timed out: {:?} timed out after {seconds}s", line(argv));
+            let late = format!("command timed out: \"{}\" timed out after {seconds}s", line(argv));
             match begin(agent, entry, container, argv) {
                 Ok((exec, output)) => agent.spawn(within(late, Box::pin(execute(exec, output)))),
                 Err(why) => agent.spawn(within(late, Box::pin(async move { Outcome::Unknown(why.message()) }))),
