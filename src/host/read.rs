@@ -293,7 +293,6 @@ impl<'a> Object<'a> {
             _ if entry.value.is_null() => {}
             Support::Read => {}
             Support::NotYet => on_key(Severity::Error, NOT_YET),
-            Support::Never(why) => on_key(Severity::Error, why),
             Support::Cluster => on_key(Severity::Warning, "means nothing on a single board, ignored"),
             Support::Only(values) => match entry.value.value {
                 Value::Scalar(scalar) if values.contains(&scalar.text) => {}

@@ -11,8 +11,6 @@ pub enum Support {
     Cluster,
     /// It would mean something, and the board cannot do it yet: refused.
     NotYet,
-    /// It is refused for good, and why.
-    Never(&'static str),
 }
 
 /// One field.
@@ -62,7 +60,7 @@ const fn unraw(name: &'static str) -> &'static str {
     }
 }
 
-use Support::{Cluster, Never, NotYet, Only, Read};
+use Support::{Cluster, NotYet, Only, Read};
 
 table!(POD "Pod" { apiVersion: Read, kind: Read, metadata: Read, spec: Read, status: Cluster });
 table!(LIST "List" { apiVersion: Read, kind: Read, metadata: Cluster, items: Read });
@@ -139,10 +137,8 @@ pub static QUANTITIES: Table = Table {
     later: |name| name.starts_with("hugepages-") || name.contains('/'),
 };
 table!(LIFECYCLE "Lifecycle" { postStart: Read, preStop: Read, stopSignal: NotYet });
-table!(HANDLER "LifecycleHandler" {
-    exec: Read, httpGet: Read, sleep: Read,
-    tcpSocket: Never("a hook cannot be tcpSocket: in Kubernetes, too, the field is there and every such hook fails; use exec or httpGet"),
-});
+// tcpSocket is there for old clients only: in Kubernetes, too, every such hook fails.
+table!(HANDLER "LifecycleHandler" { exec: Read, httpGet: Read, sleep: Read, tcpSocket: NotYet });
 table!(PROBE "Probe" {
     exec: Read, failureThreshold: Read, grpc: Read, httpGet: Read, initialDelaySeconds: Read, periodSeconds: Read,
     successThreshold: Read, tcpSocket: Read, terminationGracePeriodSeconds: Read, timeoutSeconds: Read,

@@ -81,7 +81,6 @@ fn every_field_is_honoured_warned_about_or_refused() {
                 Support::Only(_) => "expected",
                 Support::Cluster => "warning",
                 Support::NotYet => "not supported on the board yet",
-                Support::Never(why) => why,
             };
             if !said(&outcome.said, field, words) {
                 missed.push(format!("{}.{} ({words}):\n{}", table.name, field.name, outcome.said));
