@@ -4,9 +4,12 @@
 use podling::machine::effect::{Effect, Effects, Event};
 use podling::machine::gates::Gates;
 use podling::machine::pod::{ContainerRules, Pod, Rules};
+use podling::machine::probe::Outcome;
 use podling::machine::restart::Restart;
+use podling::manifest::limits;
 use podling::manifest::pod::{ContainerKind, Node, RestartPolicy};
-use podling::manifest::record::{ContainerRecord, Ending, Life, Memo, PodRecord};
+use podling::manifest::probe::{ProbeKind, Timing};
+use podling::manifest::record::{ContainerRecord, Ending, Life, Memo, PodRecord, Stage};
 use podling::manifest::status::{ContainerState, Exit, Phase, Reason, Verdict, message};
 use podling::manifest::time::{Duration, Instant};
 use proptest::collection::vec;
@@ -89,16 +92,40 @@ fn rules() -> impl Strategy<Value = Rules> {
     let apps = prop_oneof![4 => vec(any::<bool>(), 1..4), 1 => vec(any::<bool>(), 12..13)];
     let node = (setting(), setting(), setting());
     let deadline = prop_oneof![3 => Just(None), 1 => moment().prop_map(|at| Some(Duration(at)))];
-    let parts = (policy, (moment(), deadline), node, before, apps);
-    parts.prop_map(|(restart_policy, (grace, active_deadline), (base, cap, reset), before, apps)| Rules {
+    let probes =
+        [ProbeKind::Startup, ProbeKind::Liveness, ProbeKind::Readiness].map(|kind| prop::option::of(timing(kind)));
+    let parts = (policy, (moment(), deadline), node, before, apps, probes);
+    parts.prop_map(|(restart_policy, (grace, active_deadline), (base, cap, reset), before, apps, probes)| Rules {
         grace: Duration(grace),
         node: Node { backoff_base_ms: base, backoff_cap_ms: cap, backoff_reset_ms: reset, ..Node::default() },
         containers: (before.into_iter().chain(apps.into_iter().map(|hook| (ContainerKind::App, hook))))
-            .map(|(kind, pre_stop)| ContainerRules { kind, pre_stop, restart: Restart::by(restart_policy) })
+            .map(|(kind, pre_stop)| ContainerRules {
+                kind,
+                pre_stop,
+                post_start: pre_stop,
+                probes: if kind == ContainerKind::Init { [None; 3] } else { probes },
+                restart: Restart::by(restart_policy),
+            })
             .collect(),
         active_deadline,
         gates: Gates::default(),
     })
+}
+
+/// The numbers of a probe, as small as they can be and at their bounds.
+fn timing(kind: ProbeKind) -> impl Strategy<Value = Timing> {
+    let number = || prop_oneof![3 => 1..5u32, 1 => Just(limits::PROBE_NUMBER)];
+    let successes: u32 = if kind == ProbeKind::Readiness { 3 } else { 1 };
+    (prop_oneof![Just(0), number()], number(), 1..=successes, number(), prop::option::of(number())).prop_map(
+        move |(delay_seconds, period_seconds, successes, failures, grace)| Timing {
+            delay_seconds,
+            period_seconds,
+            timeout_seconds: 1,
+            successes,
+            failures,
+            grace_seconds: grace.filter(|_| kind != ProbeKind::Readiness),
+        },
+    )
 }
 
 /// What is really there.
@@ -117,6 +144,8 @@ struct World {
     /// Per container: the instance that was ordered and whose end was not told yet.
     live: Vec<Option<u32>>,
     due: Vec<Event>,
+    /// The probes that run: container, instance, kind.
+    probing: Vec<(u8, u32, ProbeKind)>,
     told: Vec<Event>,
     terminal: Option<Phase>,
     start: u8,
@@ -141,6 +170,7 @@ impl World {
             verdict: None,
             live: vec![None; count],
             due: Vec::new(),
+            probing: Vec::new(),
             told: Vec::new(),
             terminal: None,
             start: 0,
@@ -164,6 +194,9 @@ impl World {
             Event::StartFailed { container, instance, .. } | Event::Exited { container, instance, .. } => {
                 let live = &mut self.live[usize::from(*container)];
                 *live = live.filter(|live| live != instance);
+            }
+            Event::ProbeEnded { container, instance, kind, .. } => {
+                self.probing.retain(|probe| *probe != (*container, *instance, *kind));
             }
             _ => {}
         }
@@ -224,6 +257,32 @@ impl World {
                 Effect::Kill { container } => self.end(container, Exit::by_signal(9)),
                 Effect::MarkEnding(ending) => self.record.ending = Some(ending),
                 Effect::Condemn(verdict) => self.verdict = Some(verdict),
+                Effect::PostStart { container, instance } => {
+                    assert!(self.live[usize::from(container)] == Some(instance) && !self.pod.is_terminating());
+                    let failure = (self.start == 3).then(|| message("no"));
+                    self.due.push(Event::PostStartEnded { container, instance, failure });
+                }
+                Effect::Probe { container, instance, kind } => {
+                    let probe = (container, instance, kind);
+                    assert_eq!(self.live[usize::from(container)], Some(instance));
+                    assert!(
+                        kind == ProbeKind::Readiness || !self.pod.is_terminating(),
+                        "a {kind:?} probe in an ending pod"
+                    );
+                    assert!(!self.probing.contains(&probe), "{kind:?} twice at once");
+                    self.probing.push(probe);
+                    let outcome = match (self.start, self.willing) {
+                        (3, _) => Outcome::Failure(message("no")),
+                        (_, true) => Outcome::Success,
+                        (_, false) => Outcome::Unknown(message("no")),
+                    };
+                    self.due.push(Event::ProbeEnded { container, instance, kind, outcome });
+                }
+                Effect::MarkStage { container, instance, stage } => {
+                    let record = &mut self.records[usize::from(container)];
+                    assert_eq!(record.instance, instance);
+                    record.stage = stage;
+                }
                 Effect::Report(_) => {}
             }
         }
@@ -249,7 +308,7 @@ impl World {
             ),
             _ => (Life::Running { started: self.now }, None),
         };
-        *record = ContainerRecord { instance, memo, life };
+        *record = ContainerRecord { instance, memo, life, stage: Stage::New };
         self.due.push(match answer {
             Some(reason) => Event::StartFailed { container, instance, reason, message: message("no") },
             None => Event::Started { container, instance },
@@ -271,6 +330,7 @@ impl World {
         }
         // Answers in flight are lost; the pod-init's hello tells what they would have told.
         self.due.clear();
+        self.probing.clear();
         for (live, record) in self.live.iter_mut().zip(&self.records) {
             *live = Some(record.instance).filter(|_| matches!(record.life, Life::Running { .. }));
         }
@@ -401,6 +461,8 @@ proptest! {
         // Without any back-off a program that cannot be executed would be tried for ever at one moment.
         rules.node.backoff_base_ms |= 1;
         rules.node.backoff_cap_ms |= 1;
+        // A new agent runs probes at once, and hooks again.
+        rules.containers.iter_mut().for_each(|container| (container.post_start, container.probes) = (false, [None; 3]));
         let (mut one, mut other) = (World::new(start, rules.clone()), World::new(start, rules));
         let both = |one: &mut World, other: &mut World, deed: Deed| {
             for world in [one, other] {

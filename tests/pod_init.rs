@@ -5,7 +5,7 @@
 mod pod;
 
 use pod::{Ordered, Pod, Sandbox, UID, detached, errno, volume};
-use podling::manifest::record::{Ending, Life};
+use podling::manifest::record::{Ending, Life, Stage};
 use podling::manifest::status::Exit;
 use podling::pod::output::RECORD;
 use podling::pod::wire::{MountPoint, Order, Report, Setup, Step};
@@ -238,10 +238,14 @@ fn failure_f1_an_agent_that_comes_anew_is_told_the_same() {
     let mut pod = Pod::new(&Sandbox::default());
     assert!(pod.hello.uid.is_none() && pod.hello.containers.is_empty());
     pod.start(0, &Ordered::shell("echo up; while :; do sleep 1000; done"));
+    let mark = |instance, stage| Order::MarkStage { container: 0, instance, stage };
+    pod.order(&mark(1, Stage::Ready), &[]);
+    pod.order(&mark(7, Stage::New), &[]);
     let (exit, _) = pod.run(1, &Ordered::shell("exit 4"));
     pod.order(&Order::MarkEnding(Ending { grace_ms: 1234, force: false, replace: true }), &[]);
     pod.reconnect();
     let hello = pod.hello.clone();
+    assert_eq!(hello.containers[0].stage, Stage::Ready, "and of another instance nothing is remembered");
     assert_eq!(
         (hello.uid, hello.pod.ending),
         (Some(UID), Some(Ending { grace_ms: 1234, force: false, replace: true }))

@@ -3,25 +3,25 @@
 use super::drive::{Agent, Entry};
 use super::events;
 use super::fail;
+use super::hooks::{self, Which};
 use super::images::{Record, Refused};
+use super::probes;
 use super::queue::{Question, question};
 use super::sandbox::{self, Remains, Sandbox};
 use super::start;
 use super::trouble::Trouble;
 use super::words;
 use crate::machine::effect::{Effect, Event};
-use crate::manifest::pod::{Hook, Pod};
+use crate::manifest::pod::Pod;
 use crate::manifest::record::Memo;
 use crate::manifest::status::{Exit, Message, Reason, Uid, message};
 use crate::pod::wire::{Exec, Failure, Order, Report, Step};
-use crate::sys::spawn;
 use rustix::io::Errno;
 use rustix::process::Signal;
 use std::format;
 use std::os::fd::OwnedFd;
 use std::prelude::v1::*;
 use std::rc::Rc;
-use std::time::Duration;
 
 /// The group of one instance: fresh for each, since what once was killed as a whole kills whoever enters later.
 pub(super) fn instance_group(uid: Uid, container: &str, instance: u32) -> String {
@@ -55,7 +55,14 @@ pub(super) fn carry(agent: &Agent, entry: &mut Entry, effect: Effect) {
                 agent.tell(uid, Event::StartFailed { container, instance, reason, message: why.message() });
             }
         }
-        Effect::PreStop { container, instance } => pre_stop(agent, entry, container, instance),
+        Effect::PreStop { container, instance } => hooks::run(agent, entry, container, instance, Which::PreStop),
+        Effect::PostStart { container, instance } => hooks::run(agent, entry, container, instance, Which::PostStart),
+        Effect::Probe { container, instance, kind } => probes::run(agent, entry, container, instance, kind),
+        Effect::MarkStage { container, instance, stage } => {
+            if let Some(sandbox) = &entry.sandbox {
+                let _ = agent.order(sandbox, &Order::MarkStage { container, instance, stage }, Vec::new());
+            }
+        }
         Effect::Stop { container } => {
             let signal = stop_signal(agent, &pod, container);
             send_signal(agent, entry, container, signal);
@@ -105,7 +112,11 @@ impl Agent {
         let container =
             container.and_then(|index| pod.containers.get(index.into())).map_or("", |container| container.name);
         let is_complete = warning || container.is_empty();
-        let message = if is_complete { text } else { message(&format!("{text} {container}")) };
+        let message = match is_complete {
+            true => text,
+            false if text.contains("{}") => message(&text.replace("{}", container)),
+            false => message(&format!("{text} {container}")),
+        };
         let now = self.now();
         self.events_mut().add(events::Event {
             first: now,
@@ -166,36 +177,6 @@ fn start_container(agent: &Agent, entry: &Entry, index: u8, instance: u32, memo:
     }
     fail::point("start ordered");
     ordered
-}
-
-fn pre_stop(agent: &Agent, entry: &Entry, container: u8, instance: u32) {
-    let uid = entry.uid();
-    let told = agent.clone();
-    let end = move |failure: Option<Message>| told.tell(uid, Event::PreStopEnded { container, instance, failure });
-    match entry.manifest().containers.get(container.into()).and_then(|container| container.pre_stop) {
-        None => end(None),
-        Some(Hook::Sleep(seconds)) => agent.spawn(async move {
-            smol::Timer::after(Duration::from_secs(seconds.into())).await;
-            end(None);
-        }),
-        Some(Hook::Exec(argv)) => {
-            let nulls = || Ok([spawn::null()?, spawn::null()?, spawn::null()?]);
-            let started = nulls().and_then(|stdio| exec(agent, entry, container, argv, stdio));
-            match started {
-                Err(why) => end(Some(why.message())),
-                Ok((_, ended)) => agent.spawn(async move {
-                    end(match ended.recv().await {
-                        Ok(Ok(exit)) if exit.success() => None,
-                        Ok(Ok(exit)) => Some(message(&format!("PreStopHook failed: exit code {}", exit.code))),
-                        Ok(Err(failure)) => Some(message(&format!("PreStopHook failed: {failure}"))),
-                        // The sandbox is gone, and the hook with it.
-                        Err(_) => None,
-                    });
-                }),
-            }
-        }
-    }
-    fail::point("preStop begun");
 }
 
 /// The pod-init takes no orders.

@@ -66,6 +66,11 @@ pub struct Exec {
 }
 
 impl Exec {
+    /// A program that was started.
+    pub(super) fn new(agent: &Agent, uid: Uid, id: u32, told: effect::Ended) -> Exec {
+        Exec { agent: agent.clone(), uid, id, told: Some(told) }
+    }
+
     /// Waits for its end. `Err` says why it could not be started.
     pub async fn ended(mut self) -> Result<Exit, Message> {
         let Some(told) = &self.told else { return Ok(Exit::UNKNOWN) };
@@ -164,7 +169,7 @@ impl Agent {
         }
         let words: start::Bytes = argv.iter().collect();
         let (id, told) = effect::exec(self, &entry, index, words.list(), stdio).map_err(failed)?;
-        Ok(Exec { agent: self.clone(), uid: entry.uid(), id, told: Some(told) })
+        Ok(Exec::new(self, entry.uid(), id, told))
     }
 
     /// What a container has said last: for its `state`, and for its `lastState` (`terminated.message`).

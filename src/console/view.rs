@@ -109,6 +109,8 @@ pub struct ContainerView<'a> {
     pub words: &'a str,
     /// `lastState.terminated.message`.
     pub last_words: &'a str,
+    /// `started`.
+    pub started: bool,
 }
 
 impl<'a> ContainerView<'a> {
@@ -130,6 +132,7 @@ impl<'a> StatusView<'a> {
             ready: c.ready(),
             words: "",
             last_words: "",
+            started: c.has_started(),
         };
         StatusView {
             scene,

@@ -11,6 +11,7 @@ mod names;
 mod objects;
 mod pod;
 mod ports;
+mod probe;
 mod projected;
 mod resources;
 mod restart;

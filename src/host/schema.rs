@@ -108,9 +108,9 @@ table!(POD_SECURITY "PodSecurityContext" {
     supplementalGroupsPolicy: Only(&["Merge"]), sysctls: Read, windowsOptions: Read,
 });
 table!(CONTAINER "Container" {
-    args: Read, command: Read, env: Read, envFrom: Read, image: Read, imagePullPolicy: Read, lifecycle: Read, livenessProbe: NotYet,
-    name: Read, ports: Read, readinessProbe: NotYet, resizePolicy: NotYet, resources: Read, restartPolicy: Read,
-    restartPolicyRules: Read, securityContext: Read, startupProbe: NotYet, stdin: Only(&["false"]), stdinOnce: Only(&["false"]),
+    args: Read, command: Read, env: Read, envFrom: Read, image: Read, imagePullPolicy: Read, lifecycle: Read, livenessProbe: Read,
+    name: Read, ports: Read, readinessProbe: Read, resizePolicy: NotYet, resources: Read, restartPolicy: Read,
+    restartPolicyRules: Read, securityContext: Read, startupProbe: Read, stdin: Only(&["false"]), stdinOnce: Only(&["false"]),
     terminationMessagePath: Read, terminationMessagePolicy: Read, tty: Only(&["false"]),
     volumeDevices: NotYet, volumeMounts: Read, workingDir: Read,
 });
@@ -152,8 +152,17 @@ pub static QUANTITIES: Table = Table {
     // What device plugins bring elsewhere, as in `board.podling/gpio`.
     elsewhere: |name| name.contains('/'),
 };
-table!(LIFECYCLE "Lifecycle" { postStart: NotYet, preStop: Read, stopSignal: NotYet });
-table!(HANDLER "LifecycleHandler" { exec: Read, httpGet: NotYet, sleep: Read, tcpSocket: NotYet });
+table!(LIFECYCLE "Lifecycle" { postStart: Read, preStop: Read, stopSignal: NotYet });
+// tcpSocket is there for old clients only: in Kubernetes, too, every such hook fails.
+table!(HANDLER "LifecycleHandler" { exec: Read, httpGet: Read, sleep: Read, tcpSocket: NotYet });
+table!(PROBE "Probe" {
+    exec: Read, failureThreshold: Read, grpc: Read, httpGet: Read, initialDelaySeconds: Read, periodSeconds: Read,
+    successThreshold: Read, tcpSocket: Read, terminationGracePeriodSeconds: Read, timeoutSeconds: Read,
+});
+table!(HTTP_GET "HTTPGetAction" { host: Read, httpHeaders: Read, path: Read, port: Read, scheme: Read });
+table!(HTTP_HEADER "HTTPHeader" { name: Read, value: Read });
+table!(TCP_SOCKET "TCPSocketAction" { host: Read, port: Read });
+table!(GRPC "GRPCAction" { port: Read, service: Read });
 table!(READINESS_GATE "PodReadinessGate" { conditionType: Read });
 table!(RESTART_RULE "ContainerRestartRule" { action: Read, exitCodes: Read });
 table!(EXIT_CODES "ContainerRestartRuleOnExitCodes" { operator: Read, values: Read });
@@ -269,6 +278,11 @@ pub static POD_TYPES: &[&Table] = &[
     &HANDLER,
     &EXEC,
     &SLEEP,
+    &PROBE,
+    &HTTP_GET,
+    &HTTP_HEADER,
+    &TCP_SOCKET,
+    &GRPC,
     &MOUNT,
     &VOLUME,
     &EMPTY_DIR,

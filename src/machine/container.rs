@@ -18,11 +18,13 @@
 
 use super::backoff::{Backoff, Shown};
 use super::effect::{self, Effect, Effects};
+use super::probe::Probes;
 use super::restart::Restart;
 use super::terminate::Manner;
 use crate::manifest::limits;
-use crate::manifest::pod::ContainerKind;
-use crate::manifest::record::{ContainerRecord, Life, Memo};
+use crate::manifest::pod::{ContainerKind, RestartPolicy};
+use crate::manifest::probe::Timing;
+use crate::manifest::record::{ContainerRecord, Life, Memo, Stage};
 use crate::manifest::status::{ContainerState, Exit, Message, Reason, Terminated};
 use crate::manifest::time::{Duration, Instant};
 use core::fmt::Write;
@@ -39,6 +41,10 @@ pub struct ContainerRules {
     pub pre_stop: bool,
     /// What decides whether it is started again.
     pub restart: Restart,
+    /// Whether there is a postStart hook to run.
+    pub post_start: bool,
+    /// Its probes, by [`crate::manifest::probe::ProbeKind`].
+    pub probes: [Option<Timing>; limits::PROBES],
 }
 
 /// Where a container is. Each state owns its deadline.
@@ -71,6 +77,8 @@ pub struct Container {
     /// The memo of that instance.
     memo: Memo,
     pub(super) state: State,
+    /// What is known of that instance beyond its running.
+    pub(super) probes: Probes,
     /// Why it waits, or was not started, in words.
     message: heapless::String<{ limits::MESSAGE }, u8>,
 }
@@ -84,6 +92,7 @@ impl Container {
             State::Starting | State::Killing { started: None, .. } => {
                 ContainerState::Waiting(Reason::ContainerCreating)
             }
+            _ if self.is_live() && self.is_unborn() => ContainerState::Waiting(Reason::ContainerCreating),
             State::Running { started }
             | State::PreStop { started, .. }
             | State::Stopping { started, .. }
@@ -110,11 +119,11 @@ impl Container {
         self.instance.saturating_sub(1)
     }
 
-    /// `ready`: it runs, or it is an init container that has succeeded. One that is being stopped may still serve (spec 73).
+    /// `ready`: it runs and its readiness probe says so, or it is an init container that has succeeded. One that is being stopped may still serve (spec 73).
     pub fn ready(&self) -> bool {
         match self.rules.kind {
             ContainerKind::Init => self.succeeded(),
-            ContainerKind::Sidecar | ContainerKind::App => self.is_up(),
+            ContainerKind::Sidecar | ContainerKind::App => self.serves(),
         }
     }
 
@@ -162,6 +171,11 @@ impl Container {
         }
     }
 
+    /// Its turn has come in this sandbox, or is over.
+    pub(super) fn had_its_turn(&self) -> bool {
+        !matches!(self.state, State::Queued { .. })
+    }
+
     /// How it ended, if it is over for good.
     pub(super) fn ended(&self) -> Option<Terminated> {
         match self.state {
@@ -192,12 +206,13 @@ impl Container {
 
     /// When time alone changes its state, provided that its turn has come.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        match self.state {
+        let own = match self.state {
             State::BackOff { due, .. } => Some(due),
             State::PreStop { until, .. } | State::Stopping { until, .. } => Some(until),
             State::Killing { report_at, .. } => Some(report_at),
             State::Queued { .. } | State::Starting | State::Running { .. } | State::Ended(_) => None,
-        }
+        };
+        own.into_iter().chain(self.probe_at()).min()
     }
 }
 
@@ -206,7 +221,8 @@ impl Container {
     /// A container that waits for its turn.
     pub(super) fn new(rules: ContainerRules, reason: Reason) -> Container {
         let state = State::Queued { reason, due: Instant(0), after: None };
-        Container { rules, instance: 0, memo: Memo::default(), state, message: heapless::String::new() }
+        let (memo, probes) = (Memo::default(), Probes::default());
+        Container { rules, instance: 0, memo, state, probes, message: heapless::String::new() }
     }
 
     /// A container as its pod-init remembers it. One that has ended is left for [`Container::settle`] to decide about.
@@ -222,7 +238,10 @@ impl Container {
         match record.life {
             Life::None if record.instance == 0 => {}
             Life::None => container.state = State::Starting,
-            Life::Running { started } => container.state = State::Running { started },
+            Life::Running { started } => {
+                container.state = State::Running { started };
+                container.probes = Probes::begin(&rules, started, record.stage);
+            }
             Life::Ended { started: None, finished, exit } if exit.code != NOT_EXECUTED.code => {
                 container.refuse(finished, Reason::CreateContainerError, backoff);
             }
@@ -248,6 +267,7 @@ impl Container {
         self.instance = self.instance.saturating_add(1);
         self.memo = Memo { failures: self.memo.failures.saturating_add(1), last: after.or(self.memo.last) };
         self.message.clear();
+        self.probes = Probes::default();
         self.state = State::Starting;
         effect::give(effects, Effect::Start { container: me, instance: self.instance, memo: self.memo });
     }
@@ -258,6 +278,7 @@ impl Container {
             _ if instance != self.instance => {}
             State::Starting => {
                 self.state = State::Running { started: now };
+                self.probes = Probes::begin(&self.rules, now, Stage::New);
                 effect::tell(effects, "Started", Some(me), "Started container");
             }
             State::Killing { started: started @ None, .. } => *started = Some(now),
@@ -294,7 +315,8 @@ impl Container {
         self.state = State::BackOff { reason, due: now.after(backoff.after_refusal(self.memo.failures)), after: None };
     }
 
-    /// [`super::effect::Event::Exited`]. One that was asked to stop is due again at once; where its pod is over, it is given up.
+    /// [`super::effect::Event::Exited`]. One that was asked to stop is due again at once, unless it was for its own illness; where
+    /// its pod is over, it is given up.
     pub(super) fn exited(&mut self, now: Instant, instance: u32, exit: Exit) {
         let (started, asked) = match self.state {
             _ if instance != self.instance => return,
@@ -305,7 +327,7 @@ impl Container {
             State::Killing { started, .. } => (started, true),
         };
         let ended = terminated(exit, started, now);
-        if asked {
+        if asked && !self.is_to_blame() {
             self.restart_after(ended, now);
         } else {
             self.state = State::Ended(ended);
@@ -340,7 +362,8 @@ impl Container {
         let State::Ended(ended) = self.state else {
             return;
         };
-        if !self.rules.restart.follows(self.rules.kind, ended.exit) {
+        let ill = self.is_ill() && self.rules.restart.policy != RestartPolicy::Never;
+        if !ill && !self.rules.restart.follows(self.rules.kind, ended.exit) {
             return;
         }
         if let Some(started) = ended.started {

@@ -1,8 +1,10 @@
 //! What a machine asks the world to do, and what the world tells it.
 
 use super::admit::Lacks;
+use super::probe::Outcome;
 use crate::manifest::limits;
-use crate::manifest::record::{Ending, Memo};
+use crate::manifest::probe::ProbeKind;
+use crate::manifest::record::{Ending, Memo, Stage};
 use crate::manifest::status::{Exit, Message, Reason, Verdict, message};
 use crate::manifest::time::Duration;
 
@@ -38,6 +40,31 @@ pub enum Effect {
     Kill {
         /// Which.
         container: u8,
+    },
+    /// Run the postStart hook. Answered by [`Event::PostStartEnded`], unless the container ends first.
+    PostStart {
+        /// Which.
+        container: u8,
+        /// Its number, for the answer.
+        instance: u32,
+    },
+    /// Run a probe once. Answered by [`Event::ProbeEnded`] within its timeout, unless the container ends first.
+    Probe {
+        /// Which.
+        container: u8,
+        /// Its number, for the answer.
+        instance: u32,
+        /// Which of its probes.
+        kind: ProbeKind,
+    },
+    /// Have pod-init remember how far an instance has come.
+    MarkStage {
+        /// Which.
+        container: u8,
+        /// Its number.
+        instance: u32,
+        /// How far.
+        stage: Stage,
     },
     /// Have pod-init remember that the pod is being ended (spec 76).
     MarkEnding(Ending),
@@ -118,6 +145,26 @@ pub enum Event {
         /// What went wrong, if something did.
         failure: Option<Message>,
     },
+    /// The postStart hook is over.
+    PostStartEnded {
+        /// Which.
+        container: u8,
+        /// Its number.
+        instance: u32,
+        /// What went wrong, if something did.
+        failure: Option<Message>,
+    },
+    /// A probe has run.
+    ProbeEnded {
+        /// Which.
+        container: u8,
+        /// Its number.
+        instance: u32,
+        /// Which of its probes.
+        kind: ProbeKind,
+        /// How.
+        outcome: Outcome,
+    },
     /// End the pod (spec 66–82).
     Delete {
         /// `--grace-period`, else the pod's own.
@@ -156,7 +203,7 @@ pub(super) fn give(effects: &mut Effects, effect: Effect) {
     debug_assert!(given.is_ok(), "effects of an earlier step were not taken out");
 }
 
-/// Tell people something; of a container, in words that its name completes.
+/// Tell people something; of a container, in words that its name completes: in place of `{}`, or behind them.
 pub(super) fn tell(effects: &mut Effects, reason: &'static str, container: Option<u8>, text: &str) {
     give(effects, Effect::Report(Report { warning: false, reason, container, message: message(text) }));
 }

@@ -10,6 +10,7 @@ pub mod effect;
 pub mod gates;
 pub mod job;
 pub mod pod;
+pub mod probe;
 pub mod restart;
 pub mod shutdown;
 pub mod slot;

@@ -22,10 +22,12 @@ use super::backoff::Backoff;
 pub use super::container::{Container, ContainerRules};
 use super::effect::{self, Effect, Effects, Event};
 use super::gates::Gates;
+use super::probe::Setting;
 use super::restart::Restart;
 use super::status::Times;
 use super::terminate::{self, Cause, Life};
 use crate::manifest::pod::{ContainerKind, Node};
+use crate::manifest::probe::ProbeKind;
 use crate::manifest::record::{ContainerRecord, Ending, PodRecord};
 use crate::manifest::status::{Condition, Phase, Reason, Verdict};
 use crate::manifest::time::{Duration, Instant};
@@ -53,6 +55,9 @@ impl Rules {
             kind: container.kind,
             pre_stop: container.pre_stop.is_some(),
             restart: Restart::new(&container, pod.restart_policy),
+            post_start: container.post_start.is_some(),
+            probes: ProbeKind::ALL
+                .map(|kind| container.probes.iter().find(|probe| probe.kind == kind).map(|probe| probe.timing)),
         };
         Rules {
             grace: Duration::from_secs(pod.grace_seconds.into()),
@@ -105,7 +110,7 @@ pub struct Pod {
 }
 
 // A board has up to 64 of these; most of each is the containers' messages, one apiece.
-const _: () = assert!(size_of::<Pod>() <= 5 * 1024 + 512);
+const _: () = assert!(size_of::<Pod>() <= 8 * 1024 + 512);
 
 impl Pod {
     /// A new pod: asks for its sandbox at once.
@@ -324,6 +329,12 @@ impl Pod {
             Event::PreStopEnded { container, instance, failure } => {
                 self.with_container(container, |it| it.pre_stop_ended(instance, failure, container, effects));
             }
+            Event::PostStartEnded { container, instance, failure } => self.with_container(container, |it| {
+                it.post_start_ended(now, (instance, failure), container, effects);
+            }),
+            Event::ProbeEnded { container, instance, kind, outcome } => self.with_container(container, |it| {
+                it.probe_ended(now, (instance, kind, outcome), container, effects);
+            }),
             Event::Delete { grace, force, replace } => {
                 let grace = grace.unwrap_or(self.grace);
                 self.end(now, Cause::Deletion, Ending { grace_ms: grace.0, force, replace }, effects);
@@ -384,8 +395,10 @@ impl Pod {
     fn advance(&mut self, now: Instant, effects: &mut Effects) {
         if let Sandbox::Ready { .. } = self.sandbox {
             let dead_after = self.life.dead_after();
+            let setting = Setting { ending: self.is_terminating(), grace: self.own_grace() };
             for (me, container) in (0..).zip(&mut self.containers) {
                 container.expire(now, dead_after, me, effects);
+                container.attend(now, setting, me, effects);
             }
             self.settle(now, effects);
         }
@@ -422,10 +435,15 @@ impl Pod {
         }
     }
 
-    /// Start whose turn it is: init containers and sidecars one after another, then all app containers at once (spec 36).
+    /// Start whose turn it is: init containers and sidecars one after another, then all app containers (spec 36), at
+    /// once but for the postStart hook of one, for which those behind it wait.
     fn start_due(&mut self, now: Instant, effects: &mut Effects) {
+        let mut held = false;
         for me in 0..self.containers.len() {
-            self.containers[me].start_if_due(now, me as u8, effects);
+            if !held || self.containers[me].had_its_turn() {
+                self.containers[me].start_if_due(now, me as u8, effects);
+            }
+            held |= self.containers[me].holds_back();
             if !self.lets_next_start(me) {
                 return;
             }
@@ -438,7 +456,7 @@ impl Pod {
         match this.kind() {
             ContainerKind::Init => this.succeeded(),
             // Once is enough: that a later one was begun shows that this one had started.
-            ContainerKind::Sidecar => this.is_up() || later.iter().any(Container::is_begun),
+            ContainerKind::Sidecar => this.has_started() || later.iter().any(Container::is_begun),
             ContainerKind::App => true,
         }
     }

@@ -152,10 +152,15 @@ pub(super) fn wind_down(containers: &mut [Container], until: Instant, manner: Ma
 impl Container {
     /// Begin to stop it, if it runs and nobody has yet (spec 69–71).
     pub(super) fn stop(&mut self, until: Instant, manner: Manner, me: u8, effects: &mut Effects) {
+        self.stop_because("Stopping container", until, manner, me, effects);
+    }
+
+    /// The same, with what people are told.
+    pub(super) fn stop_because(&mut self, why: &str, until: Instant, manner: Manner, me: u8, effects: &mut Effects) {
         let State::Running { started } = self.state else {
             return;
         };
-        effect::tell(effects, "Killing", Some(me), "Stopping container");
+        effect::tell(effects, "Killing", Some(me), why);
         if self.rules.pre_stop && manner == Manner::Gently {
             self.state = State::PreStop { started, until };
             effect::give(effects, Effect::PreStop { container: me, instance: self.instance });

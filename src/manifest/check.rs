@@ -17,6 +17,7 @@ use rule::Rule;
 use serde::{Deserialize, Serialize};
 
 mod pod;
+mod probe;
 pub mod rule;
 mod security;
 

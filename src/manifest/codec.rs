@@ -16,7 +16,8 @@
 //!
 //! Magic, version and the header's checksum stay in their places for ever, so that each program can name what it is too old for.
 //!
-//! Versions: 1, the first; 2, an image record says its platform.
+//! Versions: 1, the first; 2, an image record says its platform, a container its probes and
+//! postStart hook.
 
 use super::limits;
 use core::fmt;

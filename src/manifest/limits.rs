@@ -8,6 +8,10 @@ pub const CONTAINERS: usize = 16;
 pub const VOLUMES: usize = 32;
 /// Volume mounts of one container.
 pub const MOUNTS: usize = 32;
+/// Probes of one container: one of each kind.
+pub const PROBES: usize = 3;
+/// Headers of one HTTP probe or hook.
+pub const HTTP_HEADERS: usize = 16;
 /// Files of one configMap or secret volume.
 pub const FILES: usize = 64;
 /// Environment variables of one container, the image's not counted.
@@ -110,3 +114,9 @@ pub const DEVICES: usize = 16;
 pub const SYSCTLS: usize = 16;
 /// Bytes of one seccomp filter: the kernel takes 4096 instructions of eight bytes.
 pub const FILTER_BYTES: usize = 4096 * 8;
+/// The longest period, delay or timeout of a probe, in seconds, and its largest threshold (one day).
+pub const PROBE_NUMBER: u32 = 86_400;
+/// Bytes of the path or of one header of an HTTP probe or hook.
+pub const HTTP_TEXT: usize = 1024;
+/// Bytes of an HTTP answer's status line and headers: as much as is read of it.
+pub const HTTP_HEAD: usize = 8 * 1024;

@@ -12,6 +12,7 @@ pub mod limits;
 pub mod list;
 pub mod owner;
 pub mod pod;
+pub mod probe;
 pub mod record;
 pub mod security;
 pub mod status;

@@ -9,6 +9,7 @@ use super::List;
 pub use super::ending::{MessagePolicy, Operator, RestartRule};
 use super::fact::Fact;
 use super::owner::Owner;
+use super::probe::{HttpGet, Probe};
 pub use super::security::{Confinement, Device, ProcMount, Seccomp};
 use serde::{Deserialize, Serialize};
 
@@ -266,6 +267,12 @@ pub struct Container<'a> {
     /// What of `securityContext` is more than numbers.
     #[serde(borrow)]
     pub confinement: Confinement<'a>,
+    /// `lifecycle.postStart`.
+    #[serde(borrow)]
+    pub post_start: Option<Hook<'a>>,
+    /// `startupProbe`, `livenessProbe` and `readinessProbe`, those that there are, in this order.
+    #[serde(borrow)]
+    pub probes: List<'a, Probe<'a>>,
 }
 
 impl Container<'_> {
@@ -295,6 +302,8 @@ impl Default for Container<'_> {
             restart_rules: List::EMPTY,
             facts: List::EMPTY,
             confinement: Confinement::default(),
+            post_start: None,
+            probes: List::EMPTY,
         }
     }
 }
@@ -409,4 +418,6 @@ pub enum Hook<'a> {
     Exec(#[serde(borrow)] List<'a, &'a str>),
     /// `sleep.seconds`.
     Sleep(u32),
+    /// `httpGet`.
+    HttpGet(#[serde(borrow)] HttpGet<'a>),
 }

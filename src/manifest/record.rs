@@ -1,5 +1,6 @@
 //! What a pod-init remembers of its pod for an agent that may die at any instant: enough to go on as if it had not.
 
+use super::probe::ProbeKind;
 use super::status::{Exit, Terminated};
 use super::time::Instant;
 use serde::{Deserialize, Serialize};
@@ -15,12 +16,14 @@ pub struct ContainerRecord {
     pub memo: Memo,
     /// How far that instance has come.
     pub life: Life,
+    /// What its probes and hooks have brought to light about it.
+    pub stage: Stage,
 }
 
 impl ContainerRecord {
     /// A container that was never started.
     pub const NEW: ContainerRecord =
-        ContainerRecord { instance: 0, memo: Memo { failures: 0, last: None }, life: Life::None };
+        ContainerRecord { instance: 0, memo: Memo { failures: 0, last: None }, life: Life::None, stage: Stage::New };
 }
 
 /// What the agent wants to be told again after its own death.
@@ -30,6 +33,24 @@ pub struct Memo {
     pub failures: u16,
     /// `lastState.terminated`.
     pub last: Option<Terminated>,
+}
+
+/// How far a running instance has come, by its postStart hook and its probes. Each stage includes those before it, but the last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
+    /// Its postStart hook has not ended yet.
+    #[default]
+    New,
+    /// Its startup probe has not succeeded yet.
+    Begun,
+    /// It has started up, and is not ready.
+    Started,
+    /// It is ready.
+    Ready,
+    /// Its postStart hook failed: it is to be ended, and its exit code decides what follows.
+    HookFailed,
+    /// Its startup or liveness probe failed: it is to be ended, and counts as failed whatever its exit code is.
+    ProbeFailed(ProbeKind),
 }
 
 /// The life of one instance.

@@ -283,6 +283,10 @@ impl PodInit {
             Order::ExecKill { id } => {
                 self.executions.iter().filter(|execution| execution.id == id).for_each(Execution::kill)
             }
+            Order::MarkStage { container, instance, stage } => {
+                let slot = self.slots.get_mut(usize::from(container)).filter(|slot| slot.record.instance == instance);
+                slot.into_iter().for_each(|slot| slot.record.stage = stage);
+            }
             Order::MarkEnding(ending) => self.pod.ending = Some(ending),
             // With the end of a PID namespace's first process the kernel kills all others, and waits for them.
             Order::Quit => self.over = Some(0),

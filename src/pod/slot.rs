@@ -7,7 +7,7 @@ use super::output::{Drained, Stream, Writer};
 use super::poll::{Poller, Source};
 use super::wire::{self, Failure, Order, Report, Start, Step, View};
 use crate::manifest::limits;
-use crate::manifest::record::{ContainerRecord, Life};
+use crate::manifest::record::{ContainerRecord, Life, Stage};
 use crate::manifest::status::Exit;
 use crate::manifest::time::Instant;
 use crate::sys::namespace::{self, Namespaces};
@@ -144,7 +144,8 @@ impl Slot {
         descriptors: &mut Descriptors,
         now: Instant,
     ) -> Result<(), Failure> {
-        self.record = ContainerRecord { instance: start.instance, memo: start.memo, life: Life::None };
+        self.record =
+            ContainerRecord { instance: start.instance, memo: start.memo, life: Life::None, stage: Stage::New };
         self.close_output(pod.poller);
         let launched = self.launch(pod.facts, start, packet, descriptors);
         if let (State::Starting(launch), [Some(out), Some(err)]) = (&self.state, &self.output) {

@@ -8,7 +8,7 @@
 use crate::manifest::List;
 use crate::manifest::limits;
 use crate::manifest::pod::Pair;
-use crate::manifest::record::{ContainerRecord, Ending, Memo, PodRecord};
+use crate::manifest::record::{ContainerRecord, Ending, Memo, PodRecord, Stage};
 use crate::manifest::status::{Exit, Message, Uid};
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +46,15 @@ pub enum Order<'a> {
     MarkEnding(Ending),
     /// Kill everything and exit.
     Quit,
+    /// Remember how far a container has come.
+    MarkStage {
+        /// Which.
+        container: u8,
+        /// Its number; what is said of another instance is dropped.
+        instance: u32,
+        /// How far.
+        stage: Stage,
+    },
 }
 
 /// How the pod is to stand.

@@ -77,3 +77,19 @@ pub fn loopback_up() -> Result<()> {
     let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
     raw::loopback_up(socket.as_fd())
 }
+
+/// A TCP socket in the network namespace of a process, non-blocking. This thread is there for a moment only.
+pub fn tcp_socket_of(process: BorrowedFd<'_>, family: AddressFamily) -> Result<OwnedFd> {
+    let own = pidfd_open(getpid(), PidfdFlags::empty())?;
+    move_into_thread_name_spaces(process, ThreadNameSpaceType::NETWORK)?;
+    let socket = tcp_socket(family);
+    // Whoever cannot come back would take every later socket for the node's that is this pod's.
+    move_into_thread_name_spaces(own.as_fd(), ThreadNameSpaceType::NETWORK)
+        .expect("the way back into the node's own network namespace");
+    socket
+}
+
+/// A TCP socket in this network namespace, non-blocking.
+pub fn tcp_socket(family: AddressFamily) -> Result<OwnedFd> {
+    socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)
+}

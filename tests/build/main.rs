@@ -8,6 +8,7 @@ mod kinds;
 mod meaning;
 mod messages;
 mod mutation;
+mod probes;
 mod real;
 mod volumes;
 

@@ -32,6 +32,7 @@ recorded! {
     spec_93_quantities_are_checked: "resources",
     spec_43_restart_rules_are_checked: "restart",
     security_is_checked: "security",
+    spec_42_probes_and_hooks_are_checked_as_the_api_server_does: "probes",
     failure_f28_a_port_of_the_board_is_taken_once: "ports",
 }
 

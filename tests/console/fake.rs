@@ -43,7 +43,17 @@ pub fn running() -> ContainerState {
 
 pub fn view(kind: ContainerKind, state: ContainerState) -> ContainerView<'static> {
     let ready = matches!(state, ContainerState::Running(_));
-    ContainerView { kind, state, message: "", last: None, restarts: 0, ready, words: "", last_words: "" }
+    ContainerView {
+        kind,
+        state,
+        message: "",
+        last: None,
+        restarts: 0,
+        ready,
+        words: "",
+        last_words: "",
+        started: ready,
+    }
 }
 
 /// The status of a pod with these containers; its conditions are what its containers make them.

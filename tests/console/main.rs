@@ -5,6 +5,7 @@ mod fake;
 mod grammar;
 mod life;
 mod object;
+mod probes;
 mod remote;
 mod serial;
 mod session;

@@ -5,6 +5,7 @@ use podling::manifest::board::{Board, Network};
 use podling::manifest::image::Image;
 use podling::manifest::owner::{Controller, Owner, Replacement, Start};
 use podling::manifest::pod::*;
+use podling::manifest::probe::{Action, HttpGet, Probe, ProbeKind, Timing};
 use podling::manifest::{List, codec};
 use serde::Serialize;
 
@@ -92,6 +93,8 @@ pub fn app(name: &'static str) -> Container<'static> {
         restart_rules: List::EMPTY,
         facts: List::EMPTY,
         confinement: Confinement::default(),
+        post_start: None,
+        probes: List::EMPTY,
     }
 }
 
@@ -170,6 +173,16 @@ pub fn full() -> Pod<'static> {
                     RestartRule { operator: Operator::In, codes: list([42u8, 0]) },
                     RestartRule { operator: Operator::NotIn, codes: list([255u8]) },
                 ]),
+                post_start: Some(Hook::HttpGet(http_get())),
+                probes: list([
+                    probe(ProbeKind::Startup, Action::HttpGet(http_get())),
+                    probe(ProbeKind::Liveness, Action::TcpSocket { host: "10.0.0.9", port: 80 }),
+                    Probe {
+                        kind: ProbeKind::Readiness,
+                        timing: Timing { successes: 2, ..Timing::default() },
+                        action: Action::Grpc { port: 9090, service: "db" },
+                    },
+                ]),
                 ..app("web")
             },
         ]),
@@ -177,6 +190,23 @@ pub fn full() -> Pod<'static> {
         owner: Some(Owner { controller: Controller::ReplicaSet(Replacement::ReadyFirst), name: "full-5f7c" }),
         readiness_gates: list(["example.com/served", "Warm"]),
         priority: 2_000_001_000,
+    }
+}
+
+fn probe(kind: ProbeKind, action: Action<'static>) -> Probe<'static> {
+    let timing = Timing {
+        delay_seconds: 1,
+        period_seconds: 300,
+        timeout_seconds: 2,
+        grace_seconds: Some(5),
+        ..Timing::default()
+    };
+    Probe { kind, timing, action }
+}
+
+fn http_get() -> HttpGet<'static> {
+    HttpGet {
+        host: "", port: 8080, path: "/healthz?full=1", headers: list([Pair { key: "X-Probe", value: "größer" }])
     }
 }
 

@@ -5,5 +5,6 @@ mod deadline;
 mod ending;
 mod gates;
 mod life;
+mod probes;
 mod restart;
 mod story;

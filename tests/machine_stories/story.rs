@@ -6,7 +6,7 @@ use podling::machine::gates::Gates;
 use podling::machine::pod::{ContainerRules, Pod, Rules};
 use podling::machine::restart::Restart;
 use podling::manifest::pod::{ContainerKind, Node, RestartPolicy};
-use podling::manifest::record::{ContainerRecord, Life, Memo, PodRecord};
+use podling::manifest::record::{ContainerRecord, Life, Memo, PodRecord, Stage};
 use podling::manifest::status::{Condition, ConditionKind, ContainerState, Exit, Phase, Reason, Verdict, message};
 use podling::manifest::time::{Duration, Instant};
 
@@ -23,7 +23,13 @@ pub fn rules(policy: RestartPolicy, kinds: &[ContainerKind]) -> Rules {
         node: Node::default(),
         containers: kinds
             .iter()
-            .map(|kind| ContainerRules { kind: *kind, pre_stop: false, restart: Restart::by(policy) })
+            .map(|kind| ContainerRules {
+                kind: *kind,
+                pre_stop: false,
+                post_start: false,
+                probes: [None; 3],
+                restart: Restart::by(policy),
+            })
             .collect(),
         active_deadline: None,
         gates: Gates::default(),
@@ -49,6 +55,9 @@ pub fn short(effect: &Effect) -> String {
         Effect::PreStop { container, .. } => format!("prestop {container}"),
         Effect::Stop { container } => format!("stop {container}"),
         Effect::Kill { container } => format!("kill {container}"),
+        Effect::PostStart { container, .. } => format!("poststart {container}"),
+        Effect::Probe { container, kind, .. } => format!("{} {container}", kind.as_str().to_lowercase()),
+        Effect::MarkStage { container, stage, .. } => format!("stage {container} {stage:?}"),
         Effect::MarkEnding(_) => "mark".into(),
         Effect::Condemn(verdict) => format!("condemn {}", verdict.as_str()),
         Effect::RemoveSandbox => "remove".into(),
@@ -213,5 +222,5 @@ pub const FAILED: Exit = Exit { code: 1, signal: 0, oom: false };
 pub const TERM: Exit = Exit::by_signal(15);
 
 pub fn record(instance: u32, failures: u16, life: Life) -> ContainerRecord {
-    ContainerRecord { instance, memo: Memo { failures, last: None }, life }
+    ContainerRecord { instance, memo: Memo { failures, last: None }, life, stage: Stage::New }
 }

@@ -379,6 +379,10 @@ impl Board {
         self.container(pod, container, Container::restarts).unwrap()
     }
 
+    pub fn state(&self, pod: &str, container: &str) -> ContainerState {
+        self.container(pod, container, Container::state).unwrap()
+    }
+
     pub fn uid(&self, pod: &str) -> String {
         self.0.find("default", pod).expect("the pod").uid().to_string()
     }

@@ -1,10 +1,11 @@
 //! One element of `containers` or `initContainers`.
 
-use super::{Options, REDACTED, flag, projected, resources, restart_policy, words};
+use super::{Options, REDACTED, flag, probe, projected, resources, restart_policy};
 use crate::console::emit::{Emit, Kind};
 use crate::manifest::List;
 use crate::manifest::fact;
-use crate::manifest::pod::{Container, ContainerKind, EnvVar, Hook, MessagePolicy, Operator, Pod, Propagation};
+use crate::manifest::pod::{Container, ContainerKind, EnvVar, MessagePolicy, Operator, Pod, Propagation};
+use crate::manifest::probe::ProbeKind;
 use alloc::string::String;
 use core::fmt::{self, Write};
 
@@ -23,11 +24,11 @@ pub(super) fn container(
     }
     environment(emit, pod, container, options)?;
     emit.pair("image", container.image)?;
-    if let Some(hook) = container.pre_stop {
-        pre_stop(emit, hook)?;
-    }
+    probe::lifecycle(emit, container)?;
+    probe::probe(emit, container, ProbeKind::Liveness)?;
     emit.pair("name", container.name)?;
     ports(emit, container)?;
+    probe::probe(emit, container, ProbeKind::Readiness)?;
     resources(emit, &container.resources, container.confinement.devices)?;
     if container.kind == ContainerKind::Sidecar {
         emit.pair("restartPolicy", "Always")?;
@@ -42,6 +43,7 @@ pub(super) fn container(
     if container.message_policy == MessagePolicy::FallbackToLogsOnError {
         emit.pair("terminationMessagePolicy", "FallbackToLogsOnError")?;
     }
+    probe::probe(emit, container, ProbeKind::Startup)?;
     mounts(emit, pod, container)?;
     if let Some(directory) = container.working_dir {
         emit.pair("workingDir", directory)?;
@@ -74,7 +76,12 @@ fn environment(emit: &mut dyn Emit, pod: &Pod<'_>, container: &Container<'_>, op
     emit.close()
 }
 
-fn expanded(emit: &mut dyn Emit, container: &Container<'_>, key: &str, words: List<'_, &str>) -> fmt::Result {
+pub(super) fn expanded(
+    emit: &mut dyn Emit,
+    container: &Container<'_>,
+    key: &str,
+    words: List<'_, &str>,
+) -> fmt::Result {
     emit.begin(key, Kind::List)?;
     for word in words {
         escaped(emit, container, word)?;
@@ -133,24 +140,6 @@ fn restart_rules(emit: &mut dyn Emit, container: &Container<'_>) -> fmt::Result 
         emit.close()?;
         emit.close()?;
     }
-    emit.close()
-}
-
-fn pre_stop(emit: &mut dyn Emit, hook: Hook<'_>) -> fmt::Result {
-    emit.begin("lifecycle", Kind::Map)?;
-    emit.begin("preStop", Kind::Map)?;
-    match hook {
-        Hook::Exec(command) => {
-            emit.begin("exec", Kind::Map)?;
-            words(emit, "command", command)?;
-        }
-        Hook::Sleep(seconds) => {
-            emit.begin("sleep", Kind::Map)?;
-            emit.number("seconds", &seconds)?;
-        }
-    }
-    emit.close()?;
-    emit.close()?;
     emit.close()
 }
 

@@ -6,6 +6,7 @@
 mod confinement;
 mod container;
 mod files;
+mod probe;
 mod projected;
 mod status;
 

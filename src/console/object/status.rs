@@ -114,7 +114,7 @@ fn one(
     emit.pair("name", container.name)?;
     emit.number("ready", &view.ready)?;
     emit.number("restartCount", &view.restarts)?;
-    emit.number("started", &matches!(view.state, ContainerState::Running(_)))?;
+    emit.number("started", &view.started)?;
     emit.begin("state", Kind::Map)?;
     match &view.state {
         ContainerState::Waiting(reason) => waiting(emit, *reason, view.message)?,

@@ -13,6 +13,7 @@ use crate::manifest::fact::{self, Fact, Piece};
 use crate::manifest::pod::{
     Container, ContainerKind, Content, EnvVar, Pair, Pod, Port, Projection, Resources, Source, Volume,
 };
+use crate::manifest::probe::{Action, ProbeKind, Timing};
 use crate::manifest::status::{ContainerState, Terminated};
 use crate::manifest::time::Instant;
 use std::format;
@@ -151,6 +152,7 @@ fn container(
     let Resources { cpu_request_milli, cpu_limit_milli, memory_request, memory_limit } = container.resources;
     amounts(sheet, "Limits", cpu_limit_milli, memory_limit);
     amounts(sheet, "Requests", Some(cpu_request_milli).filter(|n| *n > 0), Some(memory_request).filter(|n| *n > 0));
+    probes(sheet, container);
     environment(sheet, container.env, container.facts);
     if container.mounts.is_empty() {
         sheet.line(2, "Mounts", "<none>");
@@ -160,6 +162,24 @@ fn container(
             let name = pod.volumes.get(mount.volume.into()).map_or("", |v| v.name);
             sheet.plain(3, &format!("{} from {name} ({})", mount.path, if mount.read_only { "ro" } else { "rw" }));
         }
+    }
+}
+
+/// The probes, in kubectl's words.
+fn probes(sheet: &mut Sheet, container: &Container<'_>) {
+    for kind in [ProbeKind::Liveness, ProbeKind::Readiness, ProbeKind::Startup] {
+        let Some(probe) = container.probes.iter().find(|probe| probe.kind == kind) else { continue };
+        let what = match probe.action {
+            Action::Exec(command) => format!("exec [{}]", command.iter().collect::<Vec<_>>().join(" ")),
+            Action::HttpGet(get) => format!("http-get http://{}:{}{}", get.host, get.port, get.path),
+            Action::TcpSocket { host, port } => format!("tcp-socket {host}:{port}"),
+            Action::Grpc { port, service } => format!("grpc <pod>:{port} {service}"),
+        };
+        let Timing { delay_seconds, timeout_seconds, period_seconds, successes, failures, .. } = probe.timing;
+        let numbers = format!(
+            "delay={delay_seconds}s timeout={timeout_seconds}s period={period_seconds}s #success={successes} #failure={failures}"
+        );
+        sheet.line(2, kind.as_str(), &format!("{what} {numbers}"));
     }
 }
 

@@ -6,10 +6,9 @@ use super::env::{self, Environment};
 use super::mounts;
 use super::names;
 use super::pod::Shared;
-use super::{ports, resources, restart, security};
+use super::{ports, probe, resources, restart, security};
 use crate::host::read::{Object, Place};
-use crate::host::schema;
-use crate::manifest::pod::{Container, ContainerKind, Hook, MessagePolicy};
+use crate::manifest::pod::{Container, MessagePolicy};
 use crate::manifest::{List, image, limits};
 use std::format;
 use std::prelude::v1::*;
@@ -25,6 +24,8 @@ pub(super) fn lower<'c, 'a: 'c>(
     let environment = env::lower(cx, pod, object);
     let working_dir = object.get("workingDir").filter(|p| p.text() != Some(""));
     pull_policy(object);
+    let ports = ports::lower(object, pod.host_network);
+    let [post_start, pre_stop] = probe::hooks(cx, pod, object, kind, &ports);
     Container {
         name: object.require("name").and_then(|name| names::label(&name)).unwrap_or_default(),
         kind,
@@ -33,11 +34,13 @@ pub(super) fn lower<'c, 'a: 'c>(
         args: words(cx, &environment, object.get("args")),
         working_dir: working_dir.and_then(|p| names::absolute(&p)).map(|path| cx.arena.str(&path)),
         env: cx.arena.list(environment.iter()),
-        ports: cx.arena.list(ports::lower(object, pod.host_network)),
+        ports: cx.arena.list(ports.all.iter().copied()),
         mounts: cx.arena.list(mounts::lower(cx, &pod.volumes, object, &environment)),
         resources: resources::container(object),
         security: security::container(pod, object),
-        pre_stop: pre_stop(cx, pod, object, kind),
+        pre_stop,
+        post_start,
+        probes: cx.arena.list(probe::probes(cx, object, kind, &environment, &ports)),
         message_path: message_path(cx, object),
         message_policy: message_policy(object),
         restart_policy,
@@ -76,7 +79,11 @@ fn pull_policy(object: &Object<'_>) {
 }
 
 /// `command` or `args`, with the container's variables put in.
-fn words<'c>(cx: &'c Context<'_>, environment: &Environment<'c>, list: Option<Place<'_>>) -> Option<List<'c, &'c str>> {
+pub(super) fn words<'c>(
+    cx: &'c Context<'_>,
+    environment: &Environment<'c>,
+    list: Option<Place<'_>>,
+) -> Option<List<'c, &'c str>> {
     let places = list?.list(limits::ARGS);
     // As in Kubernetes, an empty list says no more than none.
     if places.is_empty() {
@@ -112,46 +119,5 @@ fn message_policy(object: &Object<'_>) -> MessagePolicy {
     match object.get("terminationMessagePolicy").and_then(|p| p.one_of(&["File", "FallbackToLogsOnError"])) {
         Some("FallbackToLogsOnError") => MessagePolicy::FallbackToLogsOnError,
         _ => MessagePolicy::File,
-    }
-}
-
-/// Spec 69.
-fn pre_stop<'c, 'a: 'c>(
-    cx: &'c Context<'a>,
-    pod: &Shared<'_>,
-    object: &Object<'a>,
-    kind: ContainerKind,
-) -> Option<Hook<'c>> {
-    let lifecycle = object.get("lifecycle")?;
-    if kind == ContainerKind::Init {
-        lifecycle.error("an init container has no lifecycle: only app containers and sidecars do");
-        return None;
-    }
-    let hook = lifecycle.object(&schema::LIFECYCLE)?.get("preStop")?;
-    let handler = hook.object(&schema::HANDLER)?;
-    match (handler.get("exec"), handler.get("sleep")) {
-        (Some(exec), None) => {
-            let command = exec.object(&schema::EXEC)?.require("command")?;
-            let words = command.texts(limits::ARGS);
-            if words.is_empty() && command.is_list() {
-                command.error("needs a program to run");
-            }
-            Some(Hook::Exec(cx.arena.list(words)))
-        }
-        (None, Some(sleep)) => {
-            let seconds = sleep.object(&schema::SLEEP)?.require("seconds")?;
-            let number = seconds.integer(0..=i64::from(pod.grace_seconds));
-            Some(Hook::Sleep(u32::try_from(number?).ok()?))
-        }
-        (Some(_), Some(_)) => {
-            hook.error("exec or sleep, not both");
-            None
-        }
-        (None, None) => {
-            if !handler.has_refused() {
-                hook.error("needs exec or sleep");
-            }
-            None
-        }
     }
 }

@@ -12,9 +12,17 @@ use std::format;
 use std::prelude::v1::*;
 
 /// The ports of one container.
-pub(super) fn lower(container: &Object<'_>, host_network: bool) -> Vec<Port> {
+pub(super) struct Ports<'a> {
+    /// As they are declared.
+    pub(super) all: Vec<Port>,
+    /// Those that have a name, with it.
+    pub(super) named: Vec<(&'a str, u16)>,
+}
+
+/// The ports of one container.
+pub(super) fn lower<'a>(container: &Object<'a>, host_network: bool) -> Ports<'a> {
     let mut ports: Vec<Port> = Vec::new();
-    let mut names: Vec<&str> = Vec::new();
+    let mut named: Vec<(&str, u16)> = Vec::new();
     for place in container.get("ports").iter().flat_map(|list| list.list(limits::PORTS)) {
         let Some(object) = place.object(&schema::PORT) else {
             continue;
@@ -28,17 +36,16 @@ pub(super) fn lower(container: &Object<'_>, host_network: bool) -> Vec<Port> {
             Some((_, word)) => word == "UDP",
             None => false,
         };
-        if let Some(name) = object.get("name").and_then(|name| port_name(&name)) {
-            if names.contains(&name) {
-                place.error(format!("the name {} is taken by another port of this container", place.quoted(name)));
-            }
-            names.push(name);
+        let name = object.get("name").and_then(|name| port_name(&name));
+        if let Some(name) = name.filter(|name| named.iter().any(|(taken, _)| taken == name)) {
+            place.error(format!("the name {} is taken by another port of this container", place.quoted(name)));
         }
         let published = object.get("hostPort").zip(number("hostPort"));
         let declared = object.require("containerPort");
         let Some(port) = declared.and_then(|_| number("containerPort")) else {
             continue;
         };
+        named.extend(name.map(|name| (name, port)));
         if let Some((host, published)) = published {
             if !host_network {
                 host.error("not supported on the board yet: use hostNetwork: true to serve on the board's address");
@@ -53,7 +60,7 @@ pub(super) fn lower(container: &Object<'_>, host_network: bool) -> Vec<Port> {
         }
         ports.push(port);
     }
-    ports
+    Ports { all: ports, named }
 }
 
 /// An IANA service name: what Kubernetes takes as the name of a port.

@@ -1,6 +1,6 @@
 //! The check of a manifest's pods.
 
-use super::{At, Error, Problem, rule, security};
+use super::{At, Error, Problem, probe, rule, security};
 use crate::manifest::fact::{Fact, MARK, Piece, pieces};
 use crate::manifest::pod::*;
 use crate::manifest::{List, limits};
@@ -126,11 +126,9 @@ fn container<'a>(at: &At<'_>, container: &Container<'a>, volumes: usize) -> Resu
         Ok(())
     })?;
     at.field("terminationMessagePath").text(container.message_path, rule::MOUNT_PATH)?;
-    match container.pre_stop {
-        None => Ok(()),
-        Some(Hook::Exec(words)) => command(&at.field("lifecycle.preStop.exec.command"), words),
-        Some(Hook::Sleep(seconds)) => grace(&at.field("lifecycle.preStop.sleep.seconds"), seconds),
-    }
+    probe::hook(&at.field("lifecycle.preStop"), container.pre_stop)?;
+    probe::hook(&at.field("lifecycle.postStart"), container.post_start)?;
+    probe::probes(&at.field("probes"), container)
 }
 
 /// A text in which references to so many facts may be.
@@ -164,7 +162,7 @@ fn fact<'a>(at: &At<'_>, fact: Fact<'a>) -> Result<(), Error<'a>> {
 }
 
 /// Words of which the first one is a program.
-fn command<'a>(at: &At<'_>, words: List<'a, &'a str>) -> Result<(), Error<'a>> {
+pub(super) fn command<'a>(at: &At<'_>, words: List<'a, &'a str>) -> Result<(), Error<'a>> {
     at.strings(words)?;
     named(at, words)
 }
@@ -254,7 +252,7 @@ fn security<'a>(at: &At<'_>, security: &Security) -> Result<(), Error<'a>> {
     at.field("capabilities").number(security.capabilities, 0..=all, "has bits that are not capabilities")
 }
 
-fn grace<'a>(at: &At<'_>, seconds: u32) -> Result<(), Error<'a>> {
+pub(super) fn grace<'a>(at: &At<'_>, seconds: u32) -> Result<(), Error<'a>> {
     at.number(seconds.into(), 0..=limits::GRACE_SECONDS.into(), "seconds are more than one day")
 }
 

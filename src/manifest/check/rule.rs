@@ -152,6 +152,32 @@ pub fn sysctl_namespace(name: &str) -> SysctlNamespace {
 fn is_ipc_sysctl(text: &str) -> bool {
     text == "kernel.sem" || ["kernel.shm", "kernel.msg", "fs.mqueue."].iter().any(|prefix| text.starts_with(prefix))
 }
+/// Where a probe or a hook connects to: nothing, for the pod itself, or an address.
+pub const PROBE_HOST: Rule =
+    Rule { holds: |text| text.is_empty() || (ADDRESS.holds)(text), says: "is neither empty nor an IP address" };
+
+/// `httpGet.path`.
+pub const HTTP_PATH: Rule = Rule {
+    holds: |text| {
+        text.starts_with('/') && text.len() <= limits::HTTP_TEXT && text.bytes().all(|b| b.is_ascii_graphic())
+    },
+    says: "is not the path of a URL: a / first, then printable ASCII without blanks",
+};
+
+/// `httpHeaders[*].name`.
+pub const HTTP_NAME: Rule = Rule {
+    holds: |text| {
+        (1..=limits::HTTP_TEXT).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    },
+    says: "is not the name of an HTTP header: A-Z, a-z, 0-9 and '-'",
+};
+
+/// `httpHeaders[*].value`.
+pub const HTTP_VALUE: Rule = Rule {
+    holds: |text| text.len() <= limits::HTTP_TEXT && !text.chars().any(char::is_control),
+    says: "is not the value of an HTTP header: it must hold no line break and no other control character",
+};
 
 fn is_subdomain(text: &str) -> bool {
     let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
@@ -220,6 +246,10 @@ mod tests {
                     "kernel.sem2",
                 ],
             ),
+            (PROBE_HOST, &["", "10.0.0.1", "::1"], &["localhost", "10.0.0.1:80 "]),
+            (HTTP_PATH, &["/", "/a?b=c%20d"], &["", "a", "/a b", "/a\r\n", "/ä"]),
+            (HTTP_NAME, &["Host", "X-1"], &["", "A:", "a b"]),
+            (HTTP_VALUE, &["", "a: b", "größer"], &["a\r\nb", "\0"]),
             (KERNEL_NAME, &["eth0", "ttyAMA0"], &["", ".", "..", "a/b", "a b", "sixteen-letters-"]),
         ];
         for (rule, good, bad) in table {
