@@ -106,7 +106,14 @@ pub(super) fn order(
     let (cgroups, cgroup_v2) = (doors.fds.len() as u8, doors.v2);
     fds.extend(doors.fds);
     let mut points = Bytes::default();
+    let users = confine::users(paths, which.uid, pod).map_err(Refused::new)?;
+    confine::map_ids(&fds[0], users.as_ref(), container.image).map_err(Refused::new)?;
     for (point, mount) in opened(paths, which, &container).map_err(Refused::new)? {
+        confine::map_ids(&mount, users.as_ref(), point.path).map_err(Refused::new)?;
+        points.push(&point);
+        fds.push(mount);
+    }
+    for (point, mount) in confine::devices(&container).map_err(Refused::new)? {
         points.push(&point);
         fds.push(mount);
     }
@@ -210,7 +217,6 @@ fn opened<'a>(
         };
         all.push((point, opened.mount));
     }
-    all.extend(confine::devices(container)?);
     for (file, path) in MANAGED.into_iter().zip(HOSTS) {
         if container.mounts.iter().any(|mount| mount.path == path) {
             continue;

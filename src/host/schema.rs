@@ -87,7 +87,7 @@ table!(POD_SPEC "PodSpec" {
     activeDeadlineSeconds: NotYet, affinity: Cluster, automountServiceAccountToken: Cluster, containers: Read, dnsConfig: NotYet,
     dnsPolicy: Only(&["Default", "ClusterFirst", "ClusterFirstWithHostNet"]), enableServiceLinks: Cluster,
     ephemeralContainers: NotYet, hostAliases: Read, hostIPC: Read, hostNetwork: Read, hostPID: Only(&["false"]),
-    hostUsers: Only(&["true"]), hostname: Read, hostnameOverride: NotYet, imagePullSecrets: Cluster, initContainers: Read,
+    hostUsers: Read, hostname: Read, hostnameOverride: NotYet, imagePullSecrets: Cluster, initContainers: Read,
     nodeName: Cluster, nodeSelector: Cluster, os: Read, overhead: Cluster, preemptionPolicy: Cluster,
     priority: Only(&["0", "2000000000", "2000001000"]), priorityClassName: Read, readinessGates: NotYet, resourceClaims: NotYet,
     resources: Read, restartPolicy: Read, runtimeClassName: NotYet, schedulerName: Cluster, schedulingGates: NotYet,

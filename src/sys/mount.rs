@@ -66,6 +66,11 @@ pub fn private(mount: impl AsFd, recursive: bool) -> Result<()> {
     raw::mount_private(mount, recursive)
 }
 
+/// Shows the files of a detached mount as the users of that namespace have them; of those below it too where `recursive`.
+pub fn map_ids(mount: impl AsFd, users: BorrowedFd<'_>, recursive: bool) -> Result<()> {
+    raw::mount_idmap(mount, users, recursive)
+}
+
 /// Adds attributes to a mount; to those below it too where `recursive`.
 pub fn restrict(mount: impl AsFd, attributes: MountAttrFlags, recursive: bool) -> Result<()> {
     raw::mount_setattr(mount, u64::from(attributes.bits()), recursive)

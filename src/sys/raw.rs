@@ -46,6 +46,14 @@ pub fn mount_setattr(mount: impl AsFd, set: u64, recursive: bool) -> Result<()> 
     change_mount(mount, &MountAttr { set, ..MountAttr::default() }, recursive)
 }
 
+/// mount_setattr(2): files of the detached mount behind `mount` belong to whom the user namespace `users` maps their owners to; those
+/// of the mounts below it too where `recursive`.
+pub fn mount_idmap(mount: impl AsFd, users: BorrowedFd<'_>, recursive: bool) -> Result<()> {
+    const MOUNT_ATTR_IDMAP: u64 = 0x0010_0000;
+    let userns = users.as_raw_fd() as u64;
+    change_mount(mount, &MountAttr { set: MOUNT_ATTR_IDMAP, userns, ..MountAttr::default() }, recursive)
+}
+
 /// mount_setattr(2): what is mounted on the mount behind `mount` shows nowhere else, nor the other way round.
 pub fn mount_private(mount: impl AsFd, recursive: bool) -> Result<()> {
     change_mount(mount, &MountAttr { propagation: MS_PRIVATE, ..MountAttr::default() }, recursive)
