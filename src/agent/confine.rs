@@ -1,4 +1,8 @@
-//! What holds a container, and what it is given of the node, as its pod-init is told: view, filter, devices.
+//! What holds a container, and what it is given of the node, as its pod-init is told: view, filter, users, devices.
+//!
+//! There is no device cgroup, on purpose: a node works only where it is on a mount without NODEV, and pod-init makes none of those but
+//! for what the container was given. What could make another needs SYS_ADMIN, which is as good as the board; and a program for
+//! cgroup v2 and rules for v1 would say the same a second time.
 
 use super::config::Config;
 use super::drive::Agent;
