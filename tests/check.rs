@@ -214,6 +214,40 @@ fn what_a_pod_asks_of_the_node_makes_sense() {
     }
 }
 
+#[test]
+fn what_holds_a_container_fits_the_pod_and_the_manifest() {
+    let confined = |confinement: Confinement<'static>| Container { confinement, ..app("app") };
+    let held = |confinement| container_error(confined(confinement));
+    let seccomp = Seccomp::RuntimeDefault { filter: 0 };
+    says(held(Confinement { seccomp, ..Confinement::default() }), &["seccompProfile: 0 is not the index of one"]);
+    let filters = list([&[6u8, 0, 0, 0, 0, 0, 0, 0][..]]);
+    let with = |confinement, filters| Manifest {
+        pods: list([Pod { containers: list([confined(confinement)]), ..small() }]),
+        filters,
+        ..Manifest::default()
+    };
+    check::manifest(&body(&with(Confinement { seccomp, ..Confinement::default() }, filters))).unwrap();
+    let both = Confinement { seccomp, privileged: true, ..Confinement::default() };
+    says(manifest_error(&with(both, filters)), &["seccompProfile: cannot be had together with privileged"]);
+    for bytes in [0usize, 7, 9, limits::FILTER_BYTES + 8] {
+        let filters = list([&*vec![0u8; bytes].leak()]);
+        says(manifest_error(&with(Confinement::default(), filters)), &["filters[0]: ", "not a seccomp filter"]);
+    }
+    let devices = list([Device { resource: "board.podling/disk", path: "/etc/shadow" }]);
+    says(held(Confinement { devices, ..Confinement::default() }), &["devices[0].path: \"/etc/shadow\""]);
+    // CVE-2022-0811: whatever a compiler let through, nothing but a namespace's own gets to the kernel.
+    for (key, sharing) in [
+        ("kernel.core_pattern", Sharing::default()),
+        ("net.ipv4.ip_forward", Sharing { host_network: true, ..Sharing::default() }),
+        ("kernel.sem", Sharing { host_ipc: true, ..Sharing::default() }),
+    ] {
+        let sysctls = list([Pair { key, value: "1" }]);
+        says(pod_error(Pod { sysctls, sharing, ..small() }), &["securityContext.sysctls[0].name: "]);
+    }
+    let sharing = Sharing { own_users: true, host_pid: true, ..Sharing::default() };
+    says(pod_error(Pod { sharing, ..small() }), &["hostUsers: cannot be false together with"]);
+}
+
 /// Failure F11: counts are capped, and lists hold exactly their elements, each in its one encoding.
 #[test]
 fn every_list_is_bounded_and_strict() {

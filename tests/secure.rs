@@ -234,13 +234,81 @@ fn a_security_context_holds_from_yaml_to_container() {
 }
 
 #[test]
-fn spec_85_a_node_that_forbids_it_keeps_a_privileged_pod_pending() {
+fn spec_84_a_privileged_pod_can_be_a_network_or_volume_plugin() {
+    let mut node = Node::new();
+    node.tune = allow;
+    let yaml = node::pod("plugin", "exec sleep 1000", "hostNetwork: true", "securityContext: {privileged: true}")
+        + &node::pod("plain", "exec sleep 1000", "hostNetwork: true", "");
+    node.run(&yaml, async |board| {
+        // As it is already: it takes the right to change the node's network, and changes nothing.
+        let script = "busybox ip link set lo mtu $(cat /sys/class/net/lo/mtu) 2>&1 && mkdir -p /m && mount -t tmpfs none /m 2>&1; echo $?";
+        for (pod, wanted) in [("plugin", "0\n"), ("plain", "2\n")] {
+            board.running(pod, "main").await;
+            let (_, said) = board.shell(pod, "main", script).await;
+            assert!(said.ends_with(wanted) && said.contains("not permitted") == (pod == "plain"), "{pod}: {said}");
+        }
+    });
+}
+
+#[test]
+fn spec_27_a_pod_with_users_of_its_own_is_root_only_to_itself() {
+    let mut node = Node::new();
+    node.tune = allow;
+    let run = "echo note > /data/note; exec sleep 1000";
+    let volume = "hostUsers: false\nvolumes: [{name: data, emptyDir: {}}, {name: mem, emptyDir: {medium: Memory}}]\nsecurityContext: {sysctls: [{name: net.ipv4.ip_local_port_range, value: '30000 30100'}]}";
+    let mounts = "volumeMounts: [{name: data, mountPath: /data}, {name: mem, mountPath: /mem}]\n";
+    let yaml = node::pod("one", run, volume, &format!("{mounts}resources: {{limits: {{board.podling/zero: 1}}}}"))
+        + &node::pod(
+            "two",
+            run,
+            volume,
+            &format!("{mounts}securityContext: {{runAsUser: 1000, seccompProfile: {{type: RuntimeDefault}}}}"),
+        );
+    let data = node.data_dir();
+    node.run(&yaml, async move |board| {
+        let mut ranges = Vec::new();
+        for (pod, user) in [("one", 0), ("two", 1000)] {
+            board.running(pod, "main").await;
+            let (_, map) = board.shell(pod, "main", "cat /proc/self/uid_map; cat /proc/self/gid_map").await;
+            let fields: Vec<u32> = map.split_whitespace().map(|n| n.parse().unwrap()).collect();
+            assert_eq!([fields[0], fields[2], fields[3], fields[5]], [0, 65536, 0, 65536], "{map}");
+            assert!(fields[1] >= 65536 && fields[1] == fields[4]);
+            ranges.push(fields[1]);
+            let script = "id -u; stat -c %u /data/note /bin/busybox /etc/hosts; cat /proc/sys/net/ipv4/ip_local_port_range;
+                echo x > /dev/null && head -c 2 /dev/zero | wc -c; echo m > /mem/m; stat -c %u /mem/m";
+            let (_, said) = board.shell(pod, "main", script).await;
+            let wanted = format!("{user} {user} 0 0 30000 30100 2 {user}");
+            assert_eq!(said.split_whitespace().collect::<Vec<_>>().join(" "), wanted, "{pod}");
+        }
+        assert_ne!(ranges[0], ranges[1], "each pod has its own");
+        // Its root is nobody here: what it may not do is the node's, and what it may is its own.
+        let script = "mount -t tmpfs none /tmp 2>&1; echo 1 2>&1 > /proc/sys/vm/swappiness; hostname other 2>&1; id -u; rm -r /tmp && mkdir /tmp && echo again";
+        let (_, said) = board.shell("one", "main", script).await;
+        assert!(said.contains("Operation not permitted") && said.ends_with("0\nagain\n"), "{said}");
+        let (_, said) = board.shell("one", "main", "grep Groups /proc/1/status; test -c /dev/full && head -c 1 /dev/zero | wc -c").await;
+        assert!(said.ends_with("1\n"), "{said}");
+        // On disk the files are nobody else's: the volume's owner is the one that the pod knows.
+        let uid = board.uid("two");
+        let note = walk(&data.join("pods").join(uid), "note").expect("the note");
+        assert_eq!(std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(note).unwrap()), 1000);
+    });
+}
+
+/// The file of that name somewhere below.
+fn walk(directory: &std::path::Path, name: &str) -> Option<PathBuf> {
+    std::fs::read_dir(directory).ok()?.flatten().find_map(|entry| match entry.file_type().ok()?.is_dir() {
+        true => walk(&entry.path(), name),
+        false => (entry.file_name() == name).then(|| entry.path()),
+    })
+}
+
+#[test]
+fn spec_85_86_a_node_that_forbids_it_keeps_a_privileged_pod_pending() {
     let mut node = Node::new();
     node.tune = allow;
     let mut config = node.config(&node::pod("free", "true", "", "securityContext: {privileged: true}"));
     config.allow_privileged = false;
     node.run_config(config, async |board| {
-        // Spec 86.
         let message = board.event("FailedCreatePodSandBox").await;
         let wanted =
             "spec.containers[0].securityContext.privileged: forbidden: this node does not allow privileged containers";

@@ -230,8 +230,9 @@ fn spawn_init(agent: &Agent, uid: Uid, pod: &Pod<'_>, own: &PodPaths) -> Result<
             .and(Namespaces::NAMES.only_if(!sharing.host_network))
             .and(Namespaces::NETWORK.only_if(!sharing.host_network)),
         cgroup,
+        users: confine::first_user(agent, pod),
     };
-    let child = spawn::spawn_exec(&program)?;
+    let child = spawn::spawn_exec(&program).map_err(|error| confine::explain(error, program.users))?;
     fail::point("pod-init spawned");
     let _ = fs::write(init_file(own), format!("{}", child.pid.as_raw_nonzero()));
     Ok((Link::connect(&own.socket())?, child.pidfd))

@@ -108,7 +108,14 @@ pub(super) fn order(
     let (cgroups, cgroup_v2) = (doors.fds.len() as u8, doors.v2);
     fds.extend(doors.fds);
     let mut points = Bytes::default();
+    let users = confine::users(paths, which.uid, pod).map_err(Refused::new)?;
+    confine::map_ids(&fds[0], users.as_ref(), container.image).map_err(Refused::new)?;
     for (point, mount) in opened(&teller, &container, which.instance)? {
+        confine::map_ids(&mount, users.as_ref(), point.path).map_err(Refused::new)?;
+        points.push(&point);
+        fds.push(mount);
+    }
+    for (point, mount) in confine::devices(&container).map_err(Refused::new)? {
         points.push(&point);
         fds.push(mount);
     }
@@ -213,7 +220,6 @@ fn opened<'a>(
         // Its mount is read-only already where it is to be.
         all.push((MountPoint { path: mount.path, directory: opened.directory, read_only: false }, opened.mount));
     }
-    all.extend(confine::devices(container).map_err(Refused::new)?);
     for (file, path) in MANAGED.into_iter().zip(HOSTS) {
         if container.mounts.iter().any(|mount| mount.path == path) {
             continue;

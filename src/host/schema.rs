@@ -91,7 +91,7 @@ table!(POD_SPEC "PodSpec" {
     activeDeadlineSeconds: Read, affinity: Cluster, automountServiceAccountToken: Cluster, containers: Read, dnsConfig: NotYet,
     dnsPolicy: Only(&["Default", "ClusterFirst", "ClusterFirstWithHostNet"]), enableServiceLinks: Cluster,
     ephemeralContainers: NotYet, hostAliases: Read, hostIPC: Read, hostNetwork: Read, hostPID: Only(&["false"]),
-    hostUsers: Only(&["true"]), hostname: Read, hostnameOverride: NotYet, imagePullSecrets: Cluster, initContainers: Read,
+    hostUsers: Read, hostname: Read, hostnameOverride: NotYet, imagePullSecrets: Cluster, initContainers: Read,
     nodeName: Cluster, nodeSelector: Cluster, os: Read, overhead: Cluster, preemptionPolicy: Cluster,
     priority: Read, priorityClassName: Read, readinessGates: Read, resourceClaims: NotYet,
     resources: Read, restartPolicy: Read, runtimeClassName: NotYet, schedulerName: Cluster, schedulingGates: NotYet,

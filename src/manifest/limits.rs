@@ -108,6 +108,8 @@ pub const POD_PIDS: u32 = 1024;
 pub const EXECUTIONS: usize = 32;
 /// Different seccomp filters of one manifest.
 pub const FILTERS: usize = 16;
+/// Users and groups of a pod that has its own: as many as every image may use.
+pub const POD_IDS: u32 = 65_536;
 /// Devices of one container.
 pub const DEVICES: usize = 16;
 /// Sysctls of one pod.

@@ -217,6 +217,8 @@ pub struct Sharing {
     pub host_ipc: bool,
     /// `shareProcessNamespace` (spec 27): else each container has a PID namespace of its own inside the pod's.
     pub process_namespace: bool,
+    /// `hostUsers: false`: the pod's users and groups are its own, and its root is nobody on the node.
+    pub own_users: bool,
 }
 
 /// One container.

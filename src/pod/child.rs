@@ -35,6 +35,8 @@ pub struct Making<'a> {
     pub proc: BorrowedFd<'a>,
     /// The node's /dev, for a privileged container.
     pub devices: Option<BorrowedFd<'a>>,
+    /// The pod has users of its own.
+    pub own_users: bool,
     /// Standard output and error.
     pub output: [BorrowedFd<'a>; 2],
     /// The new root, once there is one.
@@ -77,7 +79,7 @@ fn made(descriptor: &Option<OwnedFd>) -> Result<BorrowedFd<'_>, Broken> {
 
 impl Making<'_> {
     fn make_root(&mut self) -> Result<(), Broken> {
-        self.root = Some(rootfs::layered(self.image.as_fd(), self.start.layer_bytes, self.start.view)?);
+        self.root = Some(rootfs::layered(self.image.as_fd(), self.start.layer_bytes, self.start.view, self.own_users)?);
         Ok(())
     }
 

@@ -34,6 +34,8 @@ pub struct Facts {
     pub proc: OwnedFd,
     /// The containers share the pod's PID namespace.
     pub share_processes: bool,
+    /// The pod has users of its own.
+    pub own_users: bool,
 }
 
 /// Ended children taken at once, so that orphans in masses (failure F16) hold up neither orders nor output.
@@ -57,22 +59,25 @@ pub fn main() -> ! {
 }
 
 /// What one step of the pod's own set-up does.
-type Act = fn(&mut ()) -> Result<(), Broken>;
+type Act = fn(&mut bool) -> Result<(), Broken>;
 
 /// Leaves the host's file systems for a small root of its own.
 const SECLUDE: &[(Step, Act)] = &[
     // Out of a chroot, which pivot_root would leave the host's root around: there would be what is executed in a container later.
-    (Step::Namespace, |()| namespace::to_own_root().on("/")),
-    (Step::Namespace, |()| mount::make_private().on("/")),
-    (Step::Root, |()| {
+    (Step::Namespace, |_| namespace::to_own_root().on("/")),
+    (Step::Namespace, |_| mount::make_private().on("/")),
+    (Step::Root, |own_users| {
         let root =
             mount::new_mount(c"tmpfs", &[(c"size", c"64k"), (c"mode", c"711")], MountAttrFlags::empty()).on("tmpfs")?;
-        rootfs::furnish(root.as_fd())?;
+        *own_users = !rootfs::furnish(root.as_fd())?;
         // Any place will do for the moment between being mounted and being the root.
         mount::attach_at(&root, c"/proc").on("/proc")?;
+        if *own_users {
+            rootfs::borrow(root.as_fd())?;
+        }
         mount::pivot(root.as_fd()).on("/")
     }),
-    (Step::Root, |()| rootfs::seal()),
+    (Step::Root, |_| rootfs::seal()),
 ];
 
 /// The same, with the order in hand.
@@ -128,13 +133,15 @@ impl PodInit {
         let poller = Poller::new()?;
         poller.add(&children, Source::Children);
         poller.add(&listener, Source::Listener);
+        let mut own_users = false;
+        let secluded = take(SECLUDE, &mut own_users);
         Ok(PodInit {
             poller,
             children,
             listener,
             connection: None,
-            facts: Facts { single, own, proc, share_processes: false },
-            secluded: take(SECLUDE, &mut ()),
+            facts: Facts { single, own, proc, share_processes: false, own_users },
+            secluded,
             uid: None,
             pod: PodRecord::default(),
             slots: Box::default(),

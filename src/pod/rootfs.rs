@@ -7,6 +7,7 @@ use super::nodes;
 use super::steps::{Broken, On};
 use super::wire::{MountPoint, Start, View};
 use crate::sys::mount::{self, NODEV, NOEXEC, NOSUID, PLAIN, RDONLY};
+use core::ffi::CStr;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
     CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, fstat, fstatfs, makedev, mkdirat, mknodat, openat,
@@ -34,29 +35,51 @@ const MODE_666: Mode =
 const MODE_644: Mode = Mode::RUSR.union(Mode::WUSR).union(Mode::RGRP).union(Mode::ROTH);
 
 /// Furnishes pod-init's new root, before it is one.
-pub fn furnish(root: BorrowedFd<'_>) -> Result<(), Broken> {
+///
+/// Without the right to make device nodes, among users of its own, it is given empty files for them; then [`borrow`] is to come.
+pub fn furnish(root: BorrowedFd<'_>) -> Result<bool, Broken> {
+    let mut own = true;
     for directory in ROOM {
         mkdirat(root, directory, Mode::RWXU | Mode::XGRP | Mode::XOTH).on(directory)?;
     }
     let still = openat(root, STILL, DIRECTORY, Mode::empty()).on(STILL)?;
     mkdirat(&still, "empty", MODE_755).on("empty")?;
     for (name, major, minor) in NODES {
-        mknodat(&still, name, FileType::CharacterDevice, MODE_666, makedev(major, minor)).on(name)?;
+        match mknodat(&still, name, FileType::CharacterDevice, MODE_666, makedev(major, minor)) {
+            Err(Errno::PERM) => {
+                own = false;
+                make(still.as_fd(), name, Leaf::File).on(name)?;
+            }
+            made => made.on(name)?,
+        }
     }
+    Ok(own)
+}
+
+/// Puts the node's device nodes where [`furnish`] has made files, and a /proc and a /sys beside them: among users of its own a
+/// container may mount these only where one of each can be seen already. To be called while the node's own can be.
+pub fn borrow(root: BorrowedFd<'_>) -> Result<(), Broken> {
+    let still = openat(root, STILL, DIRECTORY, Mode::empty()).on(STILL)?;
+    for (name, ..) in NODES {
+        let node = mount::clone_tree(CWD, &format!("/dev/{name}"), false)?;
+        mount::attach(&node, openat(&still, name, NODE, Mode::empty()).on(name)?).on(name)?;
+    }
+    put(root, "proc", mount::new_mount(c"proc", &[], PLAIN).on("proc")?)?;
+    put(root, "sys", mount::new_mount(c"sysfs", &[], PLAIN).on("sysfs")?)?;
     Ok(())
 }
 
 /// Makes what containers get the same of unchangeable, in pod-init's root: copies of this mount inherit that.
 pub fn seal() -> Result<(), Broken> {
-    let still = mount::clone_tree(CWD, "/still", false)?;
-    mount::restrict(&still, RDONLY | NOSUID | NOEXEC, false).on(STILL)?;
+    let still = mount::clone_tree(CWD, "/still", true)?;
+    mount::restrict(&still, RDONLY | NOSUID | NOEXEC, true).on(STILL)?;
     mount::attach_at(&still, c"/still").on(STILL)
 }
 
 /// The image under a writable layer of so many bytes, at [`ROOM`]'s `/root`.
 ///
 /// Device nodes work nowhere in a container but where pod-init has put one, so that CAP_MKNOD opens no disk.
-pub fn layered(image: BorrowedFd<'_>, bytes: u64, view: View) -> Result<OwnedFd, Broken> {
+pub fn layered(image: BorrowedFd<'_>, bytes: u64, view: View, own_users: bool) -> Result<OwnedFd, Broken> {
     let nodev = if view == View::Privileged { MountAttrFlags::empty() } else { NODEV };
     mount::attach_at(image, c"/image").on("the image")?;
     let layer = mount::new_mount(c"tmpfs", &[(c"size", &size(bytes)), (c"mode", c"755")], nodev).on("tmpfs")?;
@@ -64,7 +87,12 @@ pub fn layered(image: BorrowedFd<'_>, bytes: u64, view: View) -> Result<OwnedFd,
         mkdirat(&layer, directory, MODE_755).on("the writable layer")?;
     }
     mount::attach_at(&layer, c"/layer").on("/layer")?;
-    let options = [(c"lowerdir", c"/image"), (c"upperdir", c"/layer/upper"), (c"workdir", c"/layer/work")];
+    let mut options: Vec<(&CStr, &CStr)> =
+        Vec::from([(c"lowerdir", c"/image"), (c"upperdir", c"/layer/upper"), (c"workdir", c"/layer/work")]);
+    if own_users {
+        // What overlayfs notes of a directory is in attributes that only the node's root may write, otherwise.
+        options.push((c"userxattr", c""));
+    }
     let root = mount::new_mount(c"overlay", &options, nodev).on("overlay")?;
     mount::attach_at(&root, c"/root").on("/root")?;
     Ok(root)

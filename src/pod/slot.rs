@@ -187,6 +187,7 @@ impl Slot {
                 mounts: &given.mounts,
                 cgroup,
                 proc: facts.proc.as_fd(),
+                own_users: facts.own_users,
                 devices: given.devices.as_ref().map(AsFd::as_fd),
                 output: [write_out.as_fd(), write_err.as_fd()],
                 root: None,

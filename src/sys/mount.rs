@@ -88,6 +88,11 @@ pub fn make_shared() -> Result<()> {
     mount_change(c"/", MountPropagationFlags::SHARED | MountPropagationFlags::REC)
 }
 
+/// Shows the files of a detached mount as the users of that namespace have them; of those below it too where `recursive`.
+pub fn map_ids(mount: impl AsFd, users: BorrowedFd<'_>, recursive: bool) -> Result<()> {
+    raw::mount_idmap(mount, users, recursive)
+}
+
 /// Adds attributes to a mount; to those below it too where `recursive`.
 pub fn restrict(mount: impl AsFd, attributes: MountAttrFlags, recursive: bool) -> Result<()> {
     raw::mount_setattr(mount, u64::from(attributes.bits()), recursive)

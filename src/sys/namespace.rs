@@ -25,6 +25,9 @@ impl Namespaces {
     /// The host name.
     pub const NAMES: Namespaces = Namespaces(libc::CLONE_NEWUTS as u64);
 
+    /// Users and groups; what else is new then belongs to its root.
+    pub const USERS: Namespaces = Namespaces(libc::CLONE_NEWUSER as u64);
+
     /// Both sets.
     #[must_use]
     pub const fn and(self, more: Namespaces) -> Namespaces {

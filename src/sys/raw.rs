@@ -49,6 +49,14 @@ pub fn mount_propagation(mount: impl AsFd, propagation: u64, recursive: bool) ->
     change_mount(mount, &MountAttr { propagation, ..MountAttr::default() }, recursive)
 }
 
+/// mount_setattr(2): files of the detached mount behind `mount` belong to whom the user namespace `users` maps their owners to; those
+/// of the mounts below it too where `recursive`.
+pub fn mount_idmap(mount: impl AsFd, users: BorrowedFd<'_>, recursive: bool) -> Result<()> {
+    const MOUNT_ATTR_IDMAP: u64 = 0x0010_0000;
+    let userns = users.as_raw_fd() as u64;
+    change_mount(mount, &MountAttr { set: MOUNT_ATTR_IDMAP, userns, ..MountAttr::default() }, recursive)
+}
+
 fn change_mount(mount: impl AsFd, attr: &MountAttr, recursive: bool) -> Result<()> {
     let flags = libc::AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
     // SAFETY: the path is a C string, and the structure is as long as it is said to be; both outlive the call.

@@ -7,6 +7,7 @@
 use super::namespace::Namespaces;
 use super::raw::{CLOSE_RANGE_CLOEXEC, KernelAction, SIGSET, SYS_CLONE3, SYS_CLOSE_RANGE};
 use super::{Error, mount};
+use crate::manifest::limits::POD_IDS;
 use core::ffi::CStr;
 use core::ptr;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -14,6 +15,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+use std::format;
 use std::vec::Vec;
 
 /// `struct clone_args` of clone3(2), as long as CLONE_INTO_CGROUP needs it.
@@ -142,6 +144,8 @@ pub struct Program<'a> {
     pub namespaces: Namespaces,
     /// Its cgroup.
     pub cgroup: Cgroup<'a>,
+    /// Its users where it has its own: the first of [`POD_IDS`] of the node's, and it is the root of them.
+    pub users: Option<u32>,
 }
 
 /// This program's own file, as [`program`].
@@ -175,6 +179,8 @@ pub fn spawn_exec(program: &Program<'_>) -> Result<Child, Error> {
     // Or the end of the pipe would never be seen.
     drop(writing);
     let file = park(program.file)?;
+    let go = pipe_with(PipeFlags::CLOEXEC).map_err(|errno| fail("make a pipe for", errno))?;
+    let wait = program.users.map(|_| [go.0.as_raw_fd(), go.1.as_raw_fd()]);
     let held = program.descriptors.iter().map(|fd| park(*fd)).collect::<Result<Vec<OwnedFd>, Error>>()?;
     let parked: Vec<RawFd> = held.iter().map(AsRawFd::as_raw_fd).collect();
     let argv: Vec<*const libc::c_char> = program.argv.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect();
@@ -184,24 +190,33 @@ pub fn spawn_exec(program: &Program<'_>) -> Result<Child, Error> {
         told: told.as_raw_fd(),
         parked: &parked,
         join: program.cgroup,
+        wait,
         argv: &argv,
         env: &env,
     };
 
+    let namespaces = program.namespaces.and(Namespaces::USERS.only_if(program.users.is_some()));
     // SAFETY: the child does nothing but `Prepared::execute`, which makes system calls on prepared data and never returns.
-    let child = match unsafe { clone(program.namespaces, program.cgroup) } {
+    let child = match unsafe { clone(namespaces, program.cgroup) } {
         Err(errno) => return Err(fail("clone", errno)),
         // SAFETY: this is the child, and what `Prepared` points to is a copy that lives as long as it does.
         Ok(None) => unsafe { prepared.execute() },
         Ok(Some(child)) => child,
     };
     drop(told);
+    let mapped = program.users.map_or(Ok(()), |first| map_users(&child, first));
+    // Without its users the child waits in vain, and ends with the pipe.
+    if mapped.is_ok() && program.users.is_some() {
+        let _ = rustix::io::write(&go.1, &[1]);
+    }
+    drop(go);
     let mut failure = [0; 8];
     match rustix::io::retry_on_intr(|| rustix::io::read(&result, &mut failure)) {
         Ok(8) => {
             let [s0, s1, s2, s3, e0, e1, e2, e3] = failure;
             let what = match i32::from_ne_bytes([s0, s1, s2, s3]) {
                 CHILD_CGROUP => "join cgroup for",
+                CHILD_USERS => "give users of its own to",
                 CHILD_DESCRIPTORS => "place descriptors for",
                 _ => "execute",
             };
@@ -215,6 +230,14 @@ pub fn spawn_exec(program: &Program<'_>) -> Result<Child, Error> {
 const CHILD_CGROUP: i32 = 1;
 const CHILD_DESCRIPTORS: i32 = 2;
 const CHILD_EXEC: i32 = 3;
+const CHILD_USERS: i32 = 4;
+
+/// Gives a new user namespace its users and groups.
+fn map_users(child: &Child, first: u32) -> std::io::Result<()> {
+    let map = format!("0 {first} {POD_IDS}");
+    let pid = child.pid.as_raw_nonzero();
+    ["uid_map", "gid_map"].iter().try_for_each(|file| std::fs::write(format!("/proc/{pid}/{file}"), &map))
+}
 
 /// Everything that the child of a threaded process needs, made before it is born.
 struct Prepared<'a> {
@@ -222,6 +245,7 @@ struct Prepared<'a> {
     told: RawFd,
     parked: &'a [RawFd],
     join: Cgroup<'a>,
+    wait: Option<[RawFd; 2]>,
     argv: &'a [*const libc::c_char],
     env: &'a [*const libc::c_char],
 }
@@ -238,6 +262,21 @@ impl Prepared<'_> {
                 if unsafe { libc::syscall(libc::SYS_write, file.as_raw_fd(), c"0".as_ptr(), 1_usize) } == -1 {
                     self.fail(CHILD_CGROUP);
                 }
+            }
+        }
+        if let Some([go, held]) = self.wait {
+            let mut word = 0_u8;
+            // SAFETY: system calls on descriptors, on one byte of this stack, and on numbers. The pipe's other end is closed here, so
+            // that it ends with the parent. 0 is the same user for the calls of 16 and of 32 bits.
+            let ready = unsafe {
+                libc::syscall(libc::SYS_close, held);
+                libc::syscall(libc::SYS_read, go, &raw mut word, 1_usize) == 1
+                    && libc::syscall(libc::SYS_setresgid, 0, 0, 0) == 0
+                    && libc::syscall(libc::SYS_setgroups, 0_usize, ptr::null::<u32>()) == 0
+                    && libc::syscall(libc::SYS_setresuid, 0, 0, 0) == 0
+            };
+            if !ready {
+                self.fail(CHILD_USERS);
             }
         }
         let mut place: RawFd = 0;

@@ -15,6 +15,7 @@ fn open_board() -> BoardFile {
     let mut board = board();
     board.allow_privileged = true;
     board.node.allowed_unsafe_sysctls = vec!["net.core.*".into(), "kernel.sem".into()];
+    board.resources.clear();
     board.resources.insert("board.podling/gpio".into(), vec!["/dev/gpiochip0".into(), "/dev/gpiomem".into()]);
     board.resources.insert("board.podling/i2c".into(), vec!["/dev/i2c-1".into()]);
     board
@@ -152,8 +153,10 @@ fn devices_are_asked_for_as_of_a_device_plugin() {
     ] {
         compile_for(&with(resources), &open_board()).refused(part);
     }
-    compile(&with("limits: {board.podling/gpio: 1}"))
-        .refused("is not a resource of the board qemu-virt-aarch64: it names none");
+    let mut bare = board();
+    bare.resources.clear();
+    let outcome = compile_for(&with("limits: {board.podling/gpio: 1}"), &bare);
+    outcome.refused("is not a resource of the board qemu-virt-aarch64: it names none");
     let whole = pod("resources: {limits: {board.podling/gpio: 1}}", "");
     compile_for(&whole, &open_board()).refused("is for containers");
 }
@@ -177,6 +180,11 @@ fn what_no_board_has_is_refused_with_the_reason() {
     compile(&annotated("unconfined")).body();
     compile(&pod("", "securityContext: {procMount: Unmasked}"))
         .refused("procMount: Unmasked needs spec.hostUsers: false");
+    let own = pod("hostUsers: false", "securityContext: {procMount: Unmasked}").replace("hostNetwork: true, ", "");
+    assert_eq!(held(&own, &board(), |c| c.proc_mount), ProcMount::Unmasked);
+    compile(&pod("hostUsers: false", "")).refused("spec.hostNetwork: forbidden when hostUsers is false");
+    let privileged = pod("hostUsers: false", "securityContext: {privileged: true}").replace("hostNetwork: true, ", "");
+    compile_for(&privileged, &open_board()).refused("privileged: cannot be had with hostUsers: false");
     assert_eq!(held(&pod("", "securityContext: {procMount: Default}"), &board(), |c| c.proc_mount), ProcMount::Default);
 }
 

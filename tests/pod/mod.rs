@@ -164,6 +164,7 @@ impl Pod {
             descriptors: &[null.as_fd(), null.as_fd(), stderr, listener.as_fd()],
             namespaces,
             cgroup: Cgroup::Inherit,
+            users: None,
         })
         .expect("start pod-init");
         drop(listener);

@@ -107,6 +107,7 @@ impl Init {
             descriptors: &[rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()],
             namespaces: Namespaces::default(),
             cgroup: Cgroup::Inherit,
+            users: None,
         })
     }
 

@@ -178,6 +178,9 @@ fn spec(emit: &mut dyn Emit, pod: &Pod<'_>, status: Option<&StatusView<'_>>, opt
     flag(emit, "hostIPC", pod.sharing.host_ipc)?;
     flag(emit, "hostNetwork", pod.sharing.host_network)?;
     flag(emit, "hostPID", pod.sharing.host_pid)?;
+    if pod.sharing.own_users {
+        emit.number("hostUsers", &false)?;
+    }
     let name = Names::of(pod);
     if name.host != default_hostname(pod.name) {
         emit.pair("hostname", name.host)?;

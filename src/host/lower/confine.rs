@@ -107,13 +107,24 @@ pub(super) fn container<'c>(cx: &'c Context<'_>, pod: &Shared<'_>, container: &O
         return Confinement { seccomp, ..held };
     };
     foreign(&object);
-    let proc_mount = proc_mount(&object);
+    let proc_mount = proc_mount(pod, &object);
     if privileged(cx, pod, &object) {
         // As in every runtime: nothing filters what is privileged.
         return Confinement { privileged: true, proc_mount, ..held };
     }
     let seccomp = seccomp(cx, &object.place, &wanted, security::capabilities_of(Some(&object)));
     Confinement { seccomp, proc_mount, ..held }
+}
+
+/// `hostUsers: false`: users of the pod's own, which the API server refuses beside the node's namespaces.
+pub(super) fn own_users(spec: &Object<'_>) -> bool {
+    let own = spec.flag("hostUsers") == Some(false);
+    for name in ["hostIPC", "hostNetwork"] {
+        if let Some(place) = spec.get(name).filter(|place| own && place.boolean() == Some(true)) {
+            place.error("forbidden when hostUsers is false");
+        }
+    }
+    own
 }
 
 /// Compiles a profile for the board's CPU.
@@ -150,15 +161,19 @@ fn privileged(cx: &Context<'_>, pod: &Shared<'_>, object: &Object<'_>) -> bool {
     if let Some(place) = object.get("privileged").filter(|_| !cx.board.allow_privileged) {
         let path = place.path().to_owned();
         place.renamed("").error(format!("The Pod {:?} is invalid: {path}: forbidden", pod.meta.name));
+    } else if let Some(place) = object.get("privileged").filter(|_| pod.own_users) {
+        place.error("cannot be had with hostUsers: false: the node's devices do not work for users of the pod's own");
     }
     true
 }
 
-fn proc_mount(object: &Object<'_>) -> ProcMount {
+fn proc_mount(pod: &Shared<'_>, object: &Object<'_>) -> ProcMount {
     let Some(place) = object.get("procMount") else { return ProcMount::Default };
-    if place.one_of(&["Default", "Unmasked"]) == Some("Unmasked") {
-        // As the API server has it; and user namespaces are not there yet.
-        place.error("Unmasked needs spec.hostUsers: false, which is not supported on the board yet");
+    match place.one_of(&["Default", "Unmasked"]) {
+        Some("Unmasked") if pod.own_users => return ProcMount::Unmasked,
+        // As the API server has it.
+        Some("Unmasked") => place.error("Unmasked needs spec.hostUsers: false"),
+        _ => {}
     }
     ProcMount::Default
 }

@@ -23,6 +23,7 @@ pub(super) struct Shared<'a> {
     pub(super) security: security::PodDefaults,
     pub(super) volumes: volumes::Volumes<'a>,
     pub(super) host_network: bool,
+    pub(super) own_users: bool,
     pub(super) grace_seconds: u32,
 }
 
@@ -41,6 +42,7 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
         security,
         volumes: volumes::lower(cx, projected::Pod { meta: &found.meta, containers: names }, spec),
         host_network: sharing.host_network,
+        own_users: sharing.own_users,
         grace_seconds: grace(spec),
     };
     let containers = containers(cx, &shared, spec);
@@ -152,6 +154,7 @@ fn sharing(spec: &Object<'_>) -> Sharing {
         host_pid: false,
         host_ipc: spec.flag("hostIPC").unwrap_or(false),
         process_namespace: spec.flag("shareProcessNamespace").unwrap_or(false),
+        own_users: confine::own_users(spec),
     }
 }
 

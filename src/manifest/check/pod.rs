@@ -38,6 +38,10 @@ fn pod<'a>(pod: &Pod<'a>, filters: usize) -> Result<(), Error<'a>> {
     pairs(&field("metadata.annotations"), pod.annotations)?;
     field("hostname").text(pod.hostname, rule::HOST_NAME)?;
     grace(&field("terminationGracePeriodSeconds"), pod.grace_seconds)?;
+    if pod.sharing.own_users && (pod.sharing.host_pid || pod.sharing.host_ipc || pod.sharing.host_network) {
+        let says = "cannot be false together with hostNetwork, hostPID or hostIPC; leave one out";
+        return Err(field("hostUsers").fail(Problem::Field(says)));
+    }
     if pod.sharing.host_pid && pod.sharing.process_namespace {
         return Err(
             field("shareProcessNamespace").fail(Problem::Field("cannot be had together with hostPID; leave one out"))
