@@ -248,6 +248,30 @@ fn what_holds_a_container_fits_the_pod_and_the_manifest() {
     says(pod_error(Pod { sharing, ..small() }), &["hostUsers: cannot be false together with"]);
 }
 
+/// Spec 43, 44, 46, 51.
+#[test]
+fn what_decides_about_a_life_makes_sense() {
+    let deadline = |seconds| pod_error(Pod { active_deadline_seconds: Some(seconds), ..small() });
+    says(deadline(0), &["activeDeadlineSeconds: 0 is not a number of seconds"]);
+    says(deadline(1 << 31), &["activeDeadlineSeconds: 2147483648"]);
+    for name in ["", "-a", "a b", "UPPER/a", "a/b/c", "a/"] {
+        says(
+            pod_error(Pod { readiness_gates: list([name]), ..small() }),
+            &["readinessGates[0].conditionType: ", "is not a qualified name"],
+        );
+    }
+    let gates = list(["a"; limits::READINESS_GATES + 1]);
+    says(pod_error(Pod { readiness_gates: gates, ..small() }), &["readinessGates: more than 16 elements"]);
+    for message_path in ["", "/", "words", "/a/../words"] {
+        says(container_error(Container { message_path, ..app("a") }), &["terminationMessagePath: "]);
+    }
+    let rule = RestartRule { operator: Operator::In, codes: list([0u8; limits::EXIT_CODES + 1]) };
+    says(
+        container_error(Container { restart_rules: list([rule]), ..app("a") }),
+        &["restartPolicyRules[0].exitCodes.values: more than 255 elements"],
+    );
+}
+
 /// Failure F11: counts are capped, and lists hold exactly their elements, each in its one encoding.
 #[test]
 fn every_list_is_bounded_and_strict() {
