@@ -2,6 +2,7 @@
 
 mod container;
 mod controllers;
+mod cronjob;
 mod env;
 mod job;
 mod names;

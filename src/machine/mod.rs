@@ -4,6 +4,7 @@ pub use crate::manifest::time;
 
 pub mod backoff;
 pub mod container;
+pub mod cron;
 pub mod effect;
 pub mod job;
 pub mod pod;

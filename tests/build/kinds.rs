@@ -2,7 +2,7 @@
 
 use super::compile;
 use podling::manifest::check;
-use podling::manifest::owner::{Controller, Goal, JobRules, Owner, Replacement, Start};
+use podling::manifest::owner::{Concurrency, Controller, Goal, JobRules, Owner, Replacement, Start};
 use podling::manifest::pod::{Pod, Source};
 
 /// A controller's document; `spec` and `template` are more lines of either, in YAML's flow style.
@@ -218,8 +218,14 @@ fn rules(spec: &str) -> (JobRules, usize) {
 
 #[test]
 fn spec_54_a_job_becomes_a_pod_for_each_completion() {
-    let plain =
-        JobRules { goal: Goal::Each, parallelism: 1, backoff_limit: 6, deadline_seconds: None, ttl_seconds: None };
+    let plain = JobRules {
+        goal: Goal::Each,
+        parallelism: 1,
+        backoff_limit: 6,
+        deadline_seconds: None,
+        ttl_seconds: None,
+        schedule: None,
+    };
     assert_eq!(rules(""), (plain, 1));
     let more =
         "completions: 5\nparallelism: 2\nbackoffLimit: 0\nactiveDeadlineSeconds: 100\nttlSecondsAfterFinished: 0";
@@ -315,4 +321,52 @@ fn spec_91_the_parts_of_a_control_plane_are_pods_like_others() {
         assert!(pods[0].critical && pods[0].sharing.host_network);
         assert_eq!(pods[0].volumes.len(), 2);
     });
+}
+
+fn cron_job(spec: &str) -> String {
+    let template = "{restartPolicy: OnFailure, hostNetwork: true, containers: [{name: app, image: busybox}]}";
+    format!(
+        "apiVersion: batch/v1\nkind: CronJob\nmetadata: {{name: hello}}\nspec:\n{}  jobTemplate: {{spec: {{template: {{spec: {template}}}}}}}\n",
+        spec.lines().map(|line| format!("  {line}\n")).collect::<String>()
+    )
+}
+
+#[test]
+fn spec_54_a_cron_job_is_a_job_with_a_schedule() {
+    let of = |spec: &str| {
+        pods(&cron_job(spec), |pods| match pods[0].owner.unwrap().controller {
+            Controller::Job(rules) => rules,
+            other => panic!("{other:?}"),
+        })
+    };
+    let rules =
+        of("schedule: '*/15 3 * * 1'\nconcurrencyPolicy: Replace\nstartingDeadlineSeconds: 30\ntimeZone: Etc/UTC");
+    let schedule = rules.schedule.unwrap();
+    assert_eq!((schedule.minutes, schedule.hours), (1 | 1 << 15 | 1 << 30 | 1 << 45, 1 << 3));
+    assert_eq!((schedule.weekdays, schedule.concurrency), (1 << 1, Concurrency::Replace));
+    assert_eq!((schedule.deadline_seconds, rules.ttl_seconds, rules.parallelism), (Some(30), None, 1));
+    let quiet = of("schedule: '@daily'\nsuspend: true\nsuccessfulJobsHistoryLimit: 0\nfailedJobsHistoryLimit: 0");
+    assert_eq!((quiet.parallelism, quiet.ttl_seconds), (0, Some(0)));
+}
+
+#[test]
+fn what_is_wrong_with_a_cron_job_is_said() {
+    let cases = [
+        (
+            "schedule: '61 * * * *'",
+            "spec.schedule: \"61 * * * *\" is not a schedule: its minute \"61\" cannot be understood",
+        ),
+        ("schedule: '* * *'", "it has five fields (minute hour day month weekday), and here are 3"),
+        ("schedule: '0 0 30 2 *'", "names a date that never comes"),
+        ("suspend: false", "spec.schedule: is required"),
+        (
+            "schedule: '@daily'\ntimeZone: Europe/Berlin",
+            "spec.timeZone: \"Europe/Berlin\" is not supported on the board yet",
+        ),
+    ];
+    for (spec, part) in cases {
+        compile(&cron_job(spec)).refused(part);
+    }
+    let outcome = compile(&cron_job("schedule: '@daily'\nconcurrencyPolicy: Allow"));
+    assert_eq!((outcome.errors, outcome.warnings), (0, 1), "{}", outcome.said);
 }
