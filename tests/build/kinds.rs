@@ -1,6 +1,7 @@
 //! Controllers' documents: what they mean on one board (spec 54–58, 64, 65), and what is said of wrong ones.
 
 use super::compile;
+use podling::host::schema::{self, Support, Table};
 use podling::manifest::check;
 use podling::manifest::owner::{Concurrency, Controller, Goal, JobRules, Owner, Replacement, Start};
 use podling::manifest::pod::{Pod, Source};
@@ -369,4 +370,59 @@ fn what_is_wrong_with_a_cron_job_is_said() {
     }
     let outcome = compile(&cron_job("schedule: '@daily'\nconcurrencyPolicy: Allow"));
     assert_eq!((outcome.errors, outcome.warnings), (0, 1), "{}", outcome.said);
+}
+
+/// For each type of the controllers' documents one that has an object of it: kind, version, spec; `@` is where one more of its fields
+/// goes, `T` a template.
+const PLACES: &[(&Table, &str, &str, &str)] = &[
+    (&schema::DEPLOYMENT_SPEC, "Deployment", "apps/v1", "{T, @}"),
+    (&schema::STRATEGY, "Deployment", "apps/v1", "{T, strategy: {@}}"),
+    (&schema::ROLLING, "Deployment", "apps/v1", "{T, strategy: {rollingUpdate: {@}}}"),
+    (&schema::SELECTOR, "Deployment", "apps/v1", "{T, selector: {@}}"),
+    (&schema::REQUIREMENT, "Deployment", "apps/v1", "{T, selector: {matchExpressions: [{@}]}}"),
+    (&schema::TEMPLATE, "Deployment", "apps/v1", "{template: {@}}"),
+    (&schema::REPLICA_SET_SPEC, "ReplicaSet", "apps/v1", "{T, @}"),
+    (&schema::REPLICATION_SPEC, "ReplicationController", "v1", "{T, @}"),
+    (&schema::DAEMON_SET_SPEC, "DaemonSet", "apps/v1", "{T, @}"),
+    (&schema::DAEMON_STRATEGY, "DaemonSet", "apps/v1", "{T, updateStrategy: {@}}"),
+    (&schema::STATEFUL_SET_SPEC, "StatefulSet", "apps/v1", "{T, @}"),
+    (&schema::STATEFUL_STRATEGY, "StatefulSet", "apps/v1", "{T, updateStrategy: {@}}"),
+    (&schema::ORDINALS, "StatefulSet", "apps/v1", "{T, ordinals: {@}}"),
+    (&schema::RETENTION, "StatefulSet", "apps/v1", "{T, persistentVolumeClaimRetentionPolicy: {@}}"),
+    (&schema::CLAIM_TEMPLATE, "StatefulSet", "apps/v1", "{T, volumeClaimTemplates: [{@}]}"),
+    (&schema::JOB_SPEC, "Job", "batch/v1", "{T, @}"),
+    (&schema::CRON_JOB_SPEC, "CronJob", "batch/v1", "{jobTemplate: {spec: {T}}, @}"),
+    (&schema::JOB_TEMPLATE, "CronJob", "batch/v1", "{schedule: '@daily', jobTemplate: {@}}"),
+];
+
+#[test]
+fn every_field_of_a_controller_is_honoured_warned_about_or_refused() {
+    let mut missed = Vec::new();
+    for (table, kind, version, place) in PLACES {
+        for field in table.fields {
+            // The template is in its place already; that of a CronJob is a Job's.
+            if matches!(field.name, "template" | "jobTemplate") {
+                continue;
+            }
+            let template = "template: {spec: {containers: [{name: a, image: a}]}}";
+            let spec =
+                place.replace("@}", &format!("{}: [[{{}}]]}}", field.name)).replacen("T}", &format!("{template}}}"), 1);
+            let spec = spec.replacen("{T,", &format!("{{{template},"), 1);
+            let said =
+                compile(&format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: web}}\nspec: {spec}\n")).said;
+            let words = match field.support {
+                Support::Read | Support::Only(_) => "expected",
+                Support::Cluster => "warning",
+                Support::NotYet => "not supported on the board",
+            };
+            if !said.lines().any(|line| line.contains(field.name) && line.contains(words)) {
+                missed.push(format!("{}.{} ({words}):\n{said}", table.name, field.name));
+            }
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+    let is_document = |table: &Table| table.field("kind").is_some() && table.name != "PersistentVolumeClaimTemplate";
+    for table in schema::tables().filter(|table| schema::CONTROLLER_TYPES.iter().any(|it| it.name == table.name)) {
+        assert!(is_document(table) || PLACES.iter().any(|(it, ..)| it.name == table.name), "{}", table.name);
+    }
 }

@@ -51,7 +51,7 @@ table!(CRON_JOB_SPEC "CronJobSpec" {
 table!(JOB_TEMPLATE "JobTemplateSpec" { metadata: Read, spec: Read });
 
 /// Every type of the controllers' documents.
-pub(super) static CONTROLLER_TYPES: &[&Table] = &[
+pub static CONTROLLER_TYPES: &[&Table] = &[
     &DEPLOYMENT,
     &DEPLOYMENT_SPEC,
     &STRATEGY,
