@@ -1,4 +1,4 @@
-//! Controllers' documents: what they mean on one board (spec 54–58, 64, 65), and what is said of wrong ones.
+//! Controllers' documents: what they mean on one board (spec 54–58, 65), and what is said of wrong ones.
 
 use super::compile;
 use podling::host::schema::{self, Support, Table};
@@ -73,7 +73,7 @@ fn spec_54_names_are_the_same_in_every_build_and_others_for_another_template() {
 }
 
 #[test]
-fn spec_64_a_strategy_with_surge_makes_the_new_pod_ready_first() {
+fn a_strategy_is_written_down_for_the_day_of_the_replacement() {
     let of = |kind: &str, more: &str| {
         pods(&apps(kind, more), |pods| match pods[0].owner.unwrap().controller {
             Controller::ReplicaSet(replacement) | Controller::DaemonSet(replacement) => replacement,
