@@ -3,6 +3,7 @@
 #[path = "golden/sample.rs"]
 mod sample;
 
+use podling::manifest::owner::{Controller, JobRules, Owner, Schedule};
 use podling::manifest::pod::*;
 use podling::manifest::{List, board::Board, check, image::Image, limits};
 use sample::{app, body, list, small};
@@ -325,4 +326,28 @@ fn image_records_and_boards_are_checked_too() {
     says(board(Board { data: "/dev/vda1", ..sample::board() }), &["data: ", "as well"]);
     let network = podling::manifest::board::Network { prefix: 33, ..sample::board().network.unwrap() };
     says(board(Board { network: Some(network), ..sample::board() }), &["network.prefix: 33"]);
+}
+
+/// Spec 54: what a Job asks for is something that a board can do.
+#[test]
+fn owners_are_sound() {
+    let owned = |controller| pod_error(Pod { owner: Some(Owner { controller, name: "pi" }), ..small() });
+    let rules = sample::job();
+    let many = JobRules { parallelism: 65, ..rules };
+    says(owned(Controller::Job(many)), &["metadata.ownerReferences.parallelism: 65 pods at once"]);
+    let schedule = rules.schedule.unwrap();
+    let wrong = [
+        Schedule { minutes: 0, ..schedule },
+        Schedule { minutes: 1 << 60, ..schedule },
+        Schedule { hours: 1 << 24, ..schedule },
+        Schedule { days: 1, ..schedule },
+        Schedule { months: 1, ..schedule },
+        Schedule { weekdays: 1 << 7, ..schedule },
+    ];
+    for schedule in wrong {
+        let rules = JobRules { schedule: Some(schedule), ..rules };
+        says(owned(Controller::Job(rules)), &["metadata.ownerReferences.schedule: names no time"]);
+    }
+    let nameless = Owner { controller: Controller::ReplicationController, name: "A" };
+    says(pod_error(Pod { owner: Some(nameless), ..small() }), &["metadata.ownerReferences.name", "\"A\""]);
 }

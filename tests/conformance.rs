@@ -30,6 +30,7 @@ const UNPROVEN: &[(u32, &str)] = &[
     (46, "there are no readiness gates yet"),
     (52, "the agent always knows; it becomes possible with a cluster that has lost its board"),
     (61, "there are no Services on a board yet, and so no endpoints"),
+    (64, "the strategy is in the manifest, and nothing replaces a pod of a running board yet"),
     (72, "there are no endpoints yet to leave"),
     (73, "there are no endpoints yet to leave"),
     (83, "there are no privileged containers yet"),

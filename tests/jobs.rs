@@ -100,3 +100,46 @@ fn failure_f1_a_job_that_is_over_stays_over_under_another_agent() {
         assert_eq!((board.0.pods().len(), count(&board, "SuccessfulCreate")), (1, 0));
     });
 }
+
+fn every_minute() -> String {
+    let template = "{restartPolicy: Never, containers: [{name: main, image: busybox, command: ['true']}]}";
+    format!(
+        "apiVersion: batch/v1\nkind: CronJob\nmetadata: {{name: hello}}\nspec: {{schedule: '* * * * *', jobTemplate: {{spec: {{template: {{spec: {template}}}}}}}}}\n"
+    )
+}
+
+/// Not a test: the agent of the test below that sees the clock for the first time.
+#[test]
+fn cron_agent_process() {
+    let Some(root) = std::env::var_os(CRON_ROLE) else { return };
+    let root = PathBuf::from(root);
+    let cgroup = root.file_name().unwrap().to_str().unwrap().to_string();
+    let node = std::mem::ManuallyDrop::new(Node { root, cgroup, settings: node::SETTINGS, tune: |_| {} });
+    let beside = every_minute() + &node::pod("other", "exec sleep 1000", "", "");
+    node.run(&beside, async |board| {
+        // CronJobs are looked at before all other pods come.
+        board.running("other", "main").await;
+    });
+}
+
+const CRON_ROLE: &str = "PODLING_TEST_CRON_AGENT";
+
+#[test]
+fn spec_54_a_cron_job_begins_when_its_time_has_come() {
+    let node = Node::new();
+    let mut first = Command::new(std::env::current_exe().unwrap());
+    assert!(first.args(["cron_agent_process", "--exact"]).env(CRON_ROLE, &node.root).status().unwrap().success());
+    // As if the agent had been away for two minutes: the end of the note is the newest minute that it has dealt with, and a byte
+    // that says that there was no run.
+    let note = node.run_dir().join("jobs/default_hello");
+    let mut bytes = std::fs::read(&note).unwrap();
+    let tail = bytes.split_off(bytes.len() - 5);
+    let (seen, run): (u64, u8) = postcard::from_bytes(&tail).unwrap();
+    assert_eq!(run, 0, "nothing runs before its time");
+    bytes.extend(postcard::to_stdvec(&(seen - 2, run)).unwrap());
+    std::fs::write(&note, bytes).unwrap();
+    let beside = every_minute() + &node::pod("other", "exec sleep 1000", "", "");
+    node.run(&beside, async |board| {
+        assert_eq!(board.event("Completed").await, "Job completed");
+    });
+}

@@ -1,4 +1,4 @@
-//! Jobs on the board: shows each machine how its places stand, and carries out what it orders.
+//! Jobs and CronJobs on the board: shows each machine how its places stand, and carries out what it orders.
 //!
 //! It sleeps until a listing changes or a machine's moment comes. How far a Job has come is written down in memory that a
 //! reboot forgets, so that an agent that comes after counts on; after a reboot a Job begins anew, like every pod (spec 10).
@@ -7,8 +7,8 @@ use super::drive::{Agent, Entry};
 use super::events::Event;
 use super::owners::is_sibling;
 use super::{adopt, trouble::Trouble};
-use crate::machine;
 use crate::machine::backoff::Backoff;
+use crate::machine::cron::CronJob;
 use crate::machine::effect;
 use crate::machine::job::{Order, Orders, Place, Verdict};
 use crate::machine::pod::Container;
@@ -16,8 +16,9 @@ use crate::manifest::owner::{Controller, JobRules};
 use crate::manifest::pod::Pod;
 use crate::manifest::status::{Phase, Uid, message};
 use crate::manifest::time::{Duration, Instant};
-use smol::Timer;
-use smol::future::or;
+use crate::sys::clock::{self, Alarm};
+use smol::future::{or, pending};
+use smol::{Async, Timer};
 use std::format;
 use std::fs;
 use std::path::PathBuf;
@@ -30,7 +31,7 @@ struct Job {
     rules: JobRules,
     /// Its pods: indices in the manifest, by place.
     pods: Vec<usize>,
-    machine: machine::job::Job,
+    machine: CronJob,
 }
 
 /// Looks after the Jobs of the manifest, if there are any.
@@ -57,24 +58,42 @@ fn jobs(agent: &Agent) -> Vec<Job> {
 }
 
 async fn attend(agent: Agent, mut jobs: Vec<Job>) {
+    let alarm = if jobs.iter().any(|job| job.rules.schedule.is_some()) { alarm() } else { None };
     while !agent.is_ending() {
         let seen = agent.generation();
         let next: Option<Instant> = jobs.iter_mut().filter_map(|job| job.step(&agent)).min();
+        let wall_at = jobs.iter().filter_map(|job| job.machine.wall_at(&job.rules)).min();
         let changed = async {
             agent.changed(seen).await;
         };
-        match next {
-            None => changed.await,
-            Some(at) => {
-                let span = std::time::Duration::from_millis(at.since(agent.now()).0);
-                let time = async {
-                    Timer::after(span).await;
-                };
-                or(changed, time).await;
+        let time = async {
+            match next {
+                None => pending().await,
+                Some(at) => {
+                    Timer::after(std::time::Duration::from_millis(at.since(agent.now()).0)).await;
+                }
             }
-        }
+        };
+        let rings = async {
+            match &alarm {
+                Some(alarm) if alarm.get_ref().set(wall_at).is_ok() => {
+                    let _ = alarm.readable().await;
+                }
+                _ => pending().await,
+            }
+        };
+        or(changed, or(time, rings)).await;
     }
 }
+
+/// Without an alarm no CronJob begins; that is said.
+fn alarm() -> Option<Async<Alarm>> {
+    let alarm = Alarm::new().map_err(std::io::Error::from).and_then(Async::new);
+    alarm.inspect_err(|why| log::warn!("watch the wall clock for CronJobs: {why}")).ok()
+}
+
+/// 2024-01-01T00:00:00Z: a clock before that has never been set.
+const EARLIEST: u64 = 1_704_067_200;
 
 impl Job {
     /// One look at all places; gives the next moment at which time alone changes something.
@@ -82,7 +101,8 @@ impl Job {
         let (places, uids): (Vec<Place>, Vec<Option<Uid>>) = self.pods.iter().map(|index| place(agent, *index)).unzip();
         let (backoff, before) = (Backoff::new(&agent.settings()), self.machine);
         let mut orders = Orders::new();
-        self.machine.step(agent.now(), &self.rules, &backoff, &places, &mut orders);
+        let wall = Some(clock::wall()).filter(|seconds| *seconds >= EARLIEST);
+        self.machine.step(agent.now(), wall, &self.rules, &backoff, &places, &mut orders);
         if self.machine != before
             && let Err(why) = remember(agent, &self.pod, &self.machine)
         {
@@ -163,12 +183,12 @@ fn file(agent: &Agent, pod: &Pod<'_>) -> PathBuf {
 }
 
 /// What another agent of the same manifest has written down.
-fn recall(agent: &Agent, pod: &Pod<'_>) -> Option<machine::job::Job> {
+fn recall(agent: &Agent, pod: &Pod<'_>) -> Option<CronJob> {
     let bytes = fs::read(file(agent, pod)).ok()?;
     postcard::from_bytes(bytes.strip_prefix(adopt::manifest_mark(agent).as_bytes())?).ok()
 }
 
-fn remember(agent: &Agent, pod: &Pod<'_>, machine: &machine::job::Job) -> Result<(), Trouble> {
+fn remember(agent: &Agent, pod: &Pod<'_>, machine: &CronJob) -> Result<(), Trouble> {
     /// Bytes of a machine at most.
     const MOST: usize = 64;
     let (path, folder, mut room) = (file(agent, pod), agent.paths().jobs(), [0; MOST]);

@@ -3,6 +3,7 @@
 mod confine;
 mod container;
 mod controllers;
+mod cronjob;
 mod env;
 mod facts;
 mod job;

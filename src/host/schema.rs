@@ -198,7 +198,6 @@ table!(KEY_TO_PATH "KeyToPath" { key: Read, mode: Read, path: Read });
 
 /// Kinds that Kubernetes has and a board does not take yet, with what to write for now.
 pub const OTHER_KINDS: &[(&str, &str)] = &[
-    ("CronJob", "a board's clock is not trusted yet: write its jobTemplate as a Job"),
     ("Service", "a pod with hostNetwork: true serves on the board's address"),
     ("Ingress", "a pod with hostNetwork: true serves on the board's address"),
     ("NetworkPolicy", "leave it out"),
@@ -236,6 +235,7 @@ pub const KINDS: &[(&str, &str)] = &[
     ("DaemonSet", "apps/v1"),
     ("StatefulSet", "apps/v1"),
     ("Job", "batch/v1"),
+    ("CronJob", "batch/v1"),
 ];
 
 /// The types that are not below `Pod`.

@@ -5,6 +5,7 @@ pub use crate::manifest::time;
 pub mod admit;
 pub mod backoff;
 pub mod container;
+pub mod cron;
 mod deadline;
 pub mod effect;
 pub mod gates;

@@ -16,6 +16,7 @@ use core::ops::RangeInclusive;
 use rule::Rule;
 use serde::{Deserialize, Serialize};
 
+mod owner;
 mod pod;
 mod probe;
 pub mod rule;

@@ -79,6 +79,8 @@ pub struct JobRules {
     pub deadline_seconds: Option<u32>,
     /// `ttlSecondsAfterFinished`: then its pods are removed.
     pub ttl_seconds: Option<u32>,
+    /// When it begins, again and again; `None` for a Job, which begins at once.
+    pub schedule: Option<Schedule>,
 }
 
 /// When a Job is complete.
@@ -88,4 +90,45 @@ pub enum Goal {
     Each,
     /// A work queue: one of its pods has succeeded, and none runs any more.
     Any,
+}
+
+/// When a CronJob's Job begins: `schedule` in UTC, a bit for each minute, hour and so on that it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// Bits 0 to 59.
+    pub minutes: u64,
+    /// Bits 0 to 23.
+    pub hours: u32,
+    /// Days of the month: bits 1 to 31.
+    pub days: u32,
+    /// Bits 1 to 12.
+    pub months: u16,
+    /// Days of the week: bits 0 (Sunday) to 6.
+    pub weekdays: u8,
+    /// `concurrencyPolicy`.
+    pub concurrency: Concurrency,
+    /// `startingDeadlineSeconds`: how late a run may still begin.
+    pub deadline_seconds: Option<u32>,
+}
+
+impl Schedule {
+    /// Every minute.
+    pub const ALL_MINUTES: u64 = (1 << 60) - 1;
+    /// Every hour.
+    pub const ALL_HOURS: u32 = (1 << 24) - 1;
+    /// Every day of the month.
+    pub const ALL_DAYS: u32 = !1;
+    /// Every month.
+    pub const ALL_MONTHS: u16 = (1 << 13) - 2;
+    /// Every day of the week.
+    pub const ALL_WEEKDAYS: u8 = (1 << 7) - 1;
+}
+
+/// What a run does that is due while the one before still runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Concurrency {
+    /// It is left out.
+    Forbid,
+    /// It takes the place of the other.
+    Replace,
 }

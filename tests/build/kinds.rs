@@ -1,8 +1,9 @@
-//! Controllers' documents: what they mean on one board (spec 54–58, 64, 65), and what is said of wrong ones.
+//! Controllers' documents: what they mean on one board (spec 54–58, 65), and what is said of wrong ones.
 
 use super::compile;
+use podling::host::schema::{self, Support, Table};
 use podling::manifest::check;
-use podling::manifest::owner::{Controller, Goal, JobRules, Owner, Replacement, Start};
+use podling::manifest::owner::{Concurrency, Controller, Goal, JobRules, Owner, Replacement, Start};
 use podling::manifest::pod::{Pod, Source};
 
 /// A controller's document; `spec` and `template` are more lines of either, in YAML's flow style.
@@ -72,7 +73,7 @@ fn spec_54_names_are_the_same_in_every_build_and_others_for_another_template() {
 }
 
 #[test]
-fn spec_64_a_strategy_with_surge_makes_the_new_pod_ready_first() {
+fn a_strategy_is_written_down_for_the_day_of_the_replacement() {
     let of = |kind: &str, more: &str| {
         pods(&apps(kind, more), |pods| match pods[0].owner.unwrap().controller {
             Controller::ReplicaSet(replacement) | Controller::DaemonSet(replacement) => replacement,
@@ -218,8 +219,14 @@ fn rules(spec: &str) -> (JobRules, usize) {
 
 #[test]
 fn spec_54_a_job_becomes_a_pod_for_each_completion() {
-    let plain =
-        JobRules { goal: Goal::Each, parallelism: 1, backoff_limit: 6, deadline_seconds: None, ttl_seconds: None };
+    let plain = JobRules {
+        goal: Goal::Each,
+        parallelism: 1,
+        backoff_limit: 6,
+        deadline_seconds: None,
+        ttl_seconds: None,
+        schedule: None,
+    };
     assert_eq!(rules(""), (plain, 1));
     let more =
         "completions: 5\nparallelism: 2\nbackoffLimit: 0\nactiveDeadlineSeconds: 100\nttlSecondsAfterFinished: 0";
@@ -315,4 +322,107 @@ fn spec_91_the_parts_of_a_control_plane_are_pods_like_others() {
         assert!(pods[0].critical && pods[0].sharing.host_network);
         assert_eq!(pods[0].volumes.len(), 2);
     });
+}
+
+fn cron_job(spec: &str) -> String {
+    let template = "{restartPolicy: OnFailure, hostNetwork: true, containers: [{name: app, image: busybox}]}";
+    format!(
+        "apiVersion: batch/v1\nkind: CronJob\nmetadata: {{name: hello}}\nspec:\n{}  jobTemplate: {{spec: {{template: {{spec: {template}}}}}}}\n",
+        spec.lines().map(|line| format!("  {line}\n")).collect::<String>()
+    )
+}
+
+#[test]
+fn spec_54_a_cron_job_is_a_job_with_a_schedule() {
+    let of = |spec: &str| {
+        pods(&cron_job(spec), |pods| match pods[0].owner.unwrap().controller {
+            Controller::Job(rules) => rules,
+            other => panic!("{other:?}"),
+        })
+    };
+    let rules =
+        of("schedule: '*/15 3 * * 1'\nconcurrencyPolicy: Replace\nstartingDeadlineSeconds: 30\ntimeZone: Etc/UTC");
+    let schedule = rules.schedule.unwrap();
+    assert_eq!((schedule.minutes, schedule.hours), (1 | 1 << 15 | 1 << 30 | 1 << 45, 1 << 3));
+    assert_eq!((schedule.weekdays, schedule.concurrency), (1 << 1, Concurrency::Replace));
+    assert_eq!((schedule.deadline_seconds, rules.ttl_seconds, rules.parallelism), (Some(30), None, 1));
+    let quiet = of("schedule: '@daily'\nsuspend: true\nsuccessfulJobsHistoryLimit: 0\nfailedJobsHistoryLimit: 0");
+    assert_eq!((quiet.parallelism, quiet.ttl_seconds), (0, Some(0)));
+}
+
+#[test]
+fn what_is_wrong_with_a_cron_job_is_said() {
+    let cases = [
+        (
+            "schedule: '61 * * * *'",
+            "spec.schedule: \"61 * * * *\" is not a schedule: its minute \"61\" cannot be understood",
+        ),
+        ("schedule: '* * *'", "it has five fields (minute hour day month weekday), and here are 3"),
+        ("schedule: '0 0 30 2 *'", "names a date that never comes"),
+        ("suspend: false", "spec.schedule: is required"),
+        (
+            "schedule: '@daily'\ntimeZone: Europe/Berlin",
+            "spec.timeZone: \"Europe/Berlin\" is not supported on the board yet",
+        ),
+    ];
+    for (spec, part) in cases {
+        compile(&cron_job(spec)).refused(part);
+    }
+    let outcome = compile(&cron_job("schedule: '@daily'\nconcurrencyPolicy: Allow"));
+    assert_eq!((outcome.errors, outcome.warnings), (0, 1), "{}", outcome.said);
+}
+
+/// For each type of the controllers' documents one that has an object of it: kind, version, spec; `@` is where one more of its fields
+/// goes, `T` a template.
+const PLACES: &[(&Table, &str, &str, &str)] = &[
+    (&schema::DEPLOYMENT_SPEC, "Deployment", "apps/v1", "{T, @}"),
+    (&schema::STRATEGY, "Deployment", "apps/v1", "{T, strategy: {@}}"),
+    (&schema::ROLLING, "Deployment", "apps/v1", "{T, strategy: {rollingUpdate: {@}}}"),
+    (&schema::SELECTOR, "Deployment", "apps/v1", "{T, selector: {@}}"),
+    (&schema::REQUIREMENT, "Deployment", "apps/v1", "{T, selector: {matchExpressions: [{@}]}}"),
+    (&schema::TEMPLATE, "Deployment", "apps/v1", "{template: {@}}"),
+    (&schema::REPLICA_SET_SPEC, "ReplicaSet", "apps/v1", "{T, @}"),
+    (&schema::REPLICATION_SPEC, "ReplicationController", "v1", "{T, @}"),
+    (&schema::DAEMON_SET_SPEC, "DaemonSet", "apps/v1", "{T, @}"),
+    (&schema::DAEMON_STRATEGY, "DaemonSet", "apps/v1", "{T, updateStrategy: {@}}"),
+    (&schema::STATEFUL_SET_SPEC, "StatefulSet", "apps/v1", "{T, @}"),
+    (&schema::STATEFUL_STRATEGY, "StatefulSet", "apps/v1", "{T, updateStrategy: {@}}"),
+    (&schema::ORDINALS, "StatefulSet", "apps/v1", "{T, ordinals: {@}}"),
+    (&schema::RETENTION, "StatefulSet", "apps/v1", "{T, persistentVolumeClaimRetentionPolicy: {@}}"),
+    (&schema::CLAIM_TEMPLATE, "StatefulSet", "apps/v1", "{T, volumeClaimTemplates: [{@}]}"),
+    (&schema::JOB_SPEC, "Job", "batch/v1", "{T, @}"),
+    (&schema::CRON_JOB_SPEC, "CronJob", "batch/v1", "{jobTemplate: {spec: {T}}, @}"),
+    (&schema::JOB_TEMPLATE, "CronJob", "batch/v1", "{schedule: '@daily', jobTemplate: {@}}"),
+];
+
+#[test]
+fn every_field_of_a_controller_is_honoured_warned_about_or_refused() {
+    let mut missed = Vec::new();
+    for (table, kind, version, place) in PLACES {
+        for field in table.fields {
+            // The template is in its place already; that of a CronJob is a Job's.
+            if matches!(field.name, "template" | "jobTemplate") {
+                continue;
+            }
+            let template = "template: {spec: {containers: [{name: a, image: a}]}}";
+            let spec =
+                place.replace("@}", &format!("{}: [[{{}}]]}}", field.name)).replacen("T}", &format!("{template}}}"), 1);
+            let spec = spec.replacen("{T,", &format!("{{{template},"), 1);
+            let said =
+                compile(&format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: web}}\nspec: {spec}\n")).said;
+            let words = match field.support {
+                Support::Read | Support::Only(_) => "expected",
+                Support::Cluster => "warning",
+                Support::NotYet => "not supported on the board",
+            };
+            if !said.lines().any(|line| line.contains(field.name) && line.contains(words)) {
+                missed.push(format!("{}.{} ({words}):\n{said}", table.name, field.name));
+            }
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+    let is_document = |table: &Table| table.field("kind").is_some() && table.name != "PersistentVolumeClaimTemplate";
+    for table in schema::tables().filter(|table| schema::CONTROLLER_TYPES.iter().any(|it| it.name == table.name)) {
+        assert!(is_document(table) || PLACES.iter().any(|(it, ..)| it.name == table.name), "{}", table.name);
+    }
 }

@@ -105,6 +105,9 @@ fn failure_f11_the_compiler_never_panics() {
     let mut seeds: Vec<String> = names.iter().map(|name| fs::read_to_string(fixture(name)).unwrap()).collect();
     let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/boards/qemu-virt-aarch64/pods/web.yaml");
     seeds.push(fs::read_to_string(sample).unwrap());
+    for controller in ["web-statefulset", "nginx-deployment", "indexed-job", "hello-cronjob", "replication"] {
+        seeds.push(fs::read_to_string(fixture(&format!("../files/{controller}.yaml"))).unwrap());
+    }
     let mut random = Random(0x0070_6f64_6c69_6e67);
     let (mut good, mut bad) = (0, 0);
     for _ in 0..20_000 {

@@ -3,7 +3,7 @@
 
 use podling::manifest::board::{Board, Network};
 use podling::manifest::image::Image;
-use podling::manifest::owner::{Controller, Owner, Replacement, Start};
+use podling::manifest::owner::{Concurrency, Controller, Goal, JobRules, Owner, Replacement, Schedule};
 use podling::manifest::pod::*;
 use podling::manifest::probe::{Action, HttpGet, Probe, ProbeKind, Timing};
 use podling::manifest::{List, codec};
@@ -65,10 +65,31 @@ pub fn small() -> Pod<'static> {
         volumes: List::EMPTY,
         containers: list([app("app")]),
         active_deadline_seconds: None,
-        owner: Some(Owner { controller: Controller::StatefulSet(Start::OrderedReady), name: "small" }),
+        owner: Some(Owner { controller: Controller::Job(job()), name: "small" }),
         sysctls: List::EMPTY,
         readiness_gates: List::EMPTY,
         priority: -5,
+    }
+}
+
+/// What a Job asks for.
+pub fn job() -> JobRules {
+    let schedule = Schedule {
+        minutes: 1 << 59 | 1,
+        hours: 1 << 23,
+        days: 1 << 31 | 1 << 1,
+        months: 1 << 12,
+        weekdays: 1 << 6,
+        concurrency: Concurrency::Replace,
+        deadline_seconds: Some(90),
+    };
+    JobRules {
+        goal: Goal::Any,
+        parallelism: 3,
+        backoff_limit: 6,
+        deadline_seconds: Some(3600),
+        ttl_seconds: Some(0),
+        schedule: Some(schedule),
     }
 }
 

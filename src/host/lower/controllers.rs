@@ -2,7 +2,7 @@
 
 use super::names;
 use super::objects::{Metadata, PodObject, describe, metadata};
-use super::{job, workloads};
+use super::{cronjob, job, workloads};
 use crate::host::arena::Arena;
 use crate::host::diagnostic::quote;
 use crate::host::read::{Object, Place};
@@ -62,6 +62,7 @@ pub(super) fn lower<'a>(kind: &str, root: &Place<'a>, arena: &'a Arena) -> Vec<P
         "ReplicationController" => (&schema::REPLICATION, &schema::REPLICATION_SPEC),
         "DaemonSet" => (&schema::DAEMON_SET, &schema::DAEMON_SET_SPEC),
         "Job" => (&schema::JOB, &schema::JOB_SPEC),
+        "CronJob" => return cronjob::lower(root, arena).unwrap_or_default(),
         _ => (&schema::STATEFUL_SET, &schema::STATEFUL_SET_SPEC),
     };
     let Some(document) = Document::read(root, table, spec, arena) else {
@@ -72,7 +73,7 @@ pub(super) fn lower<'a>(kind: &str, root: &Place<'a>, arena: &'a Arena) -> Vec<P
         "ReplicaSet" => workloads::replica_set(&document),
         "ReplicationController" => workloads::replication_controller(&document),
         "DaemonSet" => workloads::daemon_set(&document),
-        "Job" => job::job(&document),
+        "Job" => job::pods(&document, None, |_| {}),
         _ => workloads::stateful_set(&document),
     }
 }

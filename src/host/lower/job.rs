@@ -3,12 +3,16 @@
 use super::controllers::{COMPLETION_INDEX, Document, Given};
 use super::objects::PodObject;
 use crate::manifest::limits;
-use crate::manifest::owner::{Controller, Goal, JobRules};
+use crate::manifest::owner::{Controller, Goal, JobRules, Schedule};
 use std::format;
 use std::prelude::v1::*;
 
-/// A Job: pods NAME-SUFFIX, or NAME-INDEX-SUFFIX where they are numbered.
-pub(super) fn job<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
+/// The pods of a Job: NAME-SUFFIX, or NAME-INDEX-SUFFIX where they are numbered. `change` has the last word about its rules.
+pub(super) fn pods<'a>(
+    document: &Document<'a>,
+    schedule: Option<Schedule>,
+    change: impl FnOnce(&mut JobRules),
+) -> Vec<PodObject<'a>> {
     document.restarts(&["OnFailure", "Never"]);
     let spec = &document.spec;
     let number = |name, most: i64| spec.get(name).and_then(|place| place.integer(0..=most));
@@ -33,13 +37,15 @@ pub(super) fn job<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
     let suspended = spec.flag("suspend").unwrap_or(false);
     let parallelism = if suspended { 0 } else { parallelism.unwrap_or(1).min(pods) };
     let seconds = |name| number(name, i64::from(i32::MAX)).and_then(|n| u32::try_from(n).ok());
-    let rules = JobRules {
+    let mut rules = JobRules {
         goal,
         parallelism: u16::try_from(parallelism).unwrap_or(u16::MAX),
         backoff_limit: seconds("backoffLimit").unwrap_or(6),
         deadline_seconds: seconds("activeDeadlineSeconds"),
         ttl_seconds: seconds("ttlSecondsAfterFinished"),
+        schedule,
     };
+    change(&mut rules);
     let owner = document.owner(Controller::Job(rules));
     let pod = |n: usize| {
         let index = document.arena.str(&format!("{n}"));

@@ -43,9 +43,15 @@ table!(JOB_SPEC "JobSpec" {
     podFailurePolicy: NotYet, podReplacementPolicy: Only(&["TerminatingOrFailed", "Failed"]), selector: Cluster,
     successPolicy: NotYet, suspend: Read, template: Read, ttlSecondsAfterFinished: Read,
 });
+table!(CRON_JOB "CronJob" { apiVersion: Read, kind: Read, metadata: Read, spec: Read, status: Cluster });
+table!(CRON_JOB_SPEC "CronJobSpec" {
+    concurrencyPolicy: Read, failedJobsHistoryLimit: Read, jobTemplate: Read, schedule: Read, startingDeadlineSeconds: Read,
+    successfulJobsHistoryLimit: Read, suspend: Read, timeZone: Read,
+});
+table!(JOB_TEMPLATE "JobTemplateSpec" { metadata: Read, spec: Read });
 
 /// Every type of the controllers' documents.
-pub(super) static CONTROLLER_TYPES: &[&Table] = &[
+pub static CONTROLLER_TYPES: &[&Table] = &[
     &DEPLOYMENT,
     &DEPLOYMENT_SPEC,
     &STRATEGY,
@@ -68,4 +74,7 @@ pub(super) static CONTROLLER_TYPES: &[&Table] = &[
     &CLAIM_TEMPLATE,
     &JOB,
     &JOB_SPEC,
+    &CRON_JOB,
+    &CRON_JOB_SPEC,
+    &JOB_TEMPLATE,
 ];

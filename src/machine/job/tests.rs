@@ -6,8 +6,14 @@ use crate::manifest::pod::Node;
 use std::vec;
 use std::vec::Vec;
 
-const RULES: JobRules =
-    JobRules { goal: Goal::Each, parallelism: 1, backoff_limit: 2, deadline_seconds: None, ttl_seconds: None };
+const RULES: JobRules = JobRules {
+    goal: Goal::Each,
+    parallelism: 1,
+    backoff_limit: 2,
+    deadline_seconds: None,
+    ttl_seconds: None,
+    schedule: None,
+};
 const ACTIVE: Place = Place::Active { restarts: 0 };
 
 /// A Job and its places, with orders carried out as an agent would.

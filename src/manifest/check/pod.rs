@@ -1,6 +1,6 @@
 //! The check of a manifest's pods.
 
-use super::{At, Error, Problem, probe, rule, security};
+use super::{At, Error, Problem, owner, probe, rule, security};
 use crate::manifest::fact::{Fact, MARK, Piece, pieces};
 use crate::manifest::pod::*;
 use crate::manifest::{List, limits};
@@ -81,8 +81,8 @@ fn pod<'a>(pod: &Pod<'a>, filters: usize) -> Result<(), Error<'a>> {
         security::confinement(&at.field("securityContext"), &one, filters)?;
         container(at, &one, volumes)
     })?;
-    if let Some(owner) = pod.owner {
-        field("metadata.ownerReferences").field("name").text(owner.name, rule::SUBDOMAIN)?;
+    if let Some(of) = pod.owner {
+        owner::owner(&field("metadata.ownerReferences"), &of)?;
     }
     if apps == 0 {
         return Err(field("containers").fail(Problem::Field("there is none: a pod has at least one app container")));
