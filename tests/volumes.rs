@@ -294,3 +294,34 @@ stringData: {token: s3cret}
         assert!(said.contains("Read-only file system"), "{said}");
     });
 }
+
+#[test]
+fn spec_31_volumes_belong_to_the_fs_group() {
+    let node = Node::new();
+    let kept = node.data_dir().join("volumes/default/kept");
+    fs::create_dir_all(kept.join("old")).unwrap();
+    for n in 0..500 {
+        fs::write(kept.join(format!("old/{n}")), "").unwrap();
+    }
+    fs::set_permissions(kept.join("old/7"), fs::Permissions::from_mode(0o600)).unwrap();
+    let host = node.root.join("host");
+    fs::create_dir(&host).unwrap();
+    let more = format!(
+        "securityContext: {{runAsUser: 1000, runAsGroup: 1000, fsGroup: 4242, supplementalGroups: [5]}}\nvolumes:\n\
+         - {{name: disk, emptyDir: {{}}}}\n- {{name: mem, emptyDir: {{medium: Memory}}}}\n- {{name: host, hostPath: {{path: {}}}}}\n\
+         - {{name: claim, persistentVolumeClaim: {{claimName: kept}}}}\n\
+         - {{name: told, downwardAPI: {{defaultMode: 0400, items: [{{path: a/uid, fieldRef: {{fieldPath: metadata.uid}}}}]}}}}",
+        host.display()
+    );
+    let mounts: Vec<String> =
+        ["disk", "mem", "host", "claim", "told"].map(|name| format!("{{name: {name}, mountPath: /v/{name}}}")).into();
+    node.run(&pod("owned", "exec sleep 1000", &more, &format!("volumeMounts: [{}]", mounts.join(", "))), async |board| {
+        board.running("owned", "main").await;
+        assert_eq!(board.shell("owned", "main", "id -G").await.1, "1000 5 4242\n");
+        let look = "cd /v; stat -c '%g %a' disk mem host claim claim/old claim/old/7 told; stat -L -c '%g %a' told/a/uid; cat told/a/uid >/dev/null || echo no";
+        let expected = "4242 2777\n4242 2777\n0 755\n4242 2775\n4242 2775\n4242 660\n4242 2777\n4242 440\n";
+        assert_eq!(board.shell("owned", "main", look).await.1, expected);
+        let write = "cd /v; for d in disk mem claim; do echo x > $d/new && stat -c %g $d/new; done";
+        assert_eq!(board.shell("owned", "main", write).await.1, "4242\n4242\n4242\n", "set-gid directories");
+    });
+}

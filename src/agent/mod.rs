@@ -17,6 +17,7 @@ pub mod local;
 pub mod logger;
 pub mod logs;
 mod mounts;
+mod ownership;
 pub mod paths;
 mod payload;
 mod queue;

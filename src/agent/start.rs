@@ -10,7 +10,7 @@ use super::volumes;
 use crate::manifest::List;
 use crate::manifest::check::rule;
 use crate::manifest::image::Image;
-use crate::manifest::pod::{Container, Mount, Pod, Qos};
+use crate::manifest::pod::{Container, GroupsPolicy, Mount, Pod, Qos};
 use crate::manifest::record::Memo;
 use crate::manifest::status::Uid;
 use crate::pod::wire::{MountPoint, Order, Start};
@@ -148,8 +148,9 @@ fn user(container: &Container<'_>, image: &Image<'_>) -> Result<(u32, u32), &'st
 
 /// The pod's further groups, and the image's where the user is the image's; each once.
 fn groups(pod: &Pod<'_>, image: &Image<'_>, uid: u32) -> Vec<u32> {
-    let of_image = image.groups.iter().filter(|_| uid == image.uid);
-    let mut groups: Vec<u32> = pod.supplemental_groups.iter().chain(of_image).collect();
+    let of_image = image.groups.iter().filter(|_| uid == image.uid && pod.groups_policy == GroupsPolicy::Merge);
+    let of_volumes = pod.fs_group.map(|group| group.id);
+    let mut groups: Vec<u32> = pod.supplemental_groups.iter().chain(of_volumes).chain(of_image).collect();
     groups.sort_unstable();
     groups.dedup();
     groups

@@ -3,12 +3,15 @@
 use super::downward::Teller;
 use super::images::Refused;
 use super::mounts::{self, Tmpfs};
+use super::ownership::{Access, Walk};
 use super::paths::PodPaths;
 use super::payload;
 use super::subpath;
 use super::trouble::Trouble;
 use crate::manifest::limits;
-use crate::manifest::pod::{Content, File, HostPathKind, Mount, Propagation, Source, Volume};
+use crate::manifest::pod::{
+    Content, File, FsGroup, FsGroupChange, HostPathKind, Mount, Pod, Propagation, Source, Volume,
+};
 use crate::sys::{self, error::Attempt};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -30,10 +33,14 @@ pub(super) fn make(teller: &Teller<'_>) -> Result<(), Trouble> {
     for volume in pod.volumes {
         let made = match volume.source {
             Source::EmptyDir { memory: true, size_limit } => {
-                in_memory(&own.memory_volume(volume.name), Tmpfs { size: size_limit, mode: 0o777, secret: false })
-                    .map(drop)
+                let path = own.memory_volume(volume.name);
+                in_memory(&path, Tmpfs { size: size_limit, mode: 0o777, secret: false })
+                    .and_then(|_| give(&path, pod, Access::Write))
             }
-            Source::EmptyDir { memory: false, .. } => open_directory(&own.disk_volume(volume.name)),
+            Source::EmptyDir { memory: false, .. } => {
+                let path = own.disk_volume(volume.name);
+                open_directory(&path).and_then(|()| give(&path, pod, Access::Write))
+            }
             Source::HostPath { path, kind } => host_path(Path::new(path), kind),
             Source::Claim { name, .. } => directory(&paths.claim(pod.namespace, name), 0o755),
             Source::Files { .. } | Source::Projected { .. } => write_files(teller, &volume),
@@ -158,8 +165,17 @@ fn directory(path: &Path, mode: u32) -> Result<(), Trouble> {
     fs::DirBuilder::new().recursive(true).mode(mode).create(path).map_err(Trouble::at("make", path))
 }
 
+/// Gives a volume that is the pod's own to its fsGroup, if it is not so yet.
+fn give(path: &Path, pod: &Pod<'_>, access: Access) -> Result<(), Trouble> {
+    let Some(group) = pod.fs_group else { return Ok(()) };
+    Walk::all(path, FsGroup { change: FsGroupChange::OnRootMismatch, ..group }, access)
+}
+
 /// A directory that everybody may write, whatever the umask: an emptyDir, as kubelet makes one.
 fn open_directory(path: &Path) -> Result<(), Trouble> {
+    if path.exists() {
+        return Ok(());
+    }
     directory(path, 0o755)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o777)).map_err(Trouble::at("change the mode of", path))
 }
@@ -206,7 +222,10 @@ fn fill(teller: &Teller<'_>, volume: &Volume<'_>, root: &Path) -> Result<(), Tro
         }
         _ => return Ok(()),
     };
-    payload::write(root, &files, |_| Ok(()))
+    let group = teller.pod.fs_group.map(|group| FsGroup { change: FsGroupChange::Always, ..group });
+    let give = |path: &Path| group.map_or(Ok(()), |group| Walk::all(path, group, Access::Read));
+    payload::write(root, &files, give)?;
+    give(root)
 }
 
 /// Writes what has changed in the projected volumes of a pod.

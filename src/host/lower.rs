@@ -3,6 +3,7 @@
 mod container;
 mod env;
 mod facts;
+mod groups;
 mod mounts;
 mod names;
 mod objects;

@@ -95,9 +95,9 @@ table!(POD_SPEC "PodSpec" {
 table!(POD_OS "PodOS" { name: Read });
 table!(HOST_ALIAS "HostAlias" { ip: Read, hostnames: Read });
 table!(POD_SECURITY "PodSecurityContext" {
-    appArmorProfile: NotYet, fsGroup: NotYet, fsGroupChangePolicy: NotYet, runAsGroup: Read, runAsNonRoot: Read, runAsUser: Read,
+    appArmorProfile: NotYet, fsGroup: Read, fsGroupChangePolicy: Read, runAsGroup: Read, runAsNonRoot: Read, runAsUser: Read,
     seLinuxChangePolicy: NotYet, seLinuxOptions: NotYet, seccompProfile: Read, supplementalGroups: Read,
-    supplementalGroupsPolicy: Only(&["Merge"]), sysctls: NotYet, windowsOptions: NotYet,
+    supplementalGroupsPolicy: Read, sysctls: NotYet, windowsOptions: NotYet,
 });
 table!(CONTAINER "Container" {
     args: Read, command: Read, env: Read, envFrom: Read, image: Read, imagePullPolicy: Read, lifecycle: Read, livenessProbe: NotYet,

@@ -8,6 +8,8 @@ pub const CONTAINERS: usize = 16;
 pub const VOLUMES: usize = 32;
 /// Volume mounts of one container.
 pub const MOUNTS: usize = 32;
+/// Directories in one another in a volume that is given to a pod's fsGroup.
+pub const VOLUME_DEPTH: usize = 128;
 /// Files of one configMap or secret volume.
 pub const FILES: usize = 64;
 /// Environment variables of one container, the image's not counted.

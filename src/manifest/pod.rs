@@ -94,6 +94,10 @@ pub struct Pod<'a> {
     /// The containers, in start order: init containers and sidecars as written, then the app containers.
     #[serde(borrow)]
     pub containers: List<'a, Container<'a>>,
+    /// `spec.securityContext.fsGroup`.
+    pub fs_group: Option<FsGroup>,
+    /// `spec.securityContext.supplementalGroupsPolicy`.
+    pub groups_policy: GroupsPolicy,
 }
 
 impl Default for Pod<'_> {
@@ -115,6 +119,8 @@ impl Default for Pod<'_> {
             critical: false,
             volumes: List::EMPTY,
             containers: List::EMPTY,
+            fs_group: None,
+            groups_policy: GroupsPolicy::Merge,
         }
     }
 }

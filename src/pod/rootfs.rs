@@ -8,8 +8,8 @@ use super::wire::MountPoint;
 use crate::sys::mount::{self, NODEV, NOEXEC, NOSUID, PLAIN, RDONLY};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, fstat, fstatfs, makedev, mkdirat, mknodat, openat,
-    openat2, readlinkat, symlinkat,
+    AtFlags, CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, chmodat, fstat, fstatfs, makedev, mkdirat,
+    mknodat, openat, openat2, readlinkat, symlinkat,
 };
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
@@ -41,6 +41,8 @@ pub fn furnish(root: BorrowedFd<'_>) -> Result<(), Broken> {
     mkdirat(&still, "empty", MODE_755).on("empty")?;
     for (name, major, minor) in NODES {
         mknodat(&still, name, FileType::CharacterDevice, MODE_666, makedev(major, minor)).on(name)?;
+        // mknodat heeds the umask that the agent was started with; /dev/null is for every user.
+        chmodat(&still, name, MODE_666, AtFlags::empty()).on(name)?;
     }
     Ok(())
 }

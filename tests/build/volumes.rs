@@ -3,7 +3,7 @@
 use super::{compile, compile_for, pod};
 use podling::host::boards::BoardFile;
 use podling::manifest::check;
-use podling::manifest::pod::{Mount, Pod, Propagation};
+use podling::manifest::pod::{FsGroup, FsGroupChange, GroupsPolicy, Mount, Pod, Propagation};
 
 /// Calls `look` with the first pod of `text`.
 #[track_caller]
@@ -131,4 +131,17 @@ fn spec_31_the_downward_api_is_shown_as_it_was_written() {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     assert!(compile(&shown).body() == body, "{shown}");
+}
+
+#[test]
+fn spec_31_fs_groups_are_read() {
+    let of = |text: &str| first(&pod(&format!("securityContext: {text}"), ""), |pod| (pod.fs_group, pod.groups_policy));
+    assert_eq!(of("{}"), (None, GroupsPolicy::Merge));
+    assert_eq!(of("{fsGroup: 5}"), (Some(FsGroup { id: 5, change: FsGroupChange::Always }), GroupsPolicy::Merge));
+    assert_eq!(
+        of("{fsGroup: 0, fsGroupChangePolicy: OnRootMismatch, supplementalGroupsPolicy: Strict}"),
+        (Some(FsGroup { id: 0, change: FsGroupChange::OnRootMismatch }), GroupsPolicy::Strict)
+    );
+    compile(&pod("securityContext: {fsGroup: -1}", "")).refused("-1 is not possible here");
+    compile(&pod("securityContext: {fsGroupChangePolicy: Never}", "")).refused("\"Never\" is not a value for this");
 }

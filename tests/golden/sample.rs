@@ -58,6 +58,8 @@ pub fn small() -> Pod<'static> {
         critical: false,
         volumes: List::EMPTY,
         containers: list([app("app")]),
+        fs_group: None,
+        groups_policy: GroupsPolicy::Merge,
     }
 }
 
@@ -102,6 +104,8 @@ pub fn full() -> Pod<'static> {
         resources,
         pids_limit: Some(200),
         critical: true,
+        fs_group: Some(FsGroup { id: 4242, change: FsGroupChange::OnRootMismatch }),
+        groups_policy: GroupsPolicy::Strict,
         volumes: volumes(),
         containers: list([
             Container {

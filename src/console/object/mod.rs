@@ -14,7 +14,9 @@ pub use super::view::StatusView;
 use super::emit::{Emit, Json, Kind, Yaml};
 use crate::manifest::List;
 use crate::manifest::limits;
-use crate::manifest::pod::{ContainerKind, HostPathKind, Pair, Pod, Resources, RestartPolicy, Source, Volume};
+use crate::manifest::pod::{
+    ContainerKind, FsGroupChange, GroupsPolicy, HostPathKind, Pair, Pod, Resources, RestartPolicy, Source, Volume,
+};
 use alloc::boxed::Box;
 use core::fmt::{self, Display, Write};
 
@@ -176,13 +178,7 @@ fn spec(emit: &mut dyn Emit, pod: &Pod<'_>, status: Option<&StatusView<'_>>, opt
     }
     resources(emit, &pod.resources)?;
     emit.pair("restartPolicy", restart_policy(pod.restart_policy))?;
-    if !pod.supplemental_groups.is_empty() {
-        emit.begin("securityContext", Kind::Map)?;
-        emit.begin("supplementalGroups", Kind::List)?;
-        pod.supplemental_groups.iter().try_for_each(|group| emit.raw(&group))?;
-        emit.close()?;
-        emit.close()?;
-    }
+    security(emit, pod)?;
     flag(emit, "setHostnameAsFQDN", name.subdomain.is_some())?;
     flag(emit, "shareProcessNamespace", pod.sharing.process_namespace)?;
     if let Some(subdomain) = name.subdomain {
@@ -193,6 +189,29 @@ fn spec(emit: &mut dyn Emit, pod: &Pod<'_>, status: Option<&StatusView<'_>>, opt
         emit.begin("volumes", Kind::List)?;
         pod.volumes.iter().try_for_each(|v| volume(emit, pod, &v))?;
         emit.close()?;
+    }
+    emit.close()
+}
+
+fn security(emit: &mut dyn Emit, pod: &Pod<'_>) -> fmt::Result {
+    let strict = pod.groups_policy == GroupsPolicy::Strict;
+    if pod.supplemental_groups.is_empty() && pod.fs_group.is_none() && !strict {
+        return Ok(());
+    }
+    emit.begin("securityContext", Kind::Map)?;
+    if let Some(group) = pod.fs_group {
+        emit.number("fsGroup", &group.id)?;
+        if group.change == FsGroupChange::OnRootMismatch {
+            emit.pair("fsGroupChangePolicy", "OnRootMismatch")?;
+        }
+    }
+    if !pod.supplemental_groups.is_empty() {
+        emit.begin("supplementalGroups", Kind::List)?;
+        pod.supplemental_groups.iter().try_for_each(|group| emit.raw(&group))?;
+        emit.close()?;
+    }
+    if strict {
+        emit.pair("supplementalGroupsPolicy", "Strict")?;
     }
     emit.close()
 }

@@ -4,7 +4,7 @@ use super::Context;
 use super::container;
 use super::names;
 use super::objects::{Metadata, PodObject};
-use super::{facts, ports, projected, resources, security, volumes};
+use super::{facts, groups, ports, projected, resources, security, volumes};
 use crate::host::read::{Object, Place};
 use crate::host::schema;
 use crate::manifest::limits;
@@ -55,6 +55,7 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
     }
     let lowered: Vec<Container<'c>> = containers.iter().map(|(_, container)| *container).collect();
     let resources = resources::pod(spec, &lowered);
+    let (fs_group, groups_policy) = groups::lower(spec);
     Pod {
         restart_policy: restart_policy(spec),
         grace_seconds: shared.grace_seconds,
@@ -67,6 +68,8 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
         critical: critical(spec),
         volumes: cx.arena.list(shared.volumes.iter()),
         containers: cx.arena.list(lowered),
+        fs_group,
+        groups_policy,
         labels: cx.arena.list(found.meta.labels.iter().copied()),
         annotations: cx.arena.list(found.meta.annotations.iter().copied()),
         ..named

@@ -43,6 +43,7 @@ fn pod<'a>(pod: &Pod<'a>) -> Result<(), Error<'a>> {
         );
     }
     field("supplementalGroups").list(pod.supplemental_groups, limits::GROUPS, |at, group| at.id(group))?;
+    pod.fs_group.map_or(Ok(()), |group| field("fsGroup").id(group.id))?;
     field("hostAliases").list(pod.host_aliases, limits::PAIRS, |at, alias| {
         at.field("ip").text(alias.key, rule::ADDRESS)?;
         at.length(alias.value, limits::PATH)?;
