@@ -325,3 +325,32 @@ fn spec_31_volumes_belong_to_the_fs_group() {
         assert_eq!(board.shell("owned", "main", write).await.1, "4242\n4242\n4242\n", "set-gid directories");
     });
 }
+
+#[test]
+fn spec_31_an_image_is_a_volume_that_can_only_be_read() {
+    let node = Node::new();
+    let volumes = "volumes: [{name: i, image: {reference: busybox, pullPolicy: IfNotPresent}}]";
+    let mounts = "volumeMounts: [{name: i, mountPath: /image}, {name: i, mountPath: /part, subPath: bin}]";
+    let lost = volumes.replace("busybox", "nowhere");
+    node.run(&(pod("of", "exec sleep 1000", volumes, mounts) + &pod("lost", "true", &lost, mounts)), async |board| {
+        board.running("of", "main").await;
+        let (_, said) = board.shell("of", "main", "test -e /image/bin/busybox && test -e /part/busybox && echo there; echo x > /image/x; /part/busybox true; echo $?").await;
+        assert!(said.starts_with("there\n") && said.contains("Read-only file system") && said.ends_with("126\n"), "{said}");
+        let why = refused(&board, "lost", Reason::ImageMissing).await;
+        assert!(why.contains("nowhere:latest is not on this board"), "{why}");
+    });
+}
+
+#[test]
+fn spec_31_memory_is_bounded_by_the_pods_own() {
+    let node = Node::new();
+    let volumes =
+        "volumes: [{name: a, emptyDir: {medium: Memory}}, {name: b, emptyDir: {medium: Memory, sizeLimit: 1Mi}}]";
+    let inside =
+        "resources: {limits: {memory: 8Mi}}\nvolumeMounts: [{name: a, mountPath: /a}, {name: b, mountPath: /b}]";
+    node.run(&pod("small", "exec sleep 1000", volumes, inside), async |board| {
+        board.running("small", "main").await;
+        let size = "for d in a b; do /bin/busybox df -k /$d | /bin/busybox awk 'NR==2 {print $2}'; done";
+        assert_eq!(board.shell("small", "main", size).await.1, "8192\n1024\n");
+    });
+}

@@ -109,7 +109,7 @@ pub(super) fn order(
     let (cgroups, cgroup_v2) = (doors.fds.len() as u8, doors.v2);
     fds.extend(doors.fds);
     let mut points = Bytes::default();
-    for (point, mount) in opened(&teller, &container)? {
+    for (point, mount) in opened(&teller, images, &container)? {
         points.push(&point);
         fds.push(mount);
     }
@@ -194,7 +194,11 @@ fn environment<'a>(pod: &Pod<'a>, container: &Container<'a>, image: &Image<'a>, 
 }
 
 /// Volumes and managed files, outer ones first.
-fn opened<'a>(teller: &Teller<'_>, container: &Container<'a>) -> Result<Vec<(MountPoint<'a>, OwnedFd)>, Refused> {
+fn opened<'a>(
+    teller: &Teller<'_>,
+    images: &mut Images,
+    container: &Container<'a>,
+) -> Result<Vec<(MountPoint<'a>, OwnedFd)>, Refused> {
     const HOSTS: [&str; 3] = ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
     let mut all = Vec::new();
     for mount in container.mounts {
@@ -204,7 +208,7 @@ fn opened<'a>(teller: &Teller<'_>, container: &Container<'a>) -> Result<Vec<(Mou
         if !sub_path.is_empty() && !(rule::RELATIVE_PATH.holds)(&sub_path) {
             return Err(Refused::config(&format!("subPathExpr: {sub_path} {}", rule::RELATIVE_PATH.says)));
         }
-        let opened = volumes::open(teller, &volume, &Mount { sub_path: &sub_path, ..mount })?;
+        let opened = volumes::open(teller, images, &volume, &Mount { sub_path: &sub_path, ..mount })?;
         // Its mount is read-only already where it is to be.
         all.push((MountPoint { path: mount.path, directory: opened.directory, read_only: false }, opened.mount));
     }

@@ -146,8 +146,8 @@ table!(MOUNT "VolumeMount" {
 table!(VOLUME "Volume" {
     name: Read, configMap: Read, emptyDir: Read, hostPath: Read, persistentVolumeClaim: Read, secret: Read,
     awsElasticBlockStore: NotYet, azureDisk: NotYet, azureFile: NotYet, cephfs: NotYet, cinder: NotYet, csi: NotYet,
-    downwardAPI: Read, ephemeral: NotYet, fc: NotYet, flexVolume: NotYet, flocker: NotYet, gcePersistentDisk: NotYet,
-    gitRepo: NotYet, glusterfs: NotYet, image: NotYet, iscsi: NotYet, nfs: NotYet, photonPersistentDisk: NotYet,
+    downwardAPI: Read, ephemeral: Read, fc: NotYet, flexVolume: NotYet, flocker: NotYet, gcePersistentDisk: NotYet,
+    gitRepo: NotYet, glusterfs: NotYet, image: Read, iscsi: NotYet, nfs: NotYet, photonPersistentDisk: NotYet,
     portworxVolume: NotYet, projected: Read, quobyte: NotYet, rbd: NotYet, scaleIO: NotYet, storageos: NotYet,
     vsphereVolume: NotYet,
 });
@@ -156,6 +156,9 @@ table!(HOST_PATH "HostPathVolumeSource" { path: Read, r#type: Read });
 table!(CLAIM_VOLUME "PersistentVolumeClaimVolumeSource" { claimName: Read, readOnly: Read });
 table!(CONFIG_MAP_VOLUME "ConfigMapVolumeSource" { defaultMode: Read, items: Read, name: Read, optional: Read });
 table!(SECRET_VOLUME "SecretVolumeSource" { defaultMode: Read, items: Read, optional: Read, secretName: Read });
+table!(IMAGE_VOLUME "ImageVolumeSource" { pullPolicy: Read, reference: Read });
+table!(EPHEMERAL "EphemeralVolumeSource" { volumeClaimTemplate: Read });
+table!(CLAIM_TEMPLATE "PersistentVolumeClaimTemplate" { metadata: Cluster, spec: Read });
 table!(RESOURCE_REF "ResourceFieldSelector" { containerName: Read, divisor: Read, resource: Read });
 table!(DOWNWARD_VOLUME "DownwardAPIVolumeSource" { defaultMode: Read, items: Read });
 table!(DOWNWARD_PROJECTION "DownwardAPIProjection" { items: Read });
@@ -230,6 +233,9 @@ pub static POD_TYPES: &[&Table] = &[
     &CONFIG_MAP_VOLUME,
     &SECRET_VOLUME,
     &KEY_TO_PATH,
+    &IMAGE_VOLUME,
+    &EPHEMERAL,
+    &CLAIM_TEMPLATE,
     &RESOURCE_REF,
     &DOWNWARD_VOLUME,
     &DOWNWARD_PROJECTION,

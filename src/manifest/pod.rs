@@ -125,7 +125,13 @@ impl Default for Pod<'_> {
     }
 }
 
-impl Pod<'_> {
+impl<'a> Pod<'a> {
+    /// The references of all images that the pod needs: its containers', and its volumes'. One may be there twice.
+    pub fn images(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let volumes = self.volumes.iter().filter_map(|volume| volume.source.image());
+        self.containers.iter().map(|container| container.image).chain(volumes)
+    }
+
     /// `status.qosClass` (spec 93), from what the containers ask for.
     pub fn qos(&self) -> Qos {
         let mut best_effort = true;

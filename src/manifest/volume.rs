@@ -121,6 +121,21 @@ pub enum Source<'a> {
         #[serde(borrow)]
         files: List<'a, Projection<'a>>,
     },
+    /// `image`: the files of an image, which can only be read, and not executed.
+    Image {
+        /// `reference`, normalised by [`crate::manifest::image::normalise`].
+        reference: &'a str,
+    },
+}
+
+impl<'a> Source<'a> {
+    /// The image that the volume is made of.
+    pub const fn image(&self) -> Option<&'a str> {
+        match *self {
+            Source::Image { reference } => Some(reference),
+            _ => None,
+        }
+    }
 }
 
 /// `hostPath.type`.

@@ -3,7 +3,7 @@
 use super::{compile, compile_for, pod};
 use podling::host::boards::BoardFile;
 use podling::manifest::check;
-use podling::manifest::pod::{FsGroup, FsGroupChange, GroupsPolicy, Mount, Pod, Propagation};
+use podling::manifest::pod::{FsGroup, FsGroupChange, GroupsPolicy, Mount, Pod, Propagation, Source};
 
 /// Calls `look` with the first pod of `text`.
 #[track_caller]
@@ -144,4 +144,20 @@ fn spec_31_fs_groups_are_read() {
     );
     compile(&pod("securityContext: {fsGroup: -1}", "")).refused("-1 is not possible here");
     compile(&pod("securityContext: {fsGroupChangePolicy: Never}", "")).refused("\"Never\" is not a value for this");
+}
+
+#[test]
+fn spec_31_kinds_that_a_board_has_in_its_own_way() {
+    let volume = |source: &str| pod(&format!("volumes: [{{name: v, {source}}}]"), "");
+    let source =
+        |text: &str, look: &dyn Fn(Source<'_>)| first(&volume(text), |pod| look(pod.volumes.get(0).unwrap().source));
+    source("image: {reference: nginx}", &|it| assert_eq!(it.image(), Some("docker.io/library/nginx:latest")));
+    let template = "{spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}";
+    let plain = Source::EmptyDir { memory: false, size_limit: None };
+    source(&format!("ephemeral: {{volumeClaimTemplate: {template}}}"), &|it| assert_eq!(it, plain));
+    compile(&volume("image: {}")).refused("image.reference: is required");
+    compile(&volume("image: {reference: 'a b'}")).refused("is not an image reference");
+    compile(&volume("emptyDir: {medium: HugePages-2Mi}")).refused("a board reserves no huge pages");
+    let limited = compile(&volume("emptyDir: {sizeLimit: 500Mi}"));
+    assert!(limited.errors == 0 && limited.said.contains("sizeLimit: is not enforced on disk"), "{}", limited.said);
 }

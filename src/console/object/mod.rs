@@ -298,6 +298,12 @@ fn volume(emit: &mut dyn Emit, pod: &Pod<'_>, volume: &Volume<'_>) -> fmt::Resul
         }
         Source::Files { secret, files } => files::source(emit, pod, volume.name, secret, files)?,
         Source::Projected { files } => projected::source(emit, pod, volume.name, files)?,
+        Source::Image { reference } => {
+            emit.begin("image", Kind::Map)?;
+            emit.pair("reference", reference)?;
+            emit.close()?;
+            emit.pair("name", volume.name)?;
+        }
     }
     emit.close()
 }

@@ -4,7 +4,7 @@ use super::Context;
 use super::names;
 use super::objects::{self, Data, Metadata};
 use super::projected::{self, Pod};
-use super::{env, resources};
+use super::{container, env, resources};
 use crate::host::diagnostic::quote;
 use crate::host::read::{Object, Place, did_you_mean};
 use crate::host::suggest::nearest;
@@ -41,8 +41,17 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, pod: Pod<'c, 'a>, spec: &Ob
 
 /// The one source of a volume; `None` with a message where there is not exactly one that a board has.
 fn source<'c, 'a: 'c>(cx: &'c Context<'a>, pod: Pod<'c, 'a>, volume: &Object<'a>) -> Option<Source<'c>> {
-    const KINDS: [&str; 7] =
-        ["emptyDir", "hostPath", "persistentVolumeClaim", "configMap", "secret", "downwardAPI", "projected"];
+    const KINDS: [&str; 9] = [
+        "emptyDir",
+        "hostPath",
+        "persistentVolumeClaim",
+        "configMap",
+        "secret",
+        "downwardAPI",
+        "projected",
+        "image",
+        "ephemeral",
+    ];
     let meta = pod.meta;
     let mut given = KINDS.iter().filter_map(|kind| Some((*kind, volume.get(kind)?)));
     let Some((kind, place)) = given.next() else {
@@ -64,21 +73,41 @@ fn source<'c, 'a: 'c>(cx: &'c Context<'a>, pod: Pod<'c, 'a>, volume: &Object<'a>
         "configMap" => files(cx, meta, &place.object(&schema::CONFIG_MAP_VOLUME)?, false),
         "secret" => files(cx, meta, &place.object(&schema::SECRET_VOLUME)?, true),
         "downwardAPI" => projected::downward(cx, pod, &place.object(&schema::DOWNWARD_VOLUME)?),
+        "image" => image_volume(cx, &place.object(&schema::IMAGE_VOLUME)?),
+        "ephemeral" => ephemeral(&place.object(&schema::EPHEMERAL)?),
         _ => projected::projected(cx, pod, &place.object(&schema::PROJECTED)?),
     }
 }
 
 fn empty_dir(object: &Object<'_>) -> Option<Source<'static>> {
     let memory = match object.get("medium") {
+        Some(place) if place.text().is_some_and(|text| text.starts_with("HugePages")) => {
+            place.error("a board reserves no huge pages: Memory is possible");
+            return None;
+        }
         Some(place) => place.one_of(&["", "Memory"])? == "Memory",
         None => false,
     };
     let size = object.get("sizeLimit");
     let size_limit = size.as_ref().and_then(|place| resources::amount(place, units::bytes)).filter(|bytes| *bytes > 0);
     if let Some(place) = size.filter(|_| !memory && size_limit.is_some()) {
-        place.error("not supported on the board yet: a size limit needs medium: Memory");
+        place.warning("is not enforced on disk: the data partition counts no quotas; medium: Memory has a bound");
     }
     Some(Source::EmptyDir { memory, size_limit })
+}
+
+/// Images are packed on the workstation: see [`super::container`] for the pull policy.
+fn image_volume<'c>(cx: &'c Context<'_>, object: &Object<'_>) -> Option<Source<'c>> {
+    container::pull_policy(object, "pullPolicy");
+    let place = object.require("reference")?;
+    Some(Source::Image { reference: container::reference(cx, &place)? })
+}
+
+/// A claim that lives as long as its pod: on one board that is what an emptyDir is.
+fn ephemeral(object: &Object<'_>) -> Option<Source<'static>> {
+    let template = object.require("volumeClaimTemplate")?.object(&schema::CLAIM_TEMPLATE)?;
+    let _ = template.require("spec")?.object(&schema::CLAIM_SPEC)?;
+    Some(Source::EmptyDir { memory: false, size_limit: None })
 }
 
 fn host_path<'c>(cx: &'c Context<'_>, object: &Object<'_>) -> Option<Source<'c>> {
@@ -237,7 +266,10 @@ impl<'c> Volumes<'c> {
         };
         let read_only = matches!(
             self.0[index].source,
-            Source::Files { .. } | Source::Projected { .. } | Source::Claim { read_only: true, .. }
+            Source::Files { .. }
+                | Source::Projected { .. }
+                | Source::Image { .. }
+                | Source::Claim { read_only: true, .. }
         );
         Some((u8::try_from(index).ok()?, read_only))
     }

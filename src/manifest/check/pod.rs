@@ -167,6 +167,7 @@ fn volume<'a>(at: &At<'_>, volume: &Volume<'a>) -> Result<(), Error<'a>> {
             1..=limits::BYTES,
             "is not a size of at least one byte; leave it out for no limit",
         ),
+        Source::Image { reference } => at.field("image.reference").text(reference, rule::IMAGE),
         Source::HostPath { path, .. } => at.field("hostPath.path").text(path, rule::ABSOLUTE_PATH),
         Source::Claim { name, .. } => at.field("persistentVolumeClaim.claimName").text(name, rule::SUBDOMAIN),
         Source::Files { files, .. } => {
