@@ -1,5 +1,6 @@
 //! Kubernetes objects to the manifest's types: every reference resolved, every default written out, every mistake said.
 
+mod claims;
 mod container;
 mod env;
 mod facts;

@@ -72,9 +72,20 @@ table!(SECRET "Secret" {
 });
 table!(CLAIM "PersistentVolumeClaim" { apiVersion: Read, kind: Read, metadata: Read, spec: Read, status: Cluster });
 table!(CLAIM_SPEC "PersistentVolumeClaimSpec" {
-    accessModes: Cluster, dataSource: NotYet, dataSourceRef: NotYet, resources: Cluster, selector: Cluster, storageClassName: Cluster,
-    volumeAttributesClassName: Cluster, volumeMode: Only(&["Filesystem"]), volumeName: Cluster,
+    accessModes: Read, dataSource: NotYet, dataSourceRef: NotYet, resources: Read, selector: Cluster, storageClassName: Read,
+    volumeAttributesClassName: Cluster, volumeMode: Only(&["Filesystem"]), volumeName: Read,
 });
+table!(CLAIM_RESOURCES "VolumeResourceRequirements" { limits: Read, requests: Read });
+table!(PERSISTENT_VOLUME "PersistentVolume" { apiVersion: Read, kind: Read, metadata: Read, spec: Read, status: Cluster });
+table!(PERSISTENT_VOLUME_SPEC "PersistentVolumeSpec" {
+    accessModes: Read, capacity: Read, claimRef: Read, hostPath: Read, local: Read, mountOptions: NotYet, nodeAffinity: Cluster,
+    persistentVolumeReclaimPolicy: Only(&["Retain"]), storageClassName: Read, volumeAttributesClassName: Cluster,
+    volumeMode: Only(&["Filesystem"]), awsElasticBlockStore: NotYet, azureDisk: NotYet, azureFile: NotYet, cephfs: NotYet,
+    cinder: NotYet, csi: NotYet, fc: NotYet, flexVolume: NotYet, flocker: NotYet, gcePersistentDisk: NotYet, glusterfs: NotYet,
+    iscsi: NotYet, nfs: NotYet, photonPersistentDisk: NotYet, portworxVolume: NotYet, quobyte: NotYet, rbd: NotYet,
+    scaleIO: NotYet, storageos: NotYet, vsphereVolume: NotYet,
+});
+table!(LOCAL "LocalVolumeSource" { fsType: Only(&[""]), path: Read });
 table!(METADATA "ObjectMeta" {
     name: Read, namespace: Read, labels: Read, annotations: Read, generateName: NotYet, creationTimestamp: Cluster,
     deletionGracePeriodSeconds: Cluster, deletionTimestamp: Cluster, finalizers: Cluster, generation: Cluster,
@@ -189,7 +200,6 @@ pub const OTHER_KINDS: &[(&str, &str)] = &[
     ("ClusterRole", "leave it out: there is no API server on a board"),
     ("ClusterRoleBinding", "leave it out: there is no API server on a board"),
     ("NetworkPolicy", "leave it out"),
-    ("PersistentVolume", "leave it out: a claim is a folder on the data partition"),
     ("StorageClass", "leave it out: a claim is a folder on the data partition"),
     ("HorizontalPodAutoscaler", "leave it out"),
     ("PodDisruptionBudget", "leave it out"),
@@ -198,7 +208,7 @@ pub const OTHER_KINDS: &[(&str, &str)] = &[
 ];
 
 /// The kinds that a board takes.
-pub const KINDS: &[&str] = &["Pod", "ConfigMap", "Secret", "PersistentVolumeClaim", "List"];
+pub const KINDS: &[&str] = &["Pod", "ConfigMap", "Secret", "PersistentVolumeClaim", "PersistentVolume", "List"];
 
 /// Every type below `Pod`, for those who want to walk them all.
 pub static POD_TYPES: &[&Table] = &[

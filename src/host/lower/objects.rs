@@ -1,5 +1,6 @@
 //! The documents by kind: pods to lower, and the ConfigMaps, Secrets and claims that they may name.
 
+use super::claims::{self, Claim, Persistent};
 use super::names;
 use crate::host::diagnostic::{Sources, Span, alternatives, quote};
 use crate::host::read::{Object, Place, did_you_mean};
@@ -27,7 +28,8 @@ pub(super) struct Objects<'a> {
     pub(super) pods: Vec<PodObject<'a>>,
     pub(super) configs: BTreeMap<Key<'a>, Data<'a>>,
     pub(super) secrets: BTreeMap<Key<'a>, Data<'a>>,
-    pub(super) claims: BTreeMap<Key<'a>, Span>,
+    pub(super) claims: BTreeMap<Key<'a>, Claim<'a>>,
+    pub(super) persistent: BTreeMap<&'a str, Persistent<'a>>,
 }
 
 /// A pod's document, its metadata read.
@@ -48,7 +50,7 @@ pub(super) struct Metadata<'a> {
     pub(super) annotation_places: Vec<(&'a str, Place<'a>)>,
     /// `spec.serviceAccountName`, which means nothing on a board but can be asked for.
     pub(super) service_account: &'a str,
-    at: Span,
+    pub(super) at: Span,
 }
 
 /// What is in a ConfigMap or Secret.
@@ -70,6 +72,7 @@ impl<'a> Objects<'a> {
             "ConfigMap" => self.data(&root, &schema::CONFIG_MAP, sources),
             "Secret" => self.data(&root, &schema::SECRET, sources),
             "PersistentVolumeClaim" => self.claim(&root, sources),
+            "PersistentVolume" => self.persistent(&root, sources),
             _ => {
                 let Some(list) = root.object(&schema::LIST) else {
                     return;
@@ -150,13 +153,27 @@ impl<'a> Objects<'a> {
             return;
         };
         let meta = metadata(&object);
-        let _ = object.require("spec").and_then(|spec| spec.object(&schema::CLAIM_SPEC));
-        if let Some(first) = self.claims.insert((meta.namespace, meta.name), meta.at) {
-            let place = sources.place(first);
+        let claim = claims::claim(&object, &meta);
+        if let Some(first) = self.claims.insert((meta.namespace, meta.name), claim) {
+            let place = sources.place(first.at);
             root.error(format!(
                 "the PersistentVolumeClaim {}/{} is declared at {place} already",
                 meta.namespace, meta.name
             ));
+        }
+    }
+}
+
+impl<'a> Objects<'a> {
+    fn persistent(&mut self, root: &Place<'a>, sources: &Sources) {
+        let Some(object) = root.object(&schema::PERSISTENT_VOLUME) else {
+            return;
+        };
+        let meta = metadata(&object);
+        let Some(volume) = claims::persistent(&object, &meta) else { return };
+        if let Some(first) = self.persistent.insert(meta.name, volume) {
+            let place = sources.place(first.at);
+            root.error(format!("the PersistentVolume {} is declared at {place} already", meta.name));
         }
     }
 }
