@@ -294,3 +294,63 @@ stringData: {token: s3cret}
         assert!(said.contains("Read-only file system"), "{said}");
     });
 }
+
+#[test]
+fn spec_31_volumes_belong_to_the_fs_group() {
+    let node = Node::new();
+    let kept = node.data_dir().join("volumes/default/kept");
+    fs::create_dir_all(kept.join("old")).unwrap();
+    for n in 0..500 {
+        fs::write(kept.join(format!("old/{n}")), "").unwrap();
+    }
+    fs::set_permissions(kept.join("old/7"), fs::Permissions::from_mode(0o600)).unwrap();
+    let host = node.root.join("host");
+    fs::create_dir(&host).unwrap();
+    let more = format!(
+        "securityContext: {{runAsUser: 1000, runAsGroup: 1000, fsGroup: 4242, supplementalGroups: [5]}}\nvolumes:\n\
+         - {{name: disk, emptyDir: {{}}}}\n- {{name: mem, emptyDir: {{medium: Memory}}}}\n- {{name: host, hostPath: {{path: {}}}}}\n\
+         - {{name: claim, persistentVolumeClaim: {{claimName: kept}}}}\n\
+         - {{name: told, downwardAPI: {{defaultMode: 0400, items: [{{path: a/uid, fieldRef: {{fieldPath: metadata.uid}}}}]}}}}",
+        host.display()
+    );
+    let mounts: Vec<String> =
+        ["disk", "mem", "host", "claim", "told"].map(|name| format!("{{name: {name}, mountPath: /v/{name}}}")).into();
+    node.run(&pod("owned", "exec sleep 1000", &more, &format!("volumeMounts: [{}]", mounts.join(", "))), async |board| {
+        board.running("owned", "main").await;
+        assert_eq!(board.shell("owned", "main", "id -G").await.1, "1000 5 4242\n");
+        let look = "cd /v; stat -c '%g %a' disk mem host claim claim/old claim/old/7 told; stat -L -c '%g %a' told/a/uid; cat told/a/uid >/dev/null || echo no";
+        let expected = "4242 2777\n4242 2777\n0 755\n4242 2775\n4242 2775\n4242 660\n4242 2777\n4242 440\n";
+        assert_eq!(board.shell("owned", "main", look).await.1, expected);
+        let write = "cd /v; for d in disk mem claim; do echo x > $d/new && stat -c %g $d/new; done";
+        assert_eq!(board.shell("owned", "main", write).await.1, "4242\n4242\n4242\n", "set-gid directories");
+    });
+}
+
+#[test]
+fn spec_31_an_image_is_a_volume_that_can_only_be_read() {
+    let node = Node::new();
+    let volumes = "volumes: [{name: i, image: {reference: busybox, pullPolicy: IfNotPresent}}]";
+    let mounts = "volumeMounts: [{name: i, mountPath: /image}, {name: i, mountPath: /part, subPath: bin}]";
+    let lost = volumes.replace("busybox", "nowhere");
+    node.run(&(pod("of", "exec sleep 1000", volumes, mounts) + &pod("lost", "true", &lost, mounts)), async |board| {
+        board.running("of", "main").await;
+        let (_, said) = board.shell("of", "main", "test -e /image/bin/busybox && test -e /part/busybox && echo there; echo x > /image/x; /part/busybox true; echo $?").await;
+        assert!(said.starts_with("there\n") && said.contains("Read-only file system") && said.ends_with("126\n"), "{said}");
+        let why = refused(&board, "lost", Reason::ImageMissing).await;
+        assert!(why.contains("nowhere:latest is not on this board"), "{why}");
+    });
+}
+
+#[test]
+fn spec_31_memory_is_bounded_by_the_pods_own() {
+    let node = Node::new();
+    let volumes =
+        "volumes: [{name: a, emptyDir: {medium: Memory}}, {name: b, emptyDir: {medium: Memory, sizeLimit: 1Mi}}]";
+    let inside =
+        "resources: {limits: {memory: 8Mi}}\nvolumeMounts: [{name: a, mountPath: /a}, {name: b, mountPath: /b}]";
+    node.run(&pod("small", "exec sleep 1000", volumes, inside), async |board| {
+        board.running("small", "main").await;
+        let size = "for d in a b; do /bin/busybox df -k /$d | /bin/busybox awk 'NR==2 {print $2}'; done";
+        assert_eq!(board.shell("small", "main", size).await.1, "8192\n1024\n");
+    });
+}

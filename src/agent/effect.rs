@@ -5,6 +5,7 @@ use super::events;
 use super::fail;
 use super::hooks::{self, Which};
 use super::images::{Record, Refused};
+use super::ownership;
 use super::probes;
 use super::queue::{Question, question};
 use super::sandbox::{self, Remains, Sandbox};
@@ -36,19 +37,11 @@ pub(super) fn carry(agent: &Agent, entry: &mut Entry, effect: Effect) {
         {
             Ok(made) => {
                 entry.sandbox = Some(made.clone());
-                agent.spawn(sandbox::attend(agent.clone(), made));
+                agent.spawn(sandbox::attend(agent.clone(), made.clone()));
                 // Orders wait in the socket until the pod-init has come so far.
-                agent.tell(uid, Event::SandboxReady);
+                ownership::settle(agent, uid, &pod, &made);
             }
-            Err((why, sandbox)) => {
-                let agent = agent.clone();
-                agent.clone().spawn(async move {
-                    if let Err(more) = sandbox::remove(&agent, Remains { uid, sandbox, keep: true }).await {
-                        log::warn!("pod {uid}: {more}");
-                    }
-                    agent.tell(uid, Event::SandboxFailed(why.message()));
-                });
-            }
+            Err((why, sandbox)) => unmake(agent, uid, sandbox, why),
         },
         Effect::Start { container, instance, memo } => {
             if let Err(Refused { reason, why }) = start_container(agent, entry, container, instance, memo) {
@@ -97,6 +90,17 @@ pub(super) fn carry(agent: &Agent, entry: &mut Entry, effect: Effect) {
         }
         Effect::Report(report) => agent.report(&pod, report.warning, report.reason, report.container, report.message),
     }
+}
+
+/// Takes away what there is of a sandbox that could not be made, and tells why.
+pub(super) fn unmake(agent: &Agent, uid: Uid, sandbox: Option<Rc<Sandbox>>, why: Trouble) {
+    let agent = agent.clone();
+    agent.clone().spawn(async move {
+        if let Err(more) = sandbox::remove(&agent, Remains { uid, sandbox, keep: true }).await {
+            log::warn!("pod {uid}: {more}");
+        }
+        agent.tell(uid, Event::SandboxFailed(why.message()));
+    });
 }
 
 impl Agent {

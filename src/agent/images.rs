@@ -113,6 +113,13 @@ impl Images {
         mounts::copy(&place(paths, &image.sha256), false).map_err(|e| invalid(&record.reference, &format!("{e}")))
     }
 
+    /// Where an image is mounted, for a volume; mounts it where that has not been done yet.
+    pub(super) fn path(&mut self, paths: &Paths, record: &Record, machine: &str) -> Result<PathBuf, Refused> {
+        let image = record.image_for(machine)?;
+        self.mount(paths, record, &image)?;
+        Ok(place(paths, &image.sha256))
+    }
+
     /// Mounts an image that a container is about to need. What is in the way of that is told when it does.
     pub(super) fn prepare(&mut self, paths: &Paths, reference: &str) {
         if let Ok(record) = Record::read(paths, reference)
@@ -144,8 +151,8 @@ impl Images {
             .manifest
             .pods
             .iter()
-            .flat_map(|pod| pod.containers.iter())
-            .filter_map(|container| Some(Record::read(paths, container.image).ok()?.image().ok()?.sha256))
+            .flat_map(|pod| pod.images())
+            .filter_map(|reference| Some(Record::read(paths, reference).ok()?.image().ok()?.sha256))
             .collect();
         self.keep(paths, &named);
     }

@@ -25,6 +25,7 @@ pub mod logger;
 pub mod logs;
 mod mounts;
 mod owners;
+mod ownership;
 pub mod paths;
 mod payload;
 mod probes;

@@ -9,7 +9,7 @@ use super::{logs, mounts, volumes, words};
 use crate::manifest::List;
 use crate::manifest::check::rule;
 use crate::manifest::image::Image;
-use crate::manifest::pod::{Container, Mount, Pod, Qos};
+use crate::manifest::pod::{Container, GroupsPolicy, Mount, Pod, Qos};
 use crate::manifest::record::Memo;
 use crate::manifest::status::Uid;
 use crate::pod::wire::{MountPoint, Order, Start};
@@ -110,7 +110,7 @@ pub(super) fn order(
     let mut points = Bytes::default();
     let users = confine::users(paths, which.uid, pod).map_err(Refused::new)?;
     confine::map_ids(&fds[0], users.as_ref(), container.image).map_err(Refused::new)?;
-    for (point, mount) in opened(&teller, &container, which.instance)? {
+    for (point, mount) in opened(&teller, images, &container, which.instance)? {
         confine::map_ids(&mount, users.as_ref(), point.path).map_err(Refused::new)?;
         points.push(&point);
         fds.push(mount);
@@ -157,8 +157,9 @@ fn user(container: &Container<'_>, image: &Image<'_>) -> Result<(u32, u32), &'st
 
 /// The pod's further groups, and the image's where the user is the image's; each once.
 fn groups(pod: &Pod<'_>, image: &Image<'_>, uid: u32) -> Vec<u32> {
-    let of_image = image.groups.iter().filter(|_| uid == image.uid);
-    let mut groups: Vec<u32> = pod.supplemental_groups.iter().chain(of_image).collect();
+    let of_image = image.groups.iter().filter(|_| uid == image.uid && pod.groups_policy == GroupsPolicy::Merge);
+    let of_volumes = pod.fs_group.map(|group| group.id);
+    let mut groups: Vec<u32> = pod.supplemental_groups.iter().chain(of_volumes).chain(of_image).collect();
     groups.sort_unstable();
     groups.dedup();
     groups
@@ -204,6 +205,7 @@ fn environment<'a>(pod: &Pod<'a>, container: &Container<'a>, image: &Image<'a>, 
 /// Volumes, managed files and the place of the last words, outer ones first.
 fn opened<'a>(
     teller: &Teller<'_>,
+    images: &mut Images,
     container: &Container<'a>,
     instance: u32,
 ) -> Result<Vec<(MountPoint<'a>, OwnedFd)>, Refused> {
@@ -216,7 +218,7 @@ fn opened<'a>(
         if !sub_path.is_empty() && !(rule::RELATIVE_PATH.holds)(&sub_path) {
             return Err(Refused::config(&format!("subPathExpr: {sub_path} {}", rule::RELATIVE_PATH.says)));
         }
-        let opened = volumes::open(teller, &volume, &Mount { sub_path: &sub_path, ..mount })?;
+        let opened = volumes::open(teller, images, &volume, &Mount { sub_path: &sub_path, ..mount })?;
         // Its mount is read-only already where it is to be.
         all.push((MountPoint { path: mount.path, directory: opened.directory, read_only: false }, opened.mount));
     }

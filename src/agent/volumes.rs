@@ -1,17 +1,22 @@
 //! A pod's volumes (spec 31–35): made before its first container, found again by name, removed with the pod where they are its own.
 
 use super::downward::Teller;
-use super::images::Refused;
+use super::images::{Images, Record, Refused};
 use super::mounts::{self, Tmpfs};
+use super::ownership::{Access, Walk};
 use super::paths::PodPaths;
 use super::payload;
 use super::subpath;
 use super::trouble::Trouble;
 use crate::manifest::limits;
-use crate::manifest::pod::{Content, File, HostPathKind, Mount, Propagation, Source, Volume};
+use crate::manifest::pod::{
+    Content, File, FsGroup, FsGroupChange, HostPathKind, Mount, Pod, Propagation, Source, Volume,
+};
+use crate::sys::mount::{NOEXEC, RDONLY};
 use crate::sys::{self, error::Attempt};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::mount::MountAttrFlags;
 use std::borrow::Cow;
 use std::format;
 use std::fs;
@@ -30,13 +35,21 @@ pub(super) fn make(teller: &Teller<'_>) -> Result<(), Trouble> {
     for volume in pod.volumes {
         let made = match volume.source {
             Source::EmptyDir { memory: true, size_limit } => {
-                in_memory(&own.memory_volume(volume.name), Tmpfs { size: size_limit, mode: 0o777, secret: false })
-                    .map(drop)
+                let path = own.memory_volume(volume.name);
+                // What is written to it counts as the memory of who writes: more than the pod may have cannot be in it.
+                let size = size_limit.into_iter().chain(pod.resources.memory_limit).min();
+                in_memory(&path, Tmpfs { size, mode: 0o777, secret: false })
+                    .and_then(|_| give(&path, pod, Access::Write))
             }
-            Source::EmptyDir { memory: false, .. } => open_directory(&own.disk_volume(volume.name)),
+            Source::EmptyDir { memory: false, .. } => {
+                let path = own.disk_volume(volume.name);
+                open_directory(&path).and_then(|()| give(&path, pod, Access::Write))
+            }
             Source::HostPath { path, kind } => host_path(Path::new(path), kind),
             Source::Claim { name, .. } => directory(&paths.claim(pod.namespace, name), 0o755),
             Source::Files { .. } | Source::Projected { .. } => write_files(teller, &volume),
+            // Mounted with the first container that asks for it.
+            Source::Image { .. } => Ok(()),
         };
         super::fail::point("volume made");
         made.map_err(|why| format!("pod {}: volume {}: {why}", pod.name, volume.name))?;
@@ -53,24 +66,34 @@ pub(super) struct Opened {
 }
 
 /// Opens a volume for one mount of one container: the part that it asks for, with the propagation and protection that it asks for.
-pub(super) fn open(teller: &Teller<'_>, volume: &Volume<'_>, mount: &Mount<'_>) -> Result<Opened, Refused> {
+pub(super) fn open(
+    teller: &Teller<'_>,
+    images: &mut Images,
+    volume: &Volume<'_>,
+    mount: &Mount<'_>,
+) -> Result<Opened, Refused> {
     let Teller { paths, uid, pod, .. } = *teller;
     let own = paths.pod(uid);
-    let (path, read_only, whole) = match volume.source {
-        Source::EmptyDir { memory: true, .. } => (own.memory_volume(volume.name), false, false),
-        Source::EmptyDir { memory: false, .. } => (own.disk_volume(volume.name), false, false),
-        Source::HostPath { path, .. } => (PathBuf::from(path), false, true),
-        Source::Claim { name, read_only } => (paths.claim(pod.namespace, name), read_only, false),
-        Source::Files { .. } | Source::Projected { .. } => (own.memory_volume(volume.name), true, false),
-    };
     let at = |why: Trouble| Refused::new(format!("pod {}: volume {}: {why}", pod.name, volume.name).into());
+    let (path, attributes) = match volume.source {
+        Source::EmptyDir { memory: true, .. } => (own.memory_volume(volume.name), MountAttrFlags::empty()),
+        Source::EmptyDir { memory: false, .. } => (own.disk_volume(volume.name), MountAttrFlags::empty()),
+        Source::HostPath { path, .. } => (PathBuf::from(path), MountAttrFlags::empty()),
+        Source::Claim { name, read_only: false } => (paths.claim(pod.namespace, name), MountAttrFlags::empty()),
+        Source::Claim { name, read_only: true } => (paths.claim(pod.namespace, name), RDONLY),
+        Source::Files { .. } | Source::Projected { .. } => (own.memory_volume(volume.name), RDONLY),
+        Source::Image { reference } => {
+            let record = Record::read(paths, reference)?;
+            (images.path(paths, &record, &teller.node.machine)?, RDONLY | NOEXEC)
+        }
+    };
     let root = rustix::fs::open(&path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
         .map_err(|errno| at(Trouble::at("open", &path)(errno.into())))?;
     let place = part(root, mount.sub_path)
         .map_err(|why| Refused::config(&format!("pod {}: volume {}: {why}", pod.name, volume.name)))?;
-    // Whatever may be mounted later shows below what is mounted now.
-    let whole = whole || mount.propagation != Propagation::None;
-    let opened = attributed(&place, mount, whole, read_only).map_err(|error| at(error.into()))?;
+    // What is mounted on the node is part of a hostPath; and what may be mounted later shows below what is mounted now.
+    let whole = matches!(volume.source, Source::HostPath { .. }) || mount.propagation != Propagation::None;
+    let opened = attributed(&place, mount, whole, attributes).map_err(|error| at(error.into()))?;
     if mount.propagation != Propagation::None && !mounts::is_shared(&place) {
         let word = mount.propagation.as_str();
         return Err(at(format!(
@@ -99,7 +122,12 @@ fn part(volume: OwnedFd, sub_path: &str) -> Result<OwnedFd, String> {
 }
 
 /// A detached mount of `place`, as `mount` asks for it.
-fn attributed(place: &OwnedFd, mount: &Mount<'_>, whole: bool, read_only: bool) -> Result<OwnedFd, sys::Error> {
+fn attributed(
+    place: &OwnedFd,
+    mount: &Mount<'_>,
+    whole: bool,
+    mut attributes: MountAttrFlags,
+) -> Result<OwnedFd, sys::Error> {
     let made = sys::mount::clone_tree(place, "", whole)?;
     let how = match mount.propagation {
         Propagation::None => sys::mount::Propagation::Private,
@@ -107,8 +135,9 @@ fn attributed(place: &OwnedFd, mount: &Mount<'_>, whole: bool, read_only: bool) 
         Propagation::Bidirectional => sys::mount::Propagation::Shared,
     };
     sys::mount::propagate(&made, how, whole).attempt("set the propagation of", mount.path)?;
-    if mount.read_only || read_only {
-        sys::mount::read_only(&made, mount.recursive_read_only).attempt("make read-only", mount.path)?;
+    attributes.set(RDONLY, mount.read_only || attributes.contains(RDONLY));
+    if !attributes.is_empty() {
+        sys::mount::restrict(&made, attributes, mount.recursive_read_only).attempt("protect", mount.path)?;
     }
     Ok(made)
 }
@@ -158,8 +187,17 @@ fn directory(path: &Path, mode: u32) -> Result<(), Trouble> {
     fs::DirBuilder::new().recursive(true).mode(mode).create(path).map_err(Trouble::at("make", path))
 }
 
+/// Gives a volume that is the pod's own to its fsGroup, if it is not so yet.
+fn give(path: &Path, pod: &Pod<'_>, access: Access) -> Result<(), Trouble> {
+    let Some(group) = pod.fs_group else { return Ok(()) };
+    Walk::all(path, FsGroup { change: FsGroupChange::OnRootMismatch, ..group }, access)
+}
+
 /// A directory that everybody may write, whatever the umask: an emptyDir, as kubelet makes one.
 fn open_directory(path: &Path) -> Result<(), Trouble> {
+    if path.exists() {
+        return Ok(());
+    }
     directory(path, 0o755)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o777)).map_err(Trouble::at("change the mode of", path))
 }
@@ -206,7 +244,10 @@ fn fill(teller: &Teller<'_>, volume: &Volume<'_>, root: &Path) -> Result<(), Tro
         }
         _ => return Ok(()),
     };
-    payload::write(root, &files, |_| Ok(()))
+    let group = teller.pod.fs_group.map(|group| FsGroup { change: FsGroupChange::Always, ..group });
+    let give = |path: &Path| group.map_or(Ok(()), |group| Walk::all(path, group, Access::Read));
+    payload::write(root, &files, give)?;
+    give(root)
 }
 
 /// Writes what has changed in the projected volumes of a pod.

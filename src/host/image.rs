@@ -107,11 +107,7 @@ fn check_manifest(board: &BoardFile, bytes: &[u8]) -> Result<BTreeSet<String>> {
         board.flash.slot_bytes
     );
     let manifest = check::manifest(body).map_err(|error| anyhow!("{error}"))?;
-    Ok(manifest
-        .pods
-        .iter()
-        .flat_map(|pod| pod.containers.iter().map(|container| String::from(container.image)))
-        .collect())
+    Ok(manifest.pods.iter().flat_map(|pod| pod.images().map(String::from).collect::<Vec<_>>()).collect())
 }
 
 /// The packed images that go onto the data partition.

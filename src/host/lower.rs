@@ -1,11 +1,13 @@
 //! Kubernetes objects to the manifest's types: every reference resolved, every default written out, every mistake said.
 
+mod claims;
 mod confine;
 mod container;
 mod controllers;
 mod cronjob;
 mod env;
 mod facts;
+mod groups;
 mod job;
 mod mounts;
 mod names;

@@ -79,9 +79,20 @@ table!(SECRET "Secret" {
 });
 table!(CLAIM "PersistentVolumeClaim" { apiVersion: Read, kind: Read, metadata: Read, spec: Read, status: Cluster });
 table!(CLAIM_SPEC "PersistentVolumeClaimSpec" {
-    accessModes: Cluster, dataSource: NotYet, dataSourceRef: NotYet, resources: Cluster, selector: Cluster, storageClassName: Cluster,
-    volumeAttributesClassName: Cluster, volumeMode: Only(&["Filesystem"]), volumeName: Cluster,
+    accessModes: Read, dataSource: NotYet, dataSourceRef: NotYet, resources: Read, selector: Cluster, storageClassName: Read,
+    volumeAttributesClassName: Cluster, volumeMode: Only(&["Filesystem"]), volumeName: Read,
 });
+table!(CLAIM_RESOURCES "VolumeResourceRequirements" { limits: Read, requests: Read });
+table!(PERSISTENT_VOLUME "PersistentVolume" { apiVersion: Read, kind: Read, metadata: Read, spec: Read, status: Cluster });
+table!(PERSISTENT_VOLUME_SPEC "PersistentVolumeSpec" {
+    accessModes: Read, capacity: Read, claimRef: Read, hostPath: Read, local: Read, mountOptions: NotYet, nodeAffinity: Cluster,
+    persistentVolumeReclaimPolicy: Only(&["Retain"]), storageClassName: Read, volumeAttributesClassName: Cluster,
+    volumeMode: Only(&["Filesystem"]), awsElasticBlockStore: NotYet, azureDisk: NotYet, azureFile: NotYet, cephfs: NotYet,
+    cinder: NotYet, csi: NotYet, fc: NotYet, flexVolume: NotYet, flocker: NotYet, gcePersistentDisk: NotYet, glusterfs: NotYet,
+    iscsi: NotYet, nfs: NotYet, photonPersistentDisk: NotYet, portworxVolume: NotYet, quobyte: NotYet, rbd: NotYet,
+    scaleIO: NotYet, storageos: NotYet, vsphereVolume: NotYet,
+});
+table!(LOCAL "LocalVolumeSource" { fsType: Only(&[""]), path: Read });
 table!(METADATA "ObjectMeta" {
     name: Read, namespace: Read, labels: Read, annotations: Read, generateName: NotYet, creationTimestamp: Cluster,
     deletionGracePeriodSeconds: Cluster, deletionTimestamp: Cluster, finalizers: Cluster, generation: Cluster,
@@ -103,9 +114,9 @@ table!(POD_SPEC "PodSpec" {
 table!(POD_OS "PodOS" { name: Read });
 table!(HOST_ALIAS "HostAlias" { ip: Read, hostnames: Read });
 table!(POD_SECURITY "PodSecurityContext" {
-    appArmorProfile: Read, fsGroup: NotYet, fsGroupChangePolicy: NotYet, runAsGroup: Read, runAsNonRoot: Read, runAsUser: Read,
+    appArmorProfile: Read, fsGroup: Read, fsGroupChangePolicy: Read, runAsGroup: Read, runAsNonRoot: Read, runAsUser: Read,
     seLinuxChangePolicy: NotYet, seLinuxOptions: Read, seccompProfile: Read, supplementalGroups: Read,
-    supplementalGroupsPolicy: Only(&["Merge"]), sysctls: Read, windowsOptions: Read,
+    supplementalGroupsPolicy: Read, sysctls: Read, windowsOptions: Read,
 });
 table!(CONTAINER "Container" {
     args: Read, command: Read, env: Read, envFrom: Read, image: Read, imagePullPolicy: Read, lifecycle: Read, livenessProbe: Read,
@@ -174,8 +185,8 @@ table!(MOUNT "VolumeMount" {
 table!(VOLUME "Volume" {
     name: Read, configMap: Read, emptyDir: Read, hostPath: Read, persistentVolumeClaim: Read, secret: Read,
     awsElasticBlockStore: NotYet, azureDisk: NotYet, azureFile: NotYet, cephfs: NotYet, cinder: NotYet, csi: NotYet,
-    downwardAPI: Read, ephemeral: NotYet, fc: NotYet, flexVolume: NotYet, flocker: NotYet, gcePersistentDisk: NotYet,
-    gitRepo: NotYet, glusterfs: NotYet, image: NotYet, iscsi: NotYet, nfs: NotYet, photonPersistentDisk: NotYet,
+    downwardAPI: Read, ephemeral: Read, fc: NotYet, flexVolume: NotYet, flocker: NotYet, gcePersistentDisk: NotYet,
+    gitRepo: NotYet, glusterfs: NotYet, image: Read, iscsi: NotYet, nfs: NotYet, photonPersistentDisk: NotYet,
     portworxVolume: NotYet, projected: Read, quobyte: NotYet, rbd: NotYet, scaleIO: NotYet, storageos: NotYet,
     vsphereVolume: NotYet,
 });
@@ -184,6 +195,8 @@ table!(HOST_PATH "HostPathVolumeSource" { path: Read, r#type: Read });
 table!(CLAIM_VOLUME "PersistentVolumeClaimVolumeSource" { claimName: Read, readOnly: Read });
 table!(CONFIG_MAP_VOLUME "ConfigMapVolumeSource" { defaultMode: Read, items: Read, name: Read, optional: Read });
 table!(SECRET_VOLUME "SecretVolumeSource" { defaultMode: Read, items: Read, optional: Read, secretName: Read });
+table!(IMAGE_VOLUME "ImageVolumeSource" { pullPolicy: Read, reference: Read });
+table!(EPHEMERAL "EphemeralVolumeSource" { volumeClaimTemplate: Read });
 table!(RESOURCE_REF "ResourceFieldSelector" { containerName: Read, divisor: Read, resource: Read });
 table!(DOWNWARD_VOLUME "DownwardAPIVolumeSource" { defaultMode: Read, items: Read });
 table!(DOWNWARD_PROJECTION "DownwardAPIProjection" { items: Read });
@@ -215,7 +228,6 @@ pub const CLUSTER_KINDS: &[(&str, &str)] = &[
     ("ClusterRoleBinding", "there is no API server on a board"),
     ("CustomResourceDefinition", "there is no API server on a board"),
     ("ResourceQuota", "there is no API server on a board"),
-    ("PersistentVolume", "a claim is a directory on the data partition"),
     ("StorageClass", "a claim is a directory on the data partition"),
     ("HorizontalPodAutoscaler", "the replicas are those that are written"),
     ("PodDisruptionBudget", "nobody drains the one node"),
@@ -228,6 +240,7 @@ pub const KINDS: &[(&str, &str)] = &[
     ("ConfigMap", "v1"),
     ("Secret", "v1"),
     ("PersistentVolumeClaim", "v1"),
+    ("PersistentVolume", "v1"),
     ("List", "v1"),
     ("Deployment", "apps/v1"),
     ("ReplicaSet", "apps/v1"),
@@ -291,6 +304,8 @@ pub static POD_TYPES: &[&Table] = &[
     &CONFIG_MAP_VOLUME,
     &SECRET_VOLUME,
     &KEY_TO_PATH,
+    &IMAGE_VOLUME,
+    &EPHEMERAL,
     &RESOURCE_REF,
     &DOWNWARD_VOLUME,
     &DOWNWARD_PROJECTION,

@@ -12,6 +12,8 @@ pub const MOUNTS: usize = 32;
 pub const PROBES: usize = 3;
 /// Headers of one HTTP probe or hook.
 pub const HTTP_HEADERS: usize = 16;
+/// Directories in one another in a volume that is given to a pod's fsGroup.
+pub const VOLUME_DEPTH: usize = 128;
 /// Files of one configMap or secret volume.
 pub const FILES: usize = 64;
 /// Environment variables of one container, the image's not counted.

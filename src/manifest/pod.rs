@@ -121,6 +121,10 @@ pub struct Pod<'a> {
     pub readiness_gates: List<'a, &'a str>,
     /// `spec.priority`, or that of its class: who is admitted first where there is not room for all (spec 96).
     pub priority: i32,
+    /// `spec.securityContext.fsGroup`.
+    pub fs_group: Option<FsGroup>,
+    /// `spec.securityContext.supplementalGroupsPolicy`.
+    pub groups_policy: GroupsPolicy,
 }
 
 impl Default for Pod<'_> {
@@ -147,11 +151,19 @@ impl Default for Pod<'_> {
             sysctls: List::EMPTY,
             readiness_gates: List::EMPTY,
             priority: 0,
+            fs_group: None,
+            groups_policy: GroupsPolicy::Merge,
         }
     }
 }
 
-impl Pod<'_> {
+impl<'a> Pod<'a> {
+    /// The references of all images that the pod needs: its containers', and its volumes'. One may be there twice.
+    pub fn images(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let volumes = self.volumes.iter().filter_map(|volume| volume.source.image());
+        self.containers.iter().map(|container| container.image).chain(volumes)
+    }
+
     /// `status.qosClass` (spec 93), from what the containers ask for.
     pub fn qos(&self) -> Qos {
         let mut best_effort = true;

@@ -44,6 +44,35 @@ impl Propagation {
     }
 }
 
+/// `securityContext.fsGroup` of a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FsGroup {
+    /// The group that the pod's volumes belong to, and each of its processes.
+    pub id: u32,
+    /// `fsGroupChangePolicy`.
+    pub change: FsGroupChange,
+}
+
+/// When the files of a claim are given to the group. Other volumes are made anew for each pod.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FsGroupChange {
+    /// Before each start of a pod.
+    #[default]
+    Always,
+    /// Where the root of the volume does not have the group and its bits.
+    OnRootMismatch,
+}
+
+/// `supplementalGroupsPolicy`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GroupsPolicy {
+    /// The groups of the image's /etc/group as well.
+    #[default]
+    Merge,
+    /// Those that the pod names, and no others.
+    Strict,
+}
+
 /// `volumes[*]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Volume<'a> {
@@ -92,6 +121,21 @@ pub enum Source<'a> {
         #[serde(borrow)]
         files: List<'a, Projection<'a>>,
     },
+    /// `image`: the files of an image, which can only be read, and not executed.
+    Image {
+        /// `reference`, normalised by [`crate::manifest::image::normalise`].
+        reference: &'a str,
+    },
+}
+
+impl<'a> Source<'a> {
+    /// The image that the volume is made of.
+    pub const fn image(&self) -> Option<&'a str> {
+        match *self {
+            Source::Image { reference } => Some(reference),
+            _ => None,
+        }
+    }
 }
 
 /// `hostPath.type`.

@@ -10,8 +10,8 @@ use crate::sys::mount::{self, NODEV, NOEXEC, NOSUID, PLAIN, RDONLY};
 use core::ffi::CStr;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, fstat, fstatfs, makedev, mkdirat, mknodat, openat,
-    openat2, readlinkat, symlinkat,
+    AtFlags, CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, chmodat, fstat, fstatfs, makedev, mkdirat,
+    mknodat, openat, openat2, readlinkat, symlinkat,
 };
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
@@ -50,7 +50,8 @@ pub fn furnish(root: BorrowedFd<'_>) -> Result<bool, Broken> {
                 own = false;
                 make(still.as_fd(), name, Leaf::File).on(name)?;
             }
-            made => made.on(name)?,
+            // mknodat heeds the umask that the agent was started with; /dev/null is for every user.
+            made => made.and_then(|()| chmodat(&still, name, MODE_666, AtFlags::empty())).on(name)?,
         }
     }
     Ok(own)

@@ -3,7 +3,7 @@
 use super::{compile, compile_for, pod};
 use podling::host::boards::BoardFile;
 use podling::manifest::check;
-use podling::manifest::pod::{Mount, Pod, Propagation};
+use podling::manifest::pod::{FsGroup, FsGroupChange, GroupsPolicy, HostPathKind, Mount, Pod, Propagation, Source};
 
 /// Calls `look` with the first pod of `text`.
 #[track_caller]
@@ -131,4 +131,93 @@ fn spec_31_the_downward_api_is_shown_as_it_was_written() {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     assert!(compile(&shown).body() == body, "{shown}");
+}
+
+#[test]
+fn spec_31_fs_groups_are_read() {
+    let of = |text: &str| first(&pod(&format!("securityContext: {text}"), ""), |pod| (pod.fs_group, pod.groups_policy));
+    assert_eq!(of("{}"), (None, GroupsPolicy::Merge));
+    assert_eq!(of("{fsGroup: 5}"), (Some(FsGroup { id: 5, change: FsGroupChange::Always }), GroupsPolicy::Merge));
+    assert_eq!(
+        of("{fsGroup: 0, fsGroupChangePolicy: OnRootMismatch, supplementalGroupsPolicy: Strict}"),
+        (Some(FsGroup { id: 0, change: FsGroupChange::OnRootMismatch }), GroupsPolicy::Strict)
+    );
+    compile(&pod("securityContext: {fsGroup: -1}", "")).refused("-1 is not possible here");
+    compile(&pod("securityContext: {fsGroupChangePolicy: Never}", "")).refused("\"Never\" is not a value for this");
+}
+
+#[test]
+fn spec_31_kinds_that_a_board_has_in_its_own_way() {
+    let volume = |source: &str| pod(&format!("volumes: [{{name: v, {source}}}]"), "");
+    let source =
+        |text: &str, look: &dyn Fn(Source<'_>)| first(&volume(text), |pod| look(pod.volumes.get(0).unwrap().source));
+    source("image: {reference: nginx}", &|it| assert_eq!(it.image(), Some("docker.io/library/nginx:latest")));
+    let template = "{spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}";
+    let plain = Source::EmptyDir { memory: false, size_limit: None };
+    source(&format!("ephemeral: {{volumeClaimTemplate: {template}}}"), &|it| assert_eq!(it, plain));
+    compile(&volume("image: {}")).refused("image.reference: is required");
+    compile(&volume("image: {reference: 'a b'}")).refused("is not an image reference");
+    compile(&volume("emptyDir: {medium: HugePages-2Mi}")).refused("a board reserves no huge pages");
+    let limited = compile(&volume("emptyDir: {sizeLimit: 500Mi}"));
+    assert!(limited.errors == 0 && limited.said.contains("sizeLimit: is not enforced on disk"), "{}", limited.said);
+}
+
+/// The documents of Kubernetes' own task "Configure a Pod to Use a PersistentVolume for Storage".
+const TASK: &str = "
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: task-pv-volume, labels: {type: local}}
+spec:
+  storageClassName: manual
+  capacity: {storage: 10Gi}
+  accessModes: [ReadWriteOnce]
+  hostPath: {path: /mnt/data}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: task-pv-claim}
+spec:
+  storageClassName: manual
+  accessModes: [ReadWriteOnce]
+  resources: {requests: {storage: 3Gi}}
+---
+";
+
+#[test]
+fn spec_35_a_claim_is_bound_to_a_volume_of_its_class() {
+    let user = |name: &str| {
+        pod(
+            &format!("volumes: [{{name: v, persistentVolumeClaim: {{claimName: {name}, readOnly: true}}}}]"),
+            "volumeMounts: [{name: v, mountPath: /v}]",
+        )
+    };
+    let text = format!("{TASK}{}", user("task-pv-claim"));
+    assert_eq!(compile(&text).said, "");
+    let bound = Source::HostPath { path: "/mnt/data", kind: HostPathKind::Any };
+    first(&text, |pod| {
+        assert_eq!(pod.volumes.get(0).unwrap().source, bound);
+        assert!(pod.containers.get(0).unwrap().mounts.get(0).unwrap().read_only, "the claim's readOnly");
+    });
+    let other = text.replacen("manual", "other", 1);
+    first(&other, |pod| {
+        assert_eq!(pod.volumes.get(0).unwrap().source, Source::Claim { name: "task-pv-claim", read_only: true })
+    });
+    let named = other.replace("resources:", "volumeName: task-pv-volume, \n  resources:").replace(", \n", "\n");
+    first(&named, |pod| assert_eq!(pod.volumes.get(0).unwrap().source, bound));
+    compile(&text.replace("hostPath: {path: /mnt/data}", "")).refused("needs hostPath or local");
+}
+
+#[test]
+fn spec_35_a_claim_for_one_pod_is_used_by_one() {
+    let user = |pod_name: &str| {
+        format!("---\n{}", pod("volumes: [{name: v, persistentVolumeClaim: {claimName: c}}]", ""))
+            .replace("name: web", &format!("name: {pod_name}"))
+    };
+    let claim = |mode: &str| {
+        format!("apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: c}}\nspec: {{accessModes: [{mode}]}}\n")
+    };
+    let both = |mode: &str| compile(&(claim(mode) + &user("one") + &user("two")));
+    both("ReadWriteOncePod").refused("the claim is ReadWriteOncePod, and the pod \"one\" uses it already");
+    assert_eq!(both("ReadWriteOnce").errors, 0);
+    compile(&(claim("ReadWriteTwice") + &user("one"))).refused("\"ReadWriteTwice\" is not a value for this");
 }

@@ -69,6 +69,8 @@ pub fn small() -> Pod<'static> {
         sysctls: List::EMPTY,
         readiness_gates: List::EMPTY,
         priority: -5,
+        fs_group: None,
+        groups_policy: GroupsPolicy::Merge,
     }
 }
 
@@ -148,6 +150,8 @@ pub fn full() -> Pod<'static> {
         pids_limit: Some(200),
         critical: true,
         sysctls: list([Pair { key: "kernel.shm_rmid_forced", value: "1" }]),
+        fs_group: Some(FsGroup { id: 4242, change: FsGroupChange::OnRootMismatch }),
+        groups_policy: GroupsPolicy::Strict,
         volumes: volumes(),
         containers: list([
             Container {

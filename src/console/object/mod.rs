@@ -16,7 +16,10 @@ pub use super::view::StatusView;
 use super::emit::{Emit, Json, Kind, Yaml};
 use crate::manifest::List;
 use crate::manifest::limits;
-use crate::manifest::pod::{ContainerKind, Device, HostPathKind, Pair, Pod, Resources, RestartPolicy, Source, Volume};
+use crate::manifest::pod::{
+    ContainerKind, Device, FsGroupChange, GroupsPolicy, HostPathKind, Pair, Pod, Resources, RestartPolicy, Source,
+    Volume,
+};
 use alloc::boxed::Box;
 use core::fmt::{self, Display, Write};
 
@@ -222,14 +225,24 @@ fn spec(emit: &mut dyn Emit, pod: &Pod<'_>, status: Option<&StatusView<'_>>, opt
 }
 
 fn pod_security(emit: &mut dyn Emit, pod: &Pod<'_>) -> fmt::Result {
-    if pod.supplemental_groups.is_empty() && pod.sysctls.is_empty() {
+    let strict = pod.groups_policy == GroupsPolicy::Strict;
+    if pod.supplemental_groups.is_empty() && pod.sysctls.is_empty() && pod.fs_group.is_none() && !strict {
         return Ok(());
     }
     emit.begin("securityContext", Kind::Map)?;
+    if let Some(group) = pod.fs_group {
+        emit.number("fsGroup", &group.id)?;
+        if group.change == FsGroupChange::OnRootMismatch {
+            emit.pair("fsGroupChangePolicy", "OnRootMismatch")?;
+        }
+    }
     if !pod.supplemental_groups.is_empty() {
         emit.begin("supplementalGroups", Kind::List)?;
         pod.supplemental_groups.iter().try_for_each(|group| emit.raw(&group))?;
         emit.close()?;
+    }
+    if strict {
+        emit.pair("supplementalGroupsPolicy", "Strict")?;
     }
     if !pod.sysctls.is_empty() {
         emit.begin("sysctls", Kind::List)?;
@@ -334,6 +347,12 @@ fn volume(emit: &mut dyn Emit, pod: &Pod<'_>, volume: &Volume<'_>) -> fmt::Resul
         }
         Source::Files { secret, files } => files::source(emit, pod, volume.name, secret, files)?,
         Source::Projected { files } => projected::source(emit, pod, volume.name, files)?,
+        Source::Image { reference } => {
+            emit.begin("image", Kind::Map)?;
+            emit.pair("reference", reference)?;
+            emit.close()?;
+            emit.pair("name", volume.name)?;
+        }
     }
     emit.close()
 }

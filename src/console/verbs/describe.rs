@@ -302,6 +302,10 @@ fn volume(sheet: &mut Sheet, volume: &Volume<'_>) {
             sheet.line(2, "Type", kind);
             sheet.lines(2, "Files", files.iter().map(|file| format!("{} ({} bytes)", file.path, file.data.len())));
         }
+        Source::Image { reference } => {
+            sheet.line(2, "Type", "Image (a container image or OCI artifact)");
+            sheet.line(2, "Reference", reference);
+        }
         Source::Projected { files } => {
             sheet.line(2, "Type", "Projected (a volume that contains injected data from multiple sources)");
             let from = |file: Projection<'_>| match file.content {

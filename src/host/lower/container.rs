@@ -23,7 +23,7 @@ pub(super) fn lower<'c, 'a: 'c>(
     let (kind, restart_policy) = restart::policy(object, app);
     let environment = env::lower(cx, pod, object);
     let working_dir = object.get("workingDir").filter(|p| p.text() != Some(""));
-    pull_policy(object);
+    pull_policy(object, "imagePullPolicy");
     let ports = ports::lower(object, pod.host_network);
     let [post_start, pre_stop] = probe::hooks(cx, pod, object, kind, &ports);
     Container {
@@ -54,23 +54,26 @@ fn image_name<'c>(cx: &'c Context<'_>, object: &Object<'_>) -> &'c str {
     let Some(place) = object.require("image") else {
         return "";
     };
-    let Some(text) = place.text() else { return "" };
-    match image::normalise(text) {
-        Some(full) => cx.arena.str(&full),
-        None => {
-            let most = limits::IMAGE;
-            place.error(format!(
-                "{} is not an image reference: registry/name:tag, at most {most} bytes",
-                place.quoted(text)
-            ));
-            ""
-        }
+    reference(cx, &place).unwrap_or_default()
+}
+
+/// An image reference in full.
+pub(super) fn reference<'c>(cx: &'c Context<'_>, place: &Place<'_>) -> Option<&'c str> {
+    let text = place.text()?;
+    let full = image::normalise(text);
+    if full.is_none() {
+        let most = limits::IMAGE;
+        place.error(format!(
+            "{} is not an image reference: registry/name:tag, at most {most} bytes",
+            place.quoted(text)
+        ));
     }
+    full.map(|full| cx.arena.str(&full))
 }
 
 /// Images are packed on the workstation: nothing is ever pulled, so that IfNotPresent and Never come out the same.
-fn pull_policy(object: &Object<'_>) {
-    let Some(place) = object.get("imagePullPolicy") else {
+pub(super) fn pull_policy(object: &Object<'_>, field: &'static str) {
+    let Some(place) = object.get(field) else {
         return;
     };
     if place.one_of(&["IfNotPresent", "Never", "Always"]) == Some("Always") {

@@ -1,5 +1,6 @@
 //! The documents by kind: pods to lower, and the ConfigMaps, Secrets and claims that they may name.
 
+use super::claims::{self, Claim, Persistent};
 use super::controllers::{self, Given};
 use super::names;
 use crate::host::arena::Arena;
@@ -29,7 +30,8 @@ pub(super) struct Objects<'a> {
     pub(super) pods: Vec<PodObject<'a>>,
     pub(super) configs: BTreeMap<Key<'a>, Data<'a>>,
     pub(super) secrets: BTreeMap<Key<'a>, Data<'a>>,
-    pub(super) claims: BTreeMap<Key<'a>, Span>,
+    pub(super) claims: BTreeMap<Key<'a>, Claim<'a>>,
+    pub(super) persistent: BTreeMap<&'a str, Persistent<'a>>,
 }
 
 /// A pod's document, its metadata read.
@@ -52,7 +54,7 @@ pub(super) struct Metadata<'a> {
     pub(super) given: Given<'a>,
     /// `spec.serviceAccountName`, which means nothing on a board but can be asked for.
     pub(super) service_account: &'a str,
-    at: Span,
+    pub(super) at: Span,
 }
 
 /// What is in a ConfigMap or Secret.
@@ -74,6 +76,7 @@ impl<'a> Objects<'a> {
             "ConfigMap" => self.data(&root, &schema::CONFIG_MAP, sources),
             "Secret" => self.data(&root, &schema::SECRET, sources),
             "PersistentVolumeClaim" => self.claim(&root, sources),
+            "PersistentVolume" => self.persistent(&root, sources),
             "List" => {
                 let Some(list) = root.object(&schema::LIST) else {
                     return;
@@ -164,13 +167,27 @@ impl<'a> Objects<'a> {
             return;
         };
         let meta = metadata(&object);
-        let _ = object.require("spec").and_then(|spec| spec.object(&schema::CLAIM_SPEC));
-        if let Some(first) = self.claims.insert((meta.namespace, meta.name), meta.at) {
-            let place = sources.place(first);
+        let claim = claims::claim(&object, &meta);
+        if let Some(first) = self.claims.insert((meta.namespace, meta.name), claim) {
+            let place = sources.place(first.at);
             root.error(format!(
                 "the PersistentVolumeClaim {}/{} is declared at {place} already",
                 meta.namespace, meta.name
             ));
+        }
+    }
+}
+
+impl<'a> Objects<'a> {
+    fn persistent(&mut self, root: &Place<'a>, sources: &Sources) {
+        let Some(object) = root.object(&schema::PERSISTENT_VOLUME) else {
+            return;
+        };
+        let meta = metadata(&object);
+        let Some(volume) = claims::persistent(&object, &meta) else { return };
+        if let Some(first) = self.persistent.insert(meta.name, volume) {
+            let place = sources.place(first.at);
+            root.error(format!("the PersistentVolume {} is declared at {place} already", meta.name));
         }
     }
 }

@@ -5,7 +5,7 @@ use super::confine;
 use super::container;
 use super::names;
 use super::objects::{Metadata, PodObject};
-use super::{facts, ports, projected, resources, security, volumes};
+use super::{facts, groups, ports, projected, resources, security, volumes};
 use crate::host::read::{Object, Place};
 use crate::host::schema;
 use crate::manifest::check::rule;
@@ -60,6 +60,7 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
     let lowered: Vec<Container<'c>> = containers.iter().map(|(_, container)| *container).collect();
     let resources = resources::pod(spec, &lowered);
     let priority = priority(spec);
+    let (fs_group, groups_policy) = groups::lower(spec);
     Pod {
         restart_policy: restart_policy(spec),
         grace_seconds: shared.grace_seconds,
@@ -77,6 +78,8 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
         active_deadline_seconds: spec
             .get("activeDeadlineSeconds")
             .and_then(|deadline| u32::try_from(deadline.integer(1..=i64::from(limits::DEADLINE_SECONDS))?).ok()),
+        fs_group,
+        groups_policy,
         labels: cx.arena.list(found.meta.labels.iter().copied()),
         annotations: cx.arena.list(found.meta.annotations.iter().copied()),
         owner: found.meta.given.owner,

@@ -4,7 +4,7 @@ use super::Context;
 use super::names;
 use super::objects::{self, Data, Metadata};
 use super::projected::{self, Pod};
-use super::{env, resources};
+use super::{container, env, resources};
 use crate::host::diagnostic::quote;
 use crate::host::read::{Object, Place, did_you_mean};
 use crate::host::suggest::nearest;
@@ -15,11 +15,16 @@ use std::format;
 use std::prelude::v1::*;
 
 /// The volumes of one pod.
-pub(super) struct Volumes<'c>(Vec<Volume<'c>>);
+pub(super) struct Volumes<'c> {
+    all: Vec<Volume<'c>>,
+    /// Those that are read-only for everyone, beside those whose source says so.
+    read_only: Vec<usize>,
+}
 
 /// Lowers `spec.volumes`.
 pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, pod: Pod<'c, 'a>, spec: &Object<'a>) -> Volumes<'c> {
     let mut volumes: Vec<Volume<'c>> = Vec::new();
+    let mut read_only = Vec::new();
     for place in spec.get("volumes").iter().flat_map(|list| list.list(limits::VOLUMES)) {
         let Some(object) = place.object(&schema::VOLUME) else {
             continue;
@@ -34,16 +39,30 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, pod: Pod<'c, 'a>, spec: &Ob
             continue;
         }
         let source = source(cx, pod, &object).unwrap_or(Source::EmptyDir { memory: false, size_limit: None });
+        let claim = object.get("persistentVolumeClaim").filter(Place::is_map).map(|place| place.map(usize::MAX));
+        let flag = claim.into_iter().flatten().find(|(key, _)| *key == "readOnly");
+        if matches!(source, Source::HostPath { .. }) && flag.is_some_and(|(_, place)| place.boolean() == Some(true)) {
+            read_only.push(volumes.len());
+        }
         volumes.push(Volume { name: text, source });
     }
     pod.meta.given.mount_claims(&mut volumes, &spec.place);
-    Volumes(volumes)
+    Volumes { all: volumes, read_only }
 }
 
 /// The one source of a volume; `None` with a message where there is not exactly one that a board has.
 fn source<'c, 'a: 'c>(cx: &'c Context<'a>, pod: Pod<'c, 'a>, volume: &Object<'a>) -> Option<Source<'c>> {
-    const KINDS: [&str; 7] =
-        ["emptyDir", "hostPath", "persistentVolumeClaim", "configMap", "secret", "downwardAPI", "projected"];
+    const KINDS: [&str; 9] = [
+        "emptyDir",
+        "hostPath",
+        "persistentVolumeClaim",
+        "configMap",
+        "secret",
+        "downwardAPI",
+        "projected",
+        "image",
+        "ephemeral",
+    ];
     let meta = pod.meta;
     let mut given = KINDS.iter().filter_map(|kind| Some((*kind, volume.get(kind)?)));
     let Some((kind, place)) = given.next() else {
@@ -60,29 +79,53 @@ fn source<'c, 'a: 'c>(cx: &'c Context<'a>, pod: Pod<'c, 'a>, volume: &Object<'a>
     }
     match kind {
         "emptyDir" => empty_dir(&place.object(&schema::EMPTY_DIR)?),
-        "hostPath" => host_path(cx, &place.object(&schema::HOST_PATH)?),
+        "hostPath" => {
+            let (path, kind) = host_path(&place.object(&schema::HOST_PATH)?)?;
+            Some(Source::HostPath { path: cx.arena.str(&path), kind })
+        }
         "persistentVolumeClaim" => claim(cx, meta, &place.object(&schema::CLAIM_VOLUME)?),
         "configMap" => files(cx, meta, &place.object(&schema::CONFIG_MAP_VOLUME)?, false),
         "secret" => files(cx, meta, &place.object(&schema::SECRET_VOLUME)?, true),
         "downwardAPI" => projected::downward(cx, pod, &place.object(&schema::DOWNWARD_VOLUME)?),
+        "image" => image_volume(cx, &place.object(&schema::IMAGE_VOLUME)?),
+        "ephemeral" => ephemeral(&place.object(&schema::EPHEMERAL)?),
         _ => projected::projected(cx, pod, &place.object(&schema::PROJECTED)?),
     }
 }
 
 fn empty_dir(object: &Object<'_>) -> Option<Source<'static>> {
     let memory = match object.get("medium") {
+        Some(place) if place.text().is_some_and(|text| text.starts_with("HugePages")) => {
+            place.error("a board reserves no huge pages: Memory is possible");
+            return None;
+        }
         Some(place) => place.one_of(&["", "Memory"])? == "Memory",
         None => false,
     };
     let size = object.get("sizeLimit");
     let size_limit = size.as_ref().and_then(|place| resources::amount(place, units::bytes)).filter(|bytes| *bytes > 0);
     if let Some(place) = size.filter(|_| !memory && size_limit.is_some()) {
-        place.error("not supported on the board yet: a size limit needs medium: Memory");
+        place.warning("is not enforced on disk: the data partition counts no quotas; medium: Memory has a bound");
     }
     Some(Source::EmptyDir { memory, size_limit })
 }
 
-fn host_path<'c>(cx: &'c Context<'_>, object: &Object<'_>) -> Option<Source<'c>> {
+/// Images are packed on the workstation: see [`super::container`] for the pull policy.
+fn image_volume<'c>(cx: &'c Context<'_>, object: &Object<'_>) -> Option<Source<'c>> {
+    container::pull_policy(object, "pullPolicy");
+    let place = object.require("reference")?;
+    Some(Source::Image { reference: container::reference(cx, &place)? })
+}
+
+/// A claim that lives as long as its pod: on one board that is what an emptyDir is.
+fn ephemeral(object: &Object<'_>) -> Option<Source<'static>> {
+    let template = object.require("volumeClaimTemplate")?.object(&schema::CLAIM_TEMPLATE)?;
+    let _ = template.require("spec")?.object(&schema::CLAIM_SPEC)?;
+    Some(Source::EmptyDir { memory: false, size_limit: None })
+}
+
+/// A path of the node, and what it is to be.
+pub(super) fn host_path(object: &Object<'_>) -> Option<(String, HostPathKind)> {
     const TYPES: [&str; 8] =
         ["", "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"];
     let kind = match object.get("type").map_or(Some(""), |place| place.one_of(&TYPES))? {
@@ -96,10 +139,10 @@ fn host_path<'c>(cx: &'c Context<'_>, object: &Object<'_>) -> Option<Source<'c>>
         _ => HostPathKind::Any,
     };
     let path = names::absolute(&object.require("path")?)?;
-    Some(Source::HostPath { path: cx.arena.str(&path), kind })
+    Some((path, kind))
 }
 
-fn claim<'c, 'a: 'c>(cx: &'c Context<'a>, meta: &Metadata<'_>, object: &Object<'a>) -> Option<Source<'c>> {
+fn claim<'c, 'a: 'c>(cx: &'c Context<'a>, meta: &Metadata<'a>, object: &Object<'a>) -> Option<Source<'c>> {
     let read_only = object.flag("readOnly").unwrap_or(false);
     let place = object.require("claimName")?;
     let name = names::subdomain(&place)?;
@@ -111,6 +154,12 @@ fn claim<'c, 'a: 'c>(cx: &'c Context<'a>, meta: &Metadata<'_>, object: &Object<'
             "there is no PersistentVolumeClaim {} in these files{hint}",
             quote(&format!("{}/{name}", meta.namespace))
         ));
+    }
+    if let Some(claim) = objects::lookup(known, meta.namespace, name) {
+        claim.uses(&place, meta.name);
+        if let Some(volume) = claim.bound((meta.namespace, name), &cx.objects.persistent) {
+            return Some(Source::HostPath { path: cx.arena.str(&volume.path), kind: volume.kind });
+        }
     }
     Some(Source::Claim { name, read_only })
 }
@@ -225,21 +274,24 @@ pub(super) fn mode(place: &Place<'_>) -> Option<u16> {
 impl<'c> Volumes<'c> {
     /// The volumes, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = Volume<'c>> {
-        self.0.iter().copied()
+        self.all.iter().copied()
     }
 
     /// The index of the volume that `name` names, and whether it is read-only for everyone.
     pub(super) fn find(&self, name: &Place<'_>) -> Option<(u8, bool)> {
         let text = name.text()?;
-        let Some(index) = self.0.iter().position(|v| v.name == text) else {
-            let hint = did_you_mean(nearest(text, self.0.iter().map(|v| v.name)));
+        let Some(index) = self.all.iter().position(|v| v.name == text) else {
+            let hint = did_you_mean(nearest(text, self.all.iter().map(|v| v.name)));
             name.error(format!("the pod has no volume {}{hint}", quote(text)));
             return None;
         };
         let read_only = matches!(
-            self.0[index].source,
-            Source::Files { .. } | Source::Projected { .. } | Source::Claim { read_only: true, .. }
+            self.all[index].source,
+            Source::Files { .. }
+                | Source::Projected { .. }
+                | Source::Image { .. }
+                | Source::Claim { read_only: true, .. }
         );
-        Some((u8::try_from(index).ok()?, read_only))
+        Some((u8::try_from(index).ok()?, read_only || self.read_only.contains(&index)))
     }
 }

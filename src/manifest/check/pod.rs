@@ -48,6 +48,7 @@ fn pod<'a>(pod: &Pod<'a>, filters: usize) -> Result<(), Error<'a>> {
         );
     }
     field("supplementalGroups").list(pod.supplemental_groups, limits::GROUPS, |at, group| at.id(group))?;
+    pod.fs_group.map_or(Ok(()), |group| field("fsGroup").id(group.id))?;
     field("hostAliases").list(pod.host_aliases, limits::PAIRS, |at, alias| {
         at.field("ip").text(alias.key, rule::ADDRESS)?;
         at.length(alias.value, limits::PATH)?;
@@ -187,6 +188,7 @@ fn volume<'a>(at: &At<'_>, volume: &Volume<'a>) -> Result<(), Error<'a>> {
             1..=limits::BYTES,
             "is not a size of at least one byte; leave it out for no limit",
         ),
+        Source::Image { reference } => at.field("image.reference").text(reference, rule::IMAGE),
         Source::HostPath { path, .. } => at.field("hostPath.path").text(path, rule::ABSOLUTE_PATH),
         Source::Claim { name, .. } => at.field("persistentVolumeClaim.claimName").text(name, rule::SUBDOMAIN),
         Source::Files { files, .. } => {
