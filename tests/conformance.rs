@@ -27,18 +27,10 @@ const UNPROVEN: &[(u32, &str)] = &[
     (30, "no port of the board is published yet"),
     (37, "nothing can be put into a running pod yet"),
     (40, "an image cannot be replaced on a running board yet"),
-    (46, "there are no readiness gates yet"),
     (52, "the agent always knows; it becomes possible with a cluster that has lost its board"),
     (61, "there are no Services on a board yet, and so no endpoints"),
     (64, "the strategy is in the manifest, and nothing replaces a pod of a running board yet"),
-    (72, "there are no endpoints yet to leave"),
-    (73, "there are no endpoints yet to leave"),
-    (83, "there are no privileged containers yet"),
-    (84, "there are no privileged containers yet"),
-    (85, "there are no privileged containers yet"),
-    (86, "there are no privileged containers yet"),
     (92, "a board does not join a cluster yet"),
-    (96, "what a pod asks for is not compared with what the board has yet"),
     (97, "no pod is evicted yet"),
 ];
 

@@ -252,7 +252,17 @@ pub const KINDS: &[(&str, &str)] = &[
 ];
 
 /// The types that are not below `Pod`.
-static OTHER_TYPES: &[&Table] = &[&LIST, &CONFIG_MAP, &SECRET, &CLAIM, &CLAIM_SPEC];
+static OTHER_TYPES: &[&Table] = &[
+    &LIST,
+    &CONFIG_MAP,
+    &SECRET,
+    &CLAIM,
+    &CLAIM_SPEC,
+    &CLAIM_RESOURCES,
+    &PERSISTENT_VOLUME,
+    &PERSISTENT_VOLUME_SPEC,
+    &LOCAL,
+];
 
 /// Every type that the compiler reads.
 pub fn tables() -> impl Iterator<Item = &'static Table> {

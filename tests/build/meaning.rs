@@ -71,7 +71,7 @@ fn the_sample_pod_compiles_without_a_word() {
 }
 
 #[test]
-fn spec_96_97_a_priority_is_a_number_or_that_of_a_class() {
+fn spec_96_a_priority_is_a_number_or_that_of_a_class() {
     for (more, priority, critical) in [
         ("", 0, false),
         ("priority: -7", -7, false),

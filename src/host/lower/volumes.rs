@@ -120,6 +120,7 @@ fn image_volume<'c>(cx: &'c Context<'_>, object: &Object<'_>) -> Option<Source<'
 /// A claim that lives as long as its pod: on one board that is what an emptyDir is.
 fn ephemeral(object: &Object<'_>) -> Option<Source<'static>> {
     let template = object.require("volumeClaimTemplate")?.object(&schema::CLAIM_TEMPLATE)?;
+    let _ = template.get("metadata").map(|meta| meta.object(&schema::METADATA));
     let _ = template.require("spec")?.object(&schema::CLAIM_SPEC)?;
     Some(Source::EmptyDir { memory: false, size_limit: None })
 }
