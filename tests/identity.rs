@@ -39,8 +39,9 @@ fn spec_1_15_16_one_container_is_a_pod_and_so_are_an_application_and_its_helper(
         "  - name: helper\n    image: busybox\n    command: [sh, -c, 'echo hello > /share/page; {IDLE}']\n    {mount}\n"
     );
     node.run(&(pod("one", IDLE, "", "") + &two), async |board| {
-        board.running("one", "main").await;
-        board.running("two", "helper").await;
+        for (pod, container) in [("one", "main"), ("two", "main"), ("two", "helper")] {
+            board.running(pod, container).await;
+        }
         let read = "until test -s /share/page; do sleep 0.02; done; cat /share/page; readlink /proc/self/ns/net";
         let (_, here) = board.shell("two", "main", read).await;
         let (_, there) = board.shell("two", "helper", read).await;
