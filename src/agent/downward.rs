@@ -10,11 +10,12 @@ use crate::manifest::pod::{Content, Pair, Pod, Source};
 use crate::manifest::status::Uid;
 use crate::sys::netlink::Addresses;
 use core::fmt::Write;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, getsockname, socket_with};
 use smol::Async;
 use std::borrow::Cow;
 use std::format;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::prelude::v1::*;
 
 /// One pod on its node, as it is told of.
@@ -119,11 +120,15 @@ fn all(addresses: &[IpAddr]) -> String {
 /// The addresses that the node would speak to the world from, IPv4 before IPv6. Nothing is sent to find them.
 fn node_addresses() -> Vec<IpAddr> {
     // Addresses for documentation (RFC 5737, RFC 3849): where they would be reached, everything is.
-    const WORLD: [(&str, &str); 2] = [("0.0.0.0:0", "192.0.2.1:9"), ("[::]:0", "[2001:db8::1]:9")];
-    let from = |(any, far): (&str, &str)| {
-        let socket = UdpSocket::bind(any).ok()?;
-        socket.connect(far).ok()?;
-        Some(socket.local_addr().ok()?.ip()).filter(|address| !address.is_loopback() && !address.is_unspecified())
+    const WORLD: [IpAddr; 2] =
+        [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
+    let from = |far: IpAddr| {
+        let family = if far.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        // Not the standard library's socket, which would link a resolver of names.
+        let socket = socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()?;
+        connect(&socket, &SocketAddr::new(far, 9)).ok()?;
+        let near = SocketAddr::try_from(getsockname(&socket).ok()?).ok()?.ip();
+        Some(near).filter(|address| !address.is_loopback() && !address.is_unspecified())
     };
     let mut found: Vec<IpAddr> = WORLD.into_iter().filter_map(from).collect();
     if !found.iter().any(IpAddr::is_ipv4) {
