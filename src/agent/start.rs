@@ -32,7 +32,7 @@ pub(super) struct Bytes(Vec<u8>);
 impl Bytes {
     /// Adds an element.
     pub(super) fn push<T: Serialize>(&mut self, element: &T) {
-        if let Ok(bytes) = postcard::serialize_with_flavor(element, Grow(core::mem::take(&mut self.0))) {
+        if let Ok(bytes) = postcard::to_extend(element, core::mem::take(&mut self.0)) {
             self.0 = bytes;
         }
     }
@@ -48,21 +48,6 @@ impl<T: Serialize> FromIterator<T> for Bytes {
         let mut bytes = Bytes::default();
         elements.into_iter().for_each(|element| bytes.push(&element));
         bytes
-    }
-}
-
-struct Grow(Vec<u8>);
-
-impl postcard::ser_flavors::Flavor for Grow {
-    type Output = Vec<u8>;
-
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.push(byte);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<Vec<u8>> {
-        Ok(self.0)
     }
 }
 

@@ -244,16 +244,7 @@ fn pod_security(emit: &mut dyn Emit, pod: &Pod<'_>) -> fmt::Result {
     if strict {
         emit.pair("supplementalGroupsPolicy", "Strict")?;
     }
-    if !pod.sysctls.is_empty() {
-        emit.begin("sysctls", Kind::List)?;
-        for sysctl in pod.sysctls {
-            emit.open(Kind::Map)?;
-            emit.pair("name", sysctl.key)?;
-            emit.pair("value", sysctl.value)?;
-            emit.close()?;
-        }
-        emit.close()?;
-    }
+    named(emit, "sysctls", pod.sysctls)?;
     emit.close()
 }
 
@@ -438,6 +429,21 @@ fn pairs(emit: &mut dyn Emit, key: &str, pairs: List<'_, Pair<'_>>) -> fmt::Resu
     }
     emit.begin(key, Kind::Map)?;
     pairs.iter().try_for_each(|pair| emit.pair(pair.key, pair.value))?;
+    emit.close()
+}
+
+/// A list of maps with `name` and `value`, where there is any.
+fn named(emit: &mut dyn Emit, key: &str, pairs: List<'_, Pair<'_>>) -> fmt::Result {
+    if pairs.is_empty() {
+        return Ok(());
+    }
+    emit.begin(key, Kind::List)?;
+    for pair in pairs {
+        emit.open(Kind::Map)?;
+        emit.pair("name", pair.key)?;
+        emit.pair("value", pair.value)?;
+        emit.close()?;
+    }
     emit.close()
 }
 

@@ -1,7 +1,7 @@
 //! Probes and hooks of a container.
 
 use super::container::expanded;
-use super::words;
+use super::{named, words};
 use crate::console::emit::{Emit, Kind};
 use crate::manifest::pod::{Container, Hook};
 use crate::manifest::probe::{Action, HttpGet, Probe, ProbeKind};
@@ -82,16 +82,7 @@ pub(super) fn probe(emit: &mut dyn Emit, container: &Container<'_>, kind: ProbeK
 fn http_get(emit: &mut dyn Emit, get: &HttpGet<'_>) -> fmt::Result {
     emit.begin("httpGet", Kind::Map)?;
     address(emit, get.host)?;
-    if !get.headers.is_empty() {
-        emit.begin("httpHeaders", Kind::List)?;
-        for header in get.headers {
-            emit.open(Kind::Map)?;
-            emit.pair("name", header.key)?;
-            emit.pair("value", header.value)?;
-            emit.close()?;
-        }
-        emit.close()?;
-    }
+    named(emit, "httpHeaders", get.headers)?;
     emit.pair("path", get.path)?;
     emit.number("port", &get.port)?;
     emit.pair("scheme", "HTTP")?;

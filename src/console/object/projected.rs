@@ -7,7 +7,6 @@ use crate::manifest::fact::Fact;
 use crate::manifest::pod::{Content, File, Pod, Projection, Source, Volume};
 use alloc::vec::Vec;
 use core::fmt;
-use postcard::ser_flavors::Flavor;
 
 type Projections<'a> = List<'a, Projection<'a>>;
 
@@ -26,19 +25,6 @@ pub(super) fn documents(
     }
 }
 
-struct Grow(Vec<u8>);
-
-impl Flavor for Grow {
-    type Output = Vec<u8>;
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.push(byte);
-        Ok(())
-    }
-    fn finalize(self) -> postcard::Result<Vec<u8>> {
-        Ok(self.0)
-    }
-}
-
 /// The files that came from ConfigMaps, or from Secrets.
 fn of(files: Projections<'_>, secret: bool) -> Vec<u8> {
     files.iter().fold(Vec::new(), |bytes, file| {
@@ -48,7 +34,7 @@ fn of(files: Projections<'_>, secret: bool) -> Vec<u8> {
             _ => return bytes,
         };
         let file = File { path: file.path, mode: file.mode, data };
-        postcard::serialize_with_flavor(&file, Grow(bytes)).unwrap_or_default()
+        postcard::to_extend(&file, bytes).unwrap_or_default()
     })
 }
 
