@@ -141,7 +141,9 @@ fn spec_17_18_39_the_context_is_shared_and_each_container_has_its_own_isolation_
         let mut of = Vec::new();
         for container in ["main", "second"] {
             board.running("web", container).await;
-            let script = "for n in uts ipc net mnt pid; do readlink /proc/self/ns/$n; done; cat /proc/1/comm";
+            // The shell is on its way to `exec sleep` when the container runs.
+            let script = "for n in uts ipc net mnt pid; do readlink /proc/self/ns/$n; done; \
+                          until grep sleep /proc/1/comm; do sleep 0.02; done";
             let (code, text) = board.shell("web", container, script).await;
             assert_eq!(code, 0, "{text}");
             of.push(text.lines().map(String::from).collect::<Vec<_>>());
