@@ -6,12 +6,13 @@
 use super::drive::{Agent, Entry};
 use super::events::Event;
 use super::owners::is_sibling;
-use super::{adopt, trouble::Trouble};
+use super::trouble::Trouble;
 use crate::machine::backoff::Backoff;
 use crate::machine::cron::CronJob;
 use crate::machine::effect;
 use crate::machine::job::{Order, Orders, Place, Verdict};
 use crate::machine::pod::Container;
+use crate::manifest::codec;
 use crate::manifest::owner::{Controller, JobRules};
 use crate::manifest::pod::Pod;
 use crate::manifest::status::{Phase, Uid, message};
@@ -31,6 +32,8 @@ struct Job {
     rules: JobRules,
     /// Its pods: indices in the manifest, by place.
     pods: Vec<usize>,
+    /// A number for what its pods are: how far it has come is for the same Job only.
+    mark: u64,
     machine: CronJob,
 }
 
@@ -46,14 +49,17 @@ fn jobs(agent: &Agent) -> Vec<Job> {
     let mut jobs: Vec<Job> = Vec::new();
     for (index, pod) in agent.manifest().pods.iter().enumerate() {
         let Some(Controller::Job(rules)) = pod.owner.map(|owner| owner.controller) else { continue };
+        // Its rules may change while it runs, as in Kubernetes.
+        let mark = codec::digest(&Pod { owner: None, ..pod });
         match jobs.iter_mut().find(|job| is_sibling(&job.pod, &pod)) {
-            Some(job) => job.pods.push(index),
-            None => {
-                let machine = recall(agent, &pod).unwrap_or_default();
-                jobs.push(Job { pod, rules, pods: Vec::from([index]), machine });
+            Some(job) => {
+                job.pods.push(index);
+                job.mark = job.mark.rotate_left(5) ^ mark;
             }
+            None => jobs.push(Job { pod, rules, pods: Vec::from([index]), mark, machine: CronJob::default() }),
         }
     }
+    jobs.iter_mut().for_each(|job| job.machine = recall(agent, job).unwrap_or_default());
     jobs
 }
 
@@ -104,7 +110,7 @@ impl Job {
         let wall = Some(clock::wall()).filter(|seconds| *seconds >= EARLIEST);
         self.machine.step(agent.now(), wall, &self.rules, &backoff, &places, &mut orders);
         if self.machine != before
-            && let Err(why) = remember(agent, &self.pod, &self.machine)
+            && let Err(why) = remember(agent, self)
         {
             log::warn!("{why}");
         }
@@ -152,7 +158,7 @@ impl Job {
 /// How the place of pod `index` stands, and who is there.
 fn place(agent: &Agent, index: usize) -> (Place, Option<Uid>) {
     let pods = agent.pods();
-    let here = |entry: &&Entry| entry.index == index && !entry.machine().is_hidden();
+    let here = |entry: &&Entry| entry.place.index() == Some(index) && !entry.machine().is_hidden();
     let Some(entry) = pods.iter().find(here) else {
         let is_forsaken =
             agent.manifest().pods.get(index).is_some_and(|pod| agent.paths().deleted(pod.namespace, pod.name).exists());
@@ -182,13 +188,13 @@ fn file(agent: &Agent, pod: &Pod<'_>) -> PathBuf {
     agent.paths().jobs().join(format!("{}_{name}", pod.namespace))
 }
 
-/// What another agent of the same manifest has written down.
-fn recall(agent: &Agent, pod: &Pod<'_>) -> Option<CronJob> {
-    let bytes = fs::read(file(agent, pod)).ok()?;
-    postcard::from_bytes(bytes.strip_prefix(adopt::manifest_mark(agent).as_bytes())?).ok()
+/// What another agent has written down of the same Job.
+fn recall(agent: &Agent, job: &Job) -> Option<CronJob> {
+    let bytes = fs::read(file(agent, &job.pod)).ok()?;
+    postcard::from_bytes(bytes.strip_prefix(&job.mark.to_le_bytes())?).ok()
 }
 
-fn remember(agent: &Agent, pod: &Pod<'_>, machine: &CronJob) -> Result<(), Trouble> {
+fn remember(agent: &Agent, Job { pod, mark, machine, .. }: &Job) -> Result<(), Trouble> {
     /// Bytes of a machine at most.
     const MOST: usize = 64;
     let (path, folder, mut room) = (file(agent, pod), agent.paths().jobs(), [0; MOST]);
@@ -196,6 +202,6 @@ fn remember(agent: &Agent, pod: &Pod<'_>, machine: &CronJob) -> Result<(), Troub
     fs::create_dir_all(&folder).map_err(Trouble::at("make", &folder))?;
     // Whole or not at all, since an agent may die at any instant.
     let new = folder.join(".new");
-    fs::write(&new, [adopt::manifest_mark(agent).as_bytes(), bytes].concat()).map_err(Trouble::at("write", &new))?;
+    fs::write(&new, [&mark.to_le_bytes()[..], bytes].concat()).map_err(Trouble::at("write", &new))?;
     fs::rename(&new, &path).map_err(Trouble::at("rename", &new))
 }

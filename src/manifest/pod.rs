@@ -10,6 +10,7 @@ pub use super::ending::{MessagePolicy, Operator, RestartRule};
 use super::fact::Fact;
 use super::owner::Owner;
 use super::probe::{HttpGet, Probe};
+pub use super::resize::{Resize, ResizePolicy};
 pub use super::security::{Confinement, Device, ProcMount, Seccomp};
 use serde::{Deserialize, Serialize};
 
@@ -287,6 +288,8 @@ pub struct Container<'a> {
     /// `startupProbe`, `livenessProbe` and `readinessProbe`, those that there are, in this order.
     #[serde(borrow)]
     pub probes: List<'a, Probe<'a>>,
+    /// `resizePolicy`.
+    pub resize: ResizePolicy,
 }
 
 impl Container<'_> {
@@ -318,6 +321,7 @@ impl Default for Container<'_> {
             confinement: Confinement::default(),
             post_start: None,
             probes: List::EMPTY,
+            resize: ResizePolicy::default(),
         }
     }
 }

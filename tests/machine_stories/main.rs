@@ -6,5 +6,6 @@ mod ending;
 mod gates;
 mod life;
 mod probes;
+mod renew;
 mod restart;
 mod story;

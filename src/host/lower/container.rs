@@ -47,6 +47,7 @@ pub(super) fn lower<'c, 'a: 'c>(
         restart_rules: restart::rules(cx, object),
         facts: cx.arena.list(environment.facts()),
         confinement: confine::container(cx, pod, object),
+        resize: restart::resize(object),
     }
 }
 
