@@ -17,6 +17,7 @@ pub mod record;
 mod resize;
 pub mod security;
 pub mod status;
+pub mod terminal;
 pub mod time;
 pub mod volume;
 
