@@ -14,5 +14,6 @@ pub mod raw;
 pub mod reap;
 pub mod socket;
 pub mod spawn;
+pub mod tty;
 
 pub use error::Error;

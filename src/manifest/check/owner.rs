@@ -1,10 +1,10 @@
 //! The check of a pod's owner.
 
-use super::{At, Error, Problem, rule};
+use super::{At, Checked, Problem, rule};
 use crate::manifest::limits;
 use crate::manifest::owner::{Controller, Owner, Schedule};
 
-pub(super) fn owner<'a>(at: &At<'_>, owner: &Owner<'a>) -> Result<(), Error<'a>> {
+pub(super) fn owner<'a>(at: &At<'_, 'a>, owner: &Owner<'a>) -> Checked {
     at.field("name").text(owner.name, rule::SUBDOMAIN)?;
     let Controller::Job(rules) = owner.controller else { return Ok(()) };
     let most = limits::PODS as u64;
@@ -13,7 +13,7 @@ pub(super) fn owner<'a>(at: &At<'_>, owner: &Owner<'a>) -> Result<(), Error<'a>>
 }
 
 /// Each field of a schedule names something, and nothing that is not there.
-fn schedule<'a>(at: &At<'_>, times: &Schedule) -> Result<(), Error<'a>> {
+fn schedule(at: &At<'_, '_>, times: &Schedule) -> Checked {
     let is_some_of = |bits: u64, all: u64| bits != 0 && bits & !all == 0;
     let holds = is_some_of(times.minutes, Schedule::ALL_MINUTES)
         && is_some_of(times.hours.into(), Schedule::ALL_HOURS.into())
