@@ -7,7 +7,7 @@ use super::kept::Filters;
 use super::paths::Paths;
 use super::queue::Queue;
 use super::sandbox::Sandbox;
-use super::{adopt, begin, effect, fail, jobs};
+use super::{adopt, begin, effect, evict, fail, jobs};
 use crate::machine::effect::{Effects, Event};
 use crate::machine::shutdown::{Left, Next, Wave};
 use crate::machine::{self, shutdown};
@@ -28,6 +28,8 @@ use std::rc::{Rc, Weak};
 use std::task::{Poll, Waker};
 
 mod admit;
+
+pub(super) use admit::Place;
 
 /// What to do when all pods have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,30 +133,6 @@ enum News {
     Pod(Uid, Event),
     /// Look again: a verb has changed what is wanted.
     Look,
-}
-
-/// Where a pod stands in the manifest in force.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// It is pod number so of it.
-    Current(usize),
-    /// It runs as a manifest before this one had it. Where this one has another pod of its name, that one waits for its end.
-    Former(Option<usize>),
-}
-
-impl Place {
-    /// The pod of the manifest that bears its name.
-    pub(super) fn index(self) -> Option<usize> {
-        match self {
-            Place::Current(index) => Some(index),
-            Place::Former(index) => index,
-        }
-    }
-
-    /// Its place in listings.
-    fn rank(self) -> usize {
-        self.index().unwrap_or(usize::MAX)
-    }
 }
 
 /// One pod on this node.
@@ -375,7 +353,8 @@ impl Agent {
         });
     }
 
-    fn has_changed(&self) {
+    /// Tells whoever shows listings and events that there is something new.
+    pub(super) fn has_changed(&self) {
         self.0.generation.set(self.0.generation.get() + 1);
         self.0.watchers.take().into_iter().for_each(Waker::wake);
     }
@@ -487,6 +466,7 @@ pub fn run(config: Config, attach: impl FnOnce(&Agent)) -> Result<Outcome, Error
         adopt::forget_deleted(&agent);
         // On the heap, which is given back, since all of a future's room on the stack stays for as long as it runs.
         Box::pin(adopt::adopt(&agent)).await;
+        evict::begin(&agent);
         attach(&agent);
         jobs::begin(&agent);
         agent.spawn(signals.attend(agent.clone()));

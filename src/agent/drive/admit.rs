@@ -1,6 +1,6 @@
 //! Who is here: pods are taken in as there is room for them, higher priorities first (spec 96), and let go of when they are gone.
 
-use super::{Agent, Entry, Place};
+use super::{Agent, Entry};
 use crate::agent::kept::Filters;
 use crate::agent::{adopt, begin, gates, owners};
 use crate::machine;
@@ -12,6 +12,30 @@ use crate::manifest::status::Uid;
 use crate::manifest::time::Duration;
 use core::cmp::Reverse;
 use std::prelude::v1::*;
+
+/// Where a pod stands in the manifest in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::agent) enum Place {
+    /// It is pod number so of it.
+    Current(usize),
+    /// It runs as a manifest before this one had it. Where this one has another pod of its name, that one waits for its end.
+    Former(Option<usize>),
+}
+
+impl Place {
+    /// The pod of the manifest that bears its name.
+    pub(in crate::agent) fn index(self) -> Option<usize> {
+        match self {
+            Place::Current(index) => Some(index),
+            Place::Former(index) => index,
+        }
+    }
+
+    /// Its place in listings.
+    fn rank(self) -> usize {
+        self.index().unwrap_or(usize::MAX)
+    }
+}
 
 impl Agent {
     /// Takes a new pod in. One for which there is no room is here as well, and waits.
@@ -101,6 +125,10 @@ impl Agent {
         // Its room is a pod's own until nothing of it runs any more, also where its name is free already.
         let holds = |entry: &&Entry| entry.machine.lacks().is_none() && !entry.machine.phase().is_terminal();
         let promised = self.pods().iter().filter(holds).fold(Amount::default(), |sum, e| sum.and(Amount::of(&e.pod)));
-        room.lacks(promised, Amount::of(pod))
+        let pressure = self.node().pressures.iter().copied().find(|it| it.keeps_out(pod.qos(), pod.critical));
+        match pressure {
+            None => room.lacks(promised, Amount::of(pod)),
+            pressure => Some(Lacks { pressure, ..Lacks::default() }),
+        }
     }
 }
