@@ -8,6 +8,7 @@ pub mod codec;
 mod ending;
 pub mod fact;
 pub mod image;
+pub mod job;
 pub mod limits;
 pub mod list;
 pub mod owner;
@@ -18,5 +19,6 @@ pub mod security;
 pub mod status;
 pub mod time;
 pub mod volume;
+pub mod zone;
 
 pub use list::List;
