@@ -24,7 +24,7 @@ const ROLE: &str = "PODLING_TEST_AGENT";
 /// What tells it to run one pod in which nothing happens: what to do with it.
 const QUIET: &str = "PODLING_TEST_QUIET";
 /// The grace period of that pod, in seconds.
-const GRACE: u64 = 2;
+const GRACE: u64 = 8;
 
 /// The pods: one that nobody touches, one that keeps crashing, one that each agent restarts, one that waits for its init container.
 fn yaml() -> String {
@@ -368,7 +368,7 @@ fn spec_102_an_idle_agent_and_its_pod_inits_never_wake() {
     let processes = [life.child.id() as i32, pod_init(&groups, &uid).unwrap().0];
     // Whatever follows upon the start is done when a whole second has brought nothing.
     let count = || processes.map(wakings);
-    let settled = (0..10).any(|_| {
+    let settled = (0..60).any(|_| {
         let before = count();
         thread::sleep(Duration::from_secs(1));
         before == count()
@@ -418,7 +418,8 @@ fn spec_76_an_ending_begins_again_with_its_full_grace_and_a_deleted_pod_stays_aw
     life.die();
     let life = quiet("delete");
     assert!(life.hears(|line| line.contains("steady/main:terminating")));
-    thread::sleep(Duration::from_millis(GRACE * 1000 / 2));
+    // Enough of it to be missed, and far from all of it.
+    thread::sleep(Duration::from_secs(GRACE / 4));
     life.die();
 
     let begun = Instant::now();

@@ -2,7 +2,7 @@
 
 mod node;
 
-use node::{Node, pod};
+use node::{FOREVER, Node, pod};
 use podling::agent::{self, Gate, Refusal};
 use podling::manifest::status::{ConditionKind, Phase, Reason, Verdict};
 use std::fs;
@@ -88,10 +88,12 @@ fn spec_43_a_container_restarts_by_its_exit_code_in_a_pod_of_never() {
 #[test]
 fn spec_51_a_pod_that_takes_too_long_fails_and_stays() {
     let node = Node::new();
-    let script = "trap 'exit 3' TERM; while true; do sleep 0.05; done";
+    let script = "trap 'exit 3' TERM; touch /ready; while true; do sleep 0.05; done";
+    // However late the script comes to its trap, TERM comes later.
+    let hook = "lifecycle: {preStop: {exec: {command: [sh, -c, 'until test -e /ready; do sleep 0.01; done']}}}";
     let run_dir = node.run_dir();
-    node.run(&pod("late", script, "activeDeadlineSeconds: 1", ""), async move |board| {
-        board.running("late", "main").await;
+    node.run(&pod("late", script, &format!("activeDeadlineSeconds: 2\n{FOREVER}"), hook), async move |board| {
+        board.until("the pod", |agent| agent.find("default", "late").map(|_| ())).await;
         let uid = board.uid("late");
         board.phase("late", Phase::Failed).await;
         assert_eq!(board.event("DeadlineExceeded").await, Verdict::DeadlineExceeded.message());

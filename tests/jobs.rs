@@ -101,10 +101,17 @@ fn failure_f1_a_job_that_is_over_stays_over_under_another_agent() {
     });
 }
 
-fn every_minute() -> String {
+/// A schedule whose time was twelve hours ago, and comes again in as many: nothing of it is due while the test runs.
+fn half_a_day_ago() -> String {
+    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let minute = seconds / 60 - 12 * 60;
+    format!("{} {} * * *", minute % 60, minute / 60 % 24)
+}
+
+fn cron(schedule: &str) -> String {
     let template = "{restartPolicy: Never, containers: [{name: main, image: busybox, command: ['true']}]}";
     format!(
-        "apiVersion: batch/v1\nkind: CronJob\nmetadata: {{name: hello}}\nspec: {{schedule: '* * * * *', jobTemplate: {{spec: {{template: {{spec: {template}}}}}}}}}\n"
+        "apiVersion: batch/v1\nkind: CronJob\nmetadata: {{name: hello}}\nspec: {{schedule: '{schedule}', jobTemplate: {{spec: {{template: {{spec: {template}}}}}}}}}\n"
     )
 }
 
@@ -115,7 +122,8 @@ fn cron_agent_process() {
     let root = PathBuf::from(root);
     let cgroup = root.file_name().unwrap().to_str().unwrap().to_string();
     let node = std::mem::ManuallyDrop::new(Node { root, cgroup, settings: node::SETTINGS, tune: |_| {} });
-    let beside = every_minute() + &node::pod("other", "exec sleep 1000", "", "");
+    let schedule = std::env::var(SCHEDULE).unwrap();
+    let beside = cron(&schedule) + &node::pod("other", "exec sleep 1000", "", "");
     node.run(&beside, async |board| {
         // CronJobs are looked at before all other pods come.
         board.running("other", "main").await;
@@ -123,28 +131,30 @@ fn cron_agent_process() {
 }
 
 const CRON_ROLE: &str = "PODLING_TEST_CRON_AGENT";
+const SCHEDULE: &str = "PODLING_TEST_CRON_SCHEDULE";
 
 #[test]
 fn spec_54_a_cron_job_begins_when_its_time_has_come() {
     let node = Node::new();
+    let schedule = half_a_day_ago();
     let mut first = Command::new(std::env::current_exe().unwrap());
-    assert!(first.args(["cron_agent_process", "--exact"]).env(CRON_ROLE, &node.root).status().unwrap().success());
-    // As if the agent had been away for two minutes: the end of the note is the newest minute that it has dealt with.
+    first.args(["cron_agent_process", "--exact"]).env(CRON_ROLE, &node.root).env(SCHEDULE, &schedule);
+    assert!(first.status().unwrap().success());
+    // As if the agent had been away for thirteen hours: the end of the note is the newest minute that it has dealt with.
     let note = node.run_dir().join("jobs/default_hello");
     let mut bytes = std::fs::read(&note).unwrap();
     let tail = bytes.split_off(bytes.len() - 4);
     let seen: u64 = postcard::from_bytes(&tail).unwrap();
     assert_eq!(bytes[bytes.len() - 5..], [0, 3, 0, 0, 0], "no run so far, and none of the three that there may be");
-    bytes.extend(postcard::to_stdvec(&(seen - 2)).unwrap());
+    bytes.extend(postcard::to_stdvec(&(seen - 13 * 60)).unwrap());
     std::fs::write(&note, bytes).unwrap();
-    let beside = every_minute() + &node::pod("other", "exec sleep 1000", "", "");
+    let beside = cron(&schedule) + &node::pod("other", "exec sleep 1000", "", "");
     node.run(&beside, async |board| {
         assert_eq!(board.event("Completed").await, "Job completed");
         assert_eq!(board.event("SawCompletedJob").await, "Saw completed job, condition: Complete");
     });
 }
 
-/// `onPodConditions` with a condition that a readiness gate is, and `onExitCodes`.
 #[test]
 fn spec_54_an_exit_code_can_fail_the_whole_job() {
     let node = Node::new();

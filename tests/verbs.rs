@@ -115,6 +115,7 @@ fn logs_of_the_instance_before() {
     let node = Node::new();
     node.run(&pod("web", "echo life; exec sleep 1000", "", ""), async |board| {
         board.running("web", "main").await;
+        board.wrote("web", "main", "life\n").await;
         assert!(
             quietly(&board, "logs -p web")
                 .await

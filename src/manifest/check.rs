@@ -2,15 +2,12 @@
 //!
 //! Each list is walked strictly: every element in its one encoding, its count within [`limits`], its end at the end of the
 //! bytes. Then names, paths, numbers and references are checked against each other. Nothing is allocated.
-#![allow(
-    clippy::result_large_err,
-    reason = "an error is made once, at the end of everything, and floor 0 has no heap to box it in"
-)]
 
 use super::board::Board;
 use super::image::Image;
 use super::pod::Manifest;
 use super::{List, codec, limits};
+use core::cell::Cell;
 use core::fmt;
 use core::ops::RangeInclusive;
 use rule::Rule;
@@ -80,17 +77,43 @@ pub enum Step {
     Element(u16),
 }
 
+/// That something has been found wrong: what, is told where [`At`] leads. So the way out of the check costs no more than a bit.
+struct Failed;
+/// What a part of the check comes to.
+type Checked<T = ()> = Result<T, Failed>;
+
 /// The manifest in `body`, checked.
+#[allow(clippy::result_large_err, reason = "made once, where everything ends, and floor 0 has no heap to box it in")]
 pub fn manifest(body: &[u8]) -> Result<Manifest<'_>, Error<'_>> {
-    let manifest: Manifest<'_> = decode(body)?;
-    pod::manifest(&manifest)?;
-    Ok(manifest)
+    checked(body, |at, manifest| pod::manifest(at, manifest))
 }
 
 /// The image record in `body`, checked.
+#[allow(clippy::result_large_err, reason = "as above")]
 pub fn image(body: &[u8]) -> Result<Image<'_>, Error<'_>> {
-    let image: Image<'_> = decode(body)?;
-    let field = |name| At::ROOT.field(name);
+    checked(body, of_image)
+}
+
+/// The board in `body`, checked.
+#[allow(clippy::result_large_err, reason = "as above")]
+pub fn board(body: &[u8]) -> Result<Board<'_>, Error<'_>> {
+    checked(body, of_board)
+}
+
+#[allow(clippy::result_large_err, reason = "as above")]
+fn checked<'a, T: Deserialize<'a> + Serialize>(
+    body: &'a [u8],
+    check: impl FnOnce(&At<'_, 'a>, &T) -> Checked,
+) -> Result<T, Error<'a>> {
+    let told = Cell::new(None);
+    let root = At { up: None, step: None, told: &told };
+    let body = codec::decode(body).map_err(|error| root.fail(Problem::Encoding(error)));
+    let checked = body.and_then(|body| check(&root, &body).map(|()| body));
+    checked.map_err(|Failed| told.take().expect("who fails has told why"))
+}
+
+fn of_image<'a>(at: &At<'_, 'a>, image: &Image<'a>) -> Checked {
+    let field = |name| at.field(name);
     field("reference").text(image.reference, rule::IMAGE)?;
     field("platform").text(image.platform, rule::PLATFORM)?;
     field("size").number(image.size, 1..=limits::BYTES, "bytes are not the size of a squashfs file")?;
@@ -106,13 +129,11 @@ pub fn image(body: &[u8]) -> Result<Image<'_>, Error<'_>> {
     field("groups").list(image.groups, limits::GROUPS, |at, group| at.id(group))?;
     field("StopSignal").number(image.stop_signal.into(), 1..=64, "is not the number of a signal (1 to 64)")?;
     field("ExposedPorts").list(image.ports, limits::PORTS, |at, port| at.port(port.container))?;
-    Ok(image)
+    Ok(())
 }
 
-/// The board in `body`, checked.
-pub fn board(body: &[u8]) -> Result<Board<'_>, Error<'_>> {
-    let board: Board<'_> = decode(body)?;
-    let field = |name| At::ROOT.field(name);
+fn of_board<'a>(at: &At<'_, 'a>, board: &Board<'a>) -> Checked {
+    let field = |name| at.field(name);
     field("class").text(board.class, rule::CLASS)?;
     field("hostname").text(board.hostname, rule::HOST_NAME)?;
     field("console").text(board.console, rule::KERNEL_NAME)?;
@@ -135,31 +156,31 @@ pub fn board(body: &[u8]) -> Result<Board<'_>, Error<'_>> {
             return Err(at.field("address").fail(Problem::Field("is not the address of one host")));
         }
     }
-    Ok(board)
-}
-
-fn decode<'a, T: Deserialize<'a> + Serialize>(body: &'a [u8]) -> Result<T, Error<'a>> {
-    codec::decode(body).map_err(|error| Error { pod: None, path: Path::new(), problem: Problem::Encoding(error) })
+    Ok(())
 }
 
 /// Where the check is: a chain on the stack, from a field to what it is in.
 #[derive(Clone, Copy)]
-struct At<'p> {
-    up: Option<&'p At<'p>>,
+struct At<'p, 'a> {
+    up: Option<&'p At<'p, 'a>>,
     step: Option<Step>,
+    told: &'p Cell<Option<Error<'a>>>,
 }
 
-impl At<'static> {
-    const ROOT: At<'static> = At { up: None, step: None };
-}
-
-impl At<'_> {
-    fn field(&self, name: &'static str) -> At<'_> {
-        At { up: Some(self), step: Some(Step::Field(name)) }
+impl<'a> At<'_, 'a> {
+    fn field(&self, name: &'static str) -> At<'_, 'a> {
+        At { up: Some(self), step: Some(Step::Field(name)), told: self.told }
     }
 
-    fn element(&self, index: usize) -> At<'_> {
-        At { up: Some(self), step: Some(Step::Element(index.try_into().unwrap_or(u16::MAX))) }
+    fn element(&self, index: usize) -> At<'_, 'a> {
+        At { up: Some(self), step: Some(Step::Element(index.try_into().unwrap_or(u16::MAX))), told: self.told }
+    }
+
+    /// The same, where a pod is checked, whose fields have their ways from the pod on; `name` is its namespace and name.
+    fn of_pod(&self, name: (&'a str, &'a str), check: impl FnOnce(&At<'_, 'a>) -> Checked) -> Checked {
+        check(&At { up: None, step: None, told: self.told }).inspect_err(|Failed| {
+            self.told.set(self.told.take().map(|error| Error { pod: Some(name), ..error }));
+        })
     }
 
     /// The index of the element that this is.
@@ -170,7 +191,7 @@ impl At<'_> {
         }
     }
 
-    fn fail<'a>(&self, problem: Problem<'a>) -> Error<'a> {
+    fn fail(&self, problem: Problem<'a>) -> Failed {
         let mut path = Path::new();
         let mut at = Some(self);
         while let Some(here) = at {
@@ -179,47 +200,48 @@ impl At<'_> {
             at = here.up;
         }
         path.reverse();
-        Error { pod: None, path, problem }
+        self.told.set(Some(Error { pod: None, path, problem }));
+        Failed
     }
 
-    fn text<'a>(&self, text: &'a str, rule: Rule) -> Result<(), Error<'a>> {
+    fn text(&self, text: &'a str, rule: Rule) -> Checked {
         if (rule.holds)(text) { Ok(()) } else { Err(self.fail(Problem::Text { text, says: rule.says })) }
     }
 
     /// Any text that can be handed to the kernel.
-    fn string<'a>(&self, text: &'a str) -> Result<(), Error<'a>> {
+    fn string(&self, text: &'a str) -> Checked {
         self.length(text, limits::STRING)?;
         if text.contains('\0') { Err(self.fail(Problem::Text { text, says: "holds a NUL byte" })) } else { Ok(()) }
     }
 
-    fn length<'a>(&self, text: &'a str, limit: usize) -> Result<(), Error<'a>> {
+    fn length(&self, text: &'a str, limit: usize) -> Checked {
         if text.len() <= limit { Ok(()) } else { Err(self.fail(Problem::TooLong { found: text.len(), limit })) }
     }
 
-    fn number<'a>(&self, number: u64, range: RangeInclusive<u64>, says: &'static str) -> Result<(), Error<'a>> {
+    fn number(&self, number: u64, range: RangeInclusive<u64>, says: &'static str) -> Checked {
         if range.contains(&number) { Ok(()) } else { Err(self.fail(Problem::Number { number, says })) }
     }
 
-    fn id<'a>(&self, id: u32) -> Result<(), Error<'a>> {
+    fn id(&self, id: u32) -> Checked {
         self.number(id.into(), 0..=limits::ID.into(), "is not a user or group number (0 to 2147483647)")
     }
 
-    fn port<'a>(&self, port: u16) -> Result<(), Error<'a>> {
+    fn port(&self, port: u16) -> Checked {
         self.number(port.into(), 1..=65_535, "is not a port (1 to 65535)")
     }
 
-    fn strings<'a>(&self, words: List<'a, &'a str>) -> Result<(), Error<'a>> {
+    fn strings(&self, words: List<'a, &'a str>) -> Checked {
         self.list(words, limits::ARGS, |at, word| at.string(word))?;
         Ok(())
     }
 
     /// Walks a list strictly, and counts it.
-    fn list<'a, T: Deserialize<'a> + Serialize>(
+    fn list<T: Deserialize<'a> + Serialize>(
         &self,
         list: List<'a, T>,
         limit: usize,
-        mut each: impl FnMut(&At<'_>, T) -> Result<(), Error<'a>>,
-    ) -> Result<usize, Error<'a>> {
+        mut each: impl FnMut(&At<'_, 'a>, T) -> Checked,
+    ) -> Checked<usize> {
         let mut rest = list.as_bytes();
         let mut count = 0;
         while !rest.is_empty() {

@@ -20,8 +20,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use std::{fs, thread};
 
-/// The longest that anything in these tests may take.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest that a test may take, on a machine that has much else to do. A grace that nobody is to wait for is [`FOREVER`].
+pub const PATIENCE: Duration = Duration::from_secs(180);
+
+/// How often a test looks for what rings no bell.
+const GLANCE: Duration = Duration::from_millis(5);
+
+/// A grace period that no test waits for: more than [`PATIENCE`].
+pub const FOREVER: &str = "terminationGracePeriodSeconds: 3600";
 
 /// Back-off as short as it can be without being none.
 pub const SETTINGS: Settings = Settings {
@@ -391,6 +397,23 @@ impl Board {
     pub async fn gone(&self, uid: &str) {
         self.until("gone", |agent| (!agent.pods().iter().any(|entry| entry.uid().to_string() == uid)).then_some(()))
             .await;
+    }
+
+    /// Waits until a container has written this, and gives all that the ring has of it. It rings no bell: look again and again.
+    pub async fn wrote(&self, pod: &str, container: &str, wanted: &str) -> String {
+        let log = self.0.logs("default", pod, container, false).expect("a log");
+        let mut buffer = [0; podling::pod::output::RECORD];
+        loop {
+            let (mut at, mut text) = (log.ring.oldest().unwrap(), String::new());
+            while let Some(record) = log.ring.next(&mut at, &mut buffer).unwrap() {
+                assert_eq!(record.instance, log.instance);
+                text.push_str(std::str::from_utf8(record.bytes).unwrap());
+            }
+            if text.contains(wanted) {
+                return text;
+            }
+            smol::Timer::after(GLANCE).await;
+        }
     }
 
     /// Waits for an event with that reason, and gives its message.

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How long anything may take that does not depend on time.
-const PATIENCE: rustix::event::Timespec = rustix::event::Timespec { tv_sec: 20, tv_nsec: 0 };
+const PATIENCE: rustix::event::Timespec = rustix::event::Timespec { tv_sec: 180, tv_nsec: 0 };
 
 /// The capabilities that Docker gives by default.
 pub const DEFAULT_CAPABILITIES: u64 = 0xa804_25fb;
@@ -444,7 +444,7 @@ impl Drop for Pod {
 
 /// Waits for what rings no bell: looks again and again, with patience.
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(PATIENCE.tv_sec as u64);
     while !is_so() {
         assert!(std::time::Instant::now() < deadline, "did not come: {what}");
         std::thread::sleep(std::time::Duration::from_millis(1));

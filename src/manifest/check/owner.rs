@@ -1,12 +1,12 @@
 //! The check of a pod's owner.
 
-use super::{At, Error, Problem, rule};
+use super::{At, Checked, Problem, rule};
 use crate::manifest::job::{FailurePattern, FailureRule};
 use crate::manifest::limits;
 use crate::manifest::owner::{Controller, Owner, Schedule};
 use crate::manifest::zone::{Change, Zone};
 
-pub(super) fn owner<'a>(at: &At<'_>, owner: &Owner<'a>) -> Result<(), Error<'a>> {
+pub(super) fn owner<'a>(at: &At<'_, 'a>, owner: &Owner<'a>) -> Checked {
     at.field("name").text(owner.name, rule::SUBDOMAIN)?;
     let Controller::Job(rules) = owner.controller else { return Ok(()) };
     let most = limits::PODS as u64;
@@ -19,7 +19,7 @@ pub(super) fn owner<'a>(at: &At<'_>, owner: &Owner<'a>) -> Result<(), Error<'a>>
     rules.schedule.map_or(Ok(()), |times| schedule(&at.field("schedule"), &times))
 }
 
-fn failure<'a>(at: &At<'_>, rule: &FailureRule<'a>) -> Result<(), Error<'a>> {
+fn failure<'a>(at: &At<'_, 'a>, rule: &FailureRule<'a>) -> Checked {
     match rule.pattern {
         FailurePattern::ExitCodes { container, codes, .. } => {
             container.map_or(Ok(()), |name| at.field("containerName").text(name, rule::LABEL))?;
@@ -34,7 +34,7 @@ fn failure<'a>(at: &At<'_>, rule: &FailureRule<'a>) -> Result<(), Error<'a>> {
 }
 
 /// Each field of a schedule names something, and nothing that is not there.
-fn schedule<'a>(at: &At<'_>, times: &Schedule) -> Result<(), Error<'a>> {
+fn schedule(at: &At<'_, '_>, times: &Schedule) -> Checked {
     let is_some_of = |bits: u64, all: u64| bits != 0 && bits & !all == 0;
     let holds = is_some_of(times.minutes, Schedule::ALL_MINUTES)
         && is_some_of(times.hours.into(), Schedule::ALL_HOURS.into())
@@ -48,7 +48,7 @@ fn schedule<'a>(at: &At<'_>, times: &Schedule) -> Result<(), Error<'a>> {
     zone(&at.field("timeZone"), &times.zone)
 }
 
-fn zone<'a>(at: &At<'_>, zone: &Zone) -> Result<(), Error<'a>> {
+fn zone(at: &At<'_, '_>, zone: &Zone) -> Checked {
     let is_offset = |minutes: i16| minutes.unsigned_abs() <= Zone::OFFSET.unsigned_abs();
     let is_change = |change: Change| {
         matches!(change.month, 1..=12)

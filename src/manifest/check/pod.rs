@@ -1,26 +1,25 @@
 //! The check of a manifest's pods.
 
-use super::{At, Error, Problem, owner, probe, rule, security};
+use super::{At, Checked, Problem, owner, probe, rule, security};
 use crate::manifest::fact::{Fact, MARK, Piece, pieces};
 use crate::manifest::pod::*;
 use crate::manifest::{List, limits};
 use serde::Deserialize;
 
-pub(super) fn manifest<'a>(manifest: &Manifest<'a>) -> Result<(), Error<'a>> {
-    let filters = security::filters(manifest.filters)?;
-    node(&At::ROOT.field("node"), &manifest.node)?;
-    At::ROOT.field("pods").list(manifest.pods, limits::PODS, |at, one| {
+pub(super) fn manifest<'a>(at: &At<'_, 'a>, manifest: &Manifest<'a>) -> Checked {
+    let filters = security::filters(&at.field("filters"), manifest.filters)?;
+    node(&at.field("node"), &manifest.node)?;
+    at.field("pods").list(manifest.pods, limits::PODS, |place, one| {
         let twin = |other: &Pod<'_>| (other.namespace, other.name) == (one.namespace, one.name);
-        let checked = match before(at, manifest.pods, twin) {
-            true => Err(At::ROOT.fail(Problem::Field("there is another pod of that namespace and name"))),
-            false => pod(&one, filters),
-        };
-        checked.map_err(|error| Error { pod: Some((one.namespace, one.name)), ..error })
+        place.of_pod((one.namespace, one.name), |at| match before(place, manifest.pods, twin) {
+            true => Err(at.fail(Problem::Field("there is another pod of that namespace and name"))),
+            false => pod(at, &one, filters),
+        })
     })?;
     Ok(())
 }
 
-fn node<'a>(at: &At<'_>, node: &Node) -> Result<(), Error<'a>> {
+fn node(at: &At<'_, '_>, node: &Node) -> Checked {
     let says = "is not a delay of 1 ms to one day that is at least the one before it (base, cap)";
     let day = u64::from(limits::GRACE_SECONDS) * 1000;
     at.field("backoff_base_ms").number(node.backoff_base_ms.into(), 1..=day, says)?;
@@ -30,8 +29,8 @@ fn node<'a>(at: &At<'_>, node: &Node) -> Result<(), Error<'a>> {
     grace(&at.field("shutdown_grace_seconds"), node.shutdown_grace_seconds)
 }
 
-fn pod<'a>(pod: &Pod<'a>, filters: usize) -> Result<(), Error<'a>> {
-    let field = |name| At::ROOT.field(name);
+fn pod<'a>(at: &At<'_, 'a>, pod: &Pod<'a>, filters: usize) -> Checked {
+    let field = |name| at.field(name);
     field("metadata.namespace").text(pod.namespace, rule::LABEL)?;
     field("metadata.name").text(pod.name, rule::SUBDOMAIN)?;
     pairs(&field("metadata.labels"), pod.labels)?;
@@ -91,7 +90,7 @@ fn pod<'a>(pod: &Pod<'a>, filters: usize) -> Result<(), Error<'a>> {
     Ok(())
 }
 
-fn container<'a>(at: &At<'_>, container: &Container<'a>, volumes: usize) -> Result<(), Error<'a>> {
+fn container<'a>(at: &At<'_, 'a>, container: &Container<'a>, volumes: usize) -> Checked {
     at.field("name").text(container.name, rule::LABEL)?;
     at.field("image").text(container.image, rule::IMAGE)?;
     let facts = at.field("facts").list(container.facts, limits::FACTS, |at, one| fact(at, one))?;
@@ -137,24 +136,24 @@ fn container<'a>(at: &At<'_>, container: &Container<'a>, volumes: usize) -> Resu
 }
 
 /// A text in which references to so many facts may be.
-fn text<'a>(at: &At<'_>, text: &'a str, facts: usize) -> Result<(), Error<'a>> {
+fn text<'a>(at: &At<'_, 'a>, text: &'a str, facts: usize) -> Checked {
     at.length(text, limits::STRING)?;
     let broken = |piece| matches!(piece, Piece::Fact(index) if usize::from(index) >= facts);
     if pieces(text).any(broken) { Err(at.fail(Problem::Text { text, says: "holds a NUL byte" })) } else { Ok(()) }
 }
 
-fn texts<'a>(at: &At<'_>, words: List<'a, &'a str>, facts: usize) -> Result<(), Error<'a>> {
+fn texts<'a>(at: &At<'_, 'a>, words: List<'a, &'a str>, facts: usize) -> Checked {
     at.list(words, limits::ARGS, |at, word| text(at, word, facts))?;
     Ok(())
 }
 
 /// The same, the first one being a program.
-fn program<'a>(at: &At<'_>, words: List<'a, &'a str>, facts: usize) -> Result<(), Error<'a>> {
+fn program<'a>(at: &At<'_, 'a>, words: List<'a, &'a str>, facts: usize) -> Checked {
     texts(at, words, facts)?;
     named(at, words)
 }
 
-fn fact<'a>(at: &At<'_>, fact: Fact<'a>) -> Result<(), Error<'a>> {
+fn fact<'a>(at: &At<'_, 'a>, fact: Fact<'a>) -> Checked {
     match fact {
         Fact::Label(key) | Fact::Annotation(key) => at.string(key),
         Fact::Resource(resource) => {
@@ -167,19 +166,19 @@ fn fact<'a>(at: &At<'_>, fact: Fact<'a>) -> Result<(), Error<'a>> {
 }
 
 /// Words of which the first one is a program.
-pub(super) fn command<'a>(at: &At<'_>, words: List<'a, &'a str>) -> Result<(), Error<'a>> {
+pub(super) fn command<'a>(at: &At<'_, 'a>, words: List<'a, &'a str>) -> Checked {
     at.strings(words)?;
     named(at, words)
 }
 
-fn named<'a>(at: &At<'_>, words: List<'a, &'a str>) -> Result<(), Error<'a>> {
+fn named<'a>(at: &At<'_, 'a>, words: List<'a, &'a str>) -> Checked {
     match words.get(0) {
         None | Some("") => Err(at.fail(Problem::Field("names no program; leave it out to run the image's own"))),
         Some(_) => Ok(()),
     }
 }
 
-fn volume<'a>(at: &At<'_>, volume: &Volume<'a>) -> Result<(), Error<'a>> {
+fn volume<'a>(at: &At<'_, 'a>, volume: &Volume<'a>) -> Checked {
     at.field("name").text(volume.name, rule::LABEL)?;
     match volume.source {
         Source::EmptyDir { size_limit: None, .. } => Ok(()),
@@ -210,12 +209,7 @@ fn volume<'a>(at: &At<'_>, volume: &Volume<'a>) -> Result<(), Error<'a>> {
 }
 
 /// The place of a file in its volume; `any` tells whether one of those before it is what it is asked for.
-fn path<'a>(
-    at: &At<'_>,
-    path: &'a str,
-    mode: u16,
-    any: impl Fn(&dyn Fn(&str) -> bool) -> bool,
-) -> Result<(), Error<'a>> {
+fn path<'a>(at: &At<'_, 'a>, path: &'a str, mode: u16, any: impl Fn(&dyn Fn(&str) -> bool) -> bool) -> Checked {
     at.field("path").text(path, rule::RELATIVE_PATH)?;
     let below = |path: &str, directory: &str| {
         path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -224,7 +218,7 @@ fn path<'a>(
     at.field("mode").number(mode.into(), 0..=0o777, "is not a file mode: permission bits only, 0 to 511 (octal 0777)")
 }
 
-fn pairs<'a>(at: &At<'_>, pairs: List<'a, Pair<'a>>) -> Result<(), Error<'a>> {
+fn pairs<'a>(at: &At<'_, 'a>, pairs: List<'a, Pair<'a>>) -> Checked {
     at.list(pairs, limits::PAIRS, |at, pair| {
         at.string(pair.key)?;
         at.string(pair.value)?;
@@ -234,7 +228,7 @@ fn pairs<'a>(at: &At<'_>, pairs: List<'a, Pair<'a>>) -> Result<(), Error<'a>> {
 }
 
 /// Requests and limits (spec 93).
-fn resources<'a>(at: &At<'_>, resources: &Resources) -> Result<(), Error<'a>> {
+fn resources(at: &At<'_, '_>, resources: &Resources) -> Checked {
     let cpu = u64::from(limits::CPU_MILLI);
     let (cpu_says, memory_says) = ("thousandths of a processor are too many", "bytes are too many");
     let limit_says = "is zero, less than the request, or too large for a limit";
@@ -251,26 +245,26 @@ fn resources<'a>(at: &At<'_>, resources: &Resources) -> Result<(), Error<'a>> {
     Ok(())
 }
 
-fn security<'a>(at: &At<'_>, security: &Security) -> Result<(), Error<'a>> {
+fn security(at: &At<'_, '_>, security: &Security) -> Checked {
     security.run_as_user.map_or(Ok(()), |id| at.field("runAsUser").id(id))?;
     security.run_as_group.map_or(Ok(()), |id| at.field("runAsGroup").id(id))?;
     let all = (1 << Security::CAPABILITIES.len()) - 1;
     at.field("capabilities").number(security.capabilities, 0..=all, "has bits that are not capabilities")
 }
 
-pub(super) fn grace<'a>(at: &At<'_>, seconds: u32) -> Result<(), Error<'a>> {
+pub(super) fn grace(at: &At<'_, '_>, seconds: u32) -> Checked {
     at.number(seconds.into(), 0..=limits::GRACE_SECONDS.into(), "seconds are more than one day")
 }
 
-fn pids<'a>(at: &At<'_>, limit: u32) -> Result<(), Error<'a>> {
+fn pids(at: &At<'_, '_>, limit: u32) -> Checked {
     at.number(limit.into(), 1..=limits::PIDS.into(), "is not a number of processes (1 to 4194304)")
 }
 
 /// Whether an element of `list` before the one at `at` is `like` it. Those have been walked strictly already.
-fn before<'a, T: Deserialize<'a>>(at: &At<'_>, list: List<'a, T>, like: impl Fn(&T) -> bool) -> bool {
+fn before<'a, T: Deserialize<'a>>(at: &At<'_, 'a>, list: List<'a, T>, like: impl Fn(&T) -> bool) -> bool {
     list.iter().take(at.index()).any(|other| like(&other))
 }
 
-fn unique<'a>(at: &At<'_>, text: &'a str, taken: bool) -> Result<(), Error<'a>> {
+fn unique<'a>(at: &At<'_, 'a>, text: &'a str, taken: bool) -> Checked {
     if taken { Err(at.fail(Problem::Text { text, says: "is there twice" })) } else { Ok(()) }
 }

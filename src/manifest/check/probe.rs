@@ -1,12 +1,12 @@
 //! The check of a container's probes and hooks.
 
 use super::pod::{command, grace};
-use super::{At, Error, Problem, rule};
+use super::{At, Checked, Problem, rule};
 use crate::manifest::limits;
 use crate::manifest::pod::{Container, ContainerKind, Hook};
 use crate::manifest::probe::{Action, HttpGet, Probe, ProbeKind, Timing};
 
-pub(super) fn hook<'a>(at: &At<'_>, hook: Option<Hook<'a>>) -> Result<(), Error<'a>> {
+pub(super) fn hook<'a>(at: &At<'_, 'a>, hook: Option<Hook<'a>>) -> Checked {
     match hook {
         None => Ok(()),
         Some(Hook::Exec(words)) => command(&at.field("exec.command"), words),
@@ -15,7 +15,7 @@ pub(super) fn hook<'a>(at: &At<'_>, hook: Option<Hook<'a>>) -> Result<(), Error<
     }
 }
 
-pub(super) fn probes<'a>(at: &At<'_>, container: &Container<'a>) -> Result<(), Error<'a>> {
+pub(super) fn probes<'a>(at: &At<'_, 'a>, container: &Container<'a>) -> Checked {
     let mut last = None;
     at.list(container.probes, limits::PROBES, |at, probe| {
         if container.kind == ContainerKind::Init {
@@ -30,7 +30,7 @@ pub(super) fn probes<'a>(at: &At<'_>, container: &Container<'a>) -> Result<(), E
     Ok(())
 }
 
-fn one<'a>(at: &At<'_>, probe: &Probe<'a>) -> Result<(), Error<'a>> {
+fn one<'a>(at: &At<'_, 'a>, probe: &Probe<'a>) -> Checked {
     let Timing { delay_seconds, period_seconds, timeout_seconds, successes, failures, grace_seconds } = probe.timing;
     let most = u64::from(limits::PROBE_NUMBER);
     let number = |name, number: u32, least| at.field(name).number(number.into(), least..=most, "is out of its range");
@@ -66,7 +66,7 @@ fn one<'a>(at: &At<'_>, probe: &Probe<'a>) -> Result<(), Error<'a>> {
     }
 }
 
-fn http_get<'a>(at: &At<'_>, get: &HttpGet<'a>) -> Result<(), Error<'a>> {
+fn http_get<'a>(at: &At<'_, 'a>, get: &HttpGet<'a>) -> Checked {
     at.field("host").text(get.host, rule::PROBE_HOST)?;
     at.field("port").port(get.port)?;
     at.field("path").text(get.path, rule::HTTP_PATH)?;

@@ -1,12 +1,12 @@
 //! The check of filters, devices and sysctls.
 
-use super::{At, Error, Problem, rule};
+use super::{At, Checked, Problem, rule};
 use crate::manifest::pod::{Container, Pod};
 use crate::manifest::{List, limits};
 
 /// The filters of a manifest: how many there are. What they do the kernel checks.
-pub(super) fn filters<'a>(filters: List<'a, &'a [u8]>) -> Result<usize, Error<'a>> {
-    At::ROOT.field("filters").list(filters, limits::FILTERS, |at, filter| {
+pub(super) fn filters<'a>(at: &At<'_, 'a>, filters: List<'a, &'a [u8]>) -> Checked<usize> {
+    at.list(filters, limits::FILTERS, |at, filter| {
         let says = "bytes are not a seccomp filter: 1 to 4096 instructions of eight bytes";
         match filter.len().is_multiple_of(8) {
             true => at.number(filter.len() as u64, 8..=limits::FILTER_BYTES as u64, says),
@@ -16,7 +16,7 @@ pub(super) fn filters<'a>(filters: List<'a, &'a [u8]>) -> Result<usize, Error<'a
 }
 
 /// What a container is held by, and given.
-pub(super) fn confinement<'a>(at: &At<'_>, container: &Container<'a>, filters: usize) -> Result<(), Error<'a>> {
+pub(super) fn confinement<'a>(at: &At<'_, 'a>, container: &Container<'a>, filters: usize) -> Checked {
     let held = container.confinement;
     if let Some(filter) = held.seccomp.filter() {
         let at = at.field("seccompProfile");
@@ -40,7 +40,7 @@ pub(super) fn confinement<'a>(at: &At<'_>, container: &Container<'a>, filters: u
 }
 
 /// The sysctls of a pod: each is one of a namespace that the pod has to itself.
-pub(super) fn sysctls<'a>(at: &At<'_>, pod: &Pod<'a>) -> Result<(), Error<'a>> {
+pub(super) fn sysctls<'a>(at: &At<'_, 'a>, pod: &Pod<'a>) -> Checked {
     at.list(pod.sysctls, limits::SYSCTLS, |at, sysctl| {
         let name = at.field("name");
         name.text(sysctl.key, rule::SYSCTL)?;
