@@ -3,7 +3,7 @@
 mod node;
 
 use node::{Board, FOREVER, Node, pod};
-use podling::agent::{self, Error, Refusal, Shutdown};
+use podling::agent::{self, Error, Refusal, Shutdown, Streams};
 use podling::manifest::status::{ContainerState, Phase, Reason};
 use podling::manifest::time::Duration;
 use std::fs;
@@ -18,7 +18,7 @@ fn a_pod_runs_and_leaves_nothing_behind() {
         board.phase("web", Phase::Running).await;
         let (code, output) = board.shell("web", "main", "echo from $FROM; hostname; cat /etc/hostname; exit 3").await;
         assert_eq!((code, output.as_str()), (3, "from image\nweb\nweb\n"));
-        let refused = board.0.exec("default", "web", "nobody", &["true"], nulls()).err();
+        let refused = board.0.exec("default", "web", "nobody", &["true"], Streams::Files(nulls())).err();
         assert_eq!(refused, Some(Refusal::NoSuchContainer("nobody".into())));
         assert_eq!(board.event("Started").await, "Started container main");
         board.0.delete("default", "web", Some(Duration::from_secs(1)), false).unwrap();

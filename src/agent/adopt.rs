@@ -104,7 +104,7 @@ async fn hello(agent: &Agent, link: &Link) -> Result<Hello, Trouble> {
         Err(String::from("its pod-init says nothing"))
     };
     match smol::future::or(said, late).await? {
-        Some(Report::Hello(hello)) => Ok(hello),
+        Some((Report::Hello(hello), _)) => Ok(hello),
         Some(_) => Err("its pod-init does not say hello".into()),
         None => Err("its pod-init has just ended".into()),
     }

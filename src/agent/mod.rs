@@ -41,6 +41,7 @@ mod words;
 
 pub use config::{Config, Facts};
 pub use drive::{Agent, Entry, Error, Outcome, Shutdown, run};
+pub use effect::Streams;
 pub use gates::Gate;
 pub use verbs::{Exec, Refusal, Usage};
 

@@ -6,6 +6,7 @@ use super::drive::Agent;
 use super::fail;
 use super::link::Link;
 use super::paths::PodPaths;
+use super::queue::Answer;
 use super::trouble::Trouble;
 use super::{start, volumes};
 use crate::machine::effect::Event;
@@ -91,8 +92,18 @@ pub(super) fn digest(pod: &Pod<'_>) -> u64 {
     postcard::serialize_with_flavor(pod, Fnv(0xcbf2_9ce4_8422_2325)).unwrap_or_default()
 }
 
-/// The program that an exec waits for, and who is told of its end.
-pub(super) type Waiter = super::queue::Answer<Result<Exit, Failure>>;
+/// Who waits for what a pod-init was asked for by number.
+pub(super) enum Wait {
+    /// A program's end; before it, its terminal.
+    Program {
+        /// Who is told of its end.
+        ended: Answer<Result<Exit, Failure>>,
+        /// Who is given its terminal, until that has come.
+        terminal: Option<Answer<OwnedFd>>,
+    },
+    /// The input of a container.
+    Input(Answer<Result<OwnedFd, Failure>>),
+}
 
 /// A pod-init, and what the agent has to do with it.
 pub(super) struct Sandbox {
@@ -102,8 +113,8 @@ pub(super) struct Sandbox {
     pub(super) link: Link,
     /// The process.
     pub(super) init: OwnedFd,
-    /// Programs started by Exec.
-    pub(super) execs: RefCell<Vec<(u32, Waiter)>>,
+    /// What it was asked for, by number.
+    pub(super) waits: RefCell<Vec<(u32, Wait)>>,
     /// It is being removed: that its pod-init ends is no news.
     pub(super) leaving: Cell<bool>,
     /// It has said that the pod stands.
@@ -112,8 +123,8 @@ pub(super) struct Sandbox {
 
 impl Sandbox {
     pub(super) fn new(uid: Uid, link: Link, init: OwnedFd, ready: bool) -> Rc<Sandbox> {
-        let (execs, leaving, ready) = (RefCell::default(), Cell::new(false), Cell::new(ready));
-        Rc::new(Sandbox { uid, link, init, execs, leaving, ready })
+        let (waits, leaving, ready) = (RefCell::default(), Cell::new(false), Cell::new(ready));
+        Rc::new(Sandbox { uid, link, init, waits, leaving, ready })
     }
 }
 
@@ -311,7 +322,7 @@ pub(super) async fn remove(agent: &Agent, remains: Remains) -> Result<(), Troubl
         // Already ended, or in the kernel's hands: this only lets go of its number, where this agent is its parent.
         let _ =
             rustix::process::waitid(WaitId::PidFd(sandbox.init.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
-        sandbox.execs.borrow_mut().clear();
+        sandbox.waits.borrow_mut().clear();
     }
     drop(sandbox);
     fail::point("group removed");
@@ -378,8 +389,8 @@ pub(super) async fn attend(agent: Agent, sandbox: Rc<Sandbox>) {
     let uid = sandbox.uid;
     let why: Trouble = loop {
         match sandbox.link.receive(agent.buffer()).await {
-            Ok(Some(report)) => {
-                if let Err(why) = super::effect::hear(&agent, &sandbox, report) {
+            Ok(Some(heard)) => {
+                if let Err(why) = super::effect::hear(&agent, &sandbox, heard) {
                     break why;
                 }
             }

@@ -125,6 +125,8 @@ pub(super) fn order(
         mounts: points.list(),
         view: confine::view(&container),
         seccomp: confine::filter(&container, filters).map_err(Refused::config)?,
+        stdin: container.stdin,
+        tty: container.tty,
     };
     send(&Order::Start(start), fds)
 }

@@ -4,7 +4,7 @@ use super::board::{Board, Log, LogPiece, LogRequest, Seen, Waiting};
 use super::clock::Clock;
 use super::view::{GateCondition, GateView, Scene, StatusView};
 use crate::agent::events::Event;
-use crate::agent::{Agent, Facts, Gate, Refusal, Shutdown, logs};
+use crate::agent::{Agent, Facts, Gate, Refusal, Shutdown, Streams, logs};
 use crate::manifest::status::{ContainerState, Exit, Message, Uid};
 use crate::manifest::time::{Duration, Instant};
 use crate::pod::output::{Position, RECORD, Stream};
@@ -105,7 +105,7 @@ impl Board for Bound {
         argv: &[&str],
         stdio: [OwnedFd; 3],
     ) -> Result<Waiting<'static, Result<Exit, Message>>, Refusal> {
-        let program = self.agent.exec(namespace, pod, container, argv, stdio)?;
+        let program = self.agent.exec(namespace, pod, container, argv, Streams::Files(stdio))?;
         Ok(Box::pin(program.ended()))
     }
 

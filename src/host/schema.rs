@@ -121,8 +121,8 @@ table!(POD_SECURITY "PodSecurityContext" {
 table!(CONTAINER "Container" {
     args: Read, command: Read, env: Read, envFrom: Read, image: Read, imagePullPolicy: Read, lifecycle: Read, livenessProbe: Read,
     name: Read, ports: Read, readinessProbe: Read, resizePolicy: NotYet, resources: Read, restartPolicy: Read,
-    restartPolicyRules: Read, securityContext: Read, startupProbe: Read, stdin: Only(&["false"]), stdinOnce: Only(&["false"]),
-    terminationMessagePath: Read, terminationMessagePolicy: Read, tty: Only(&["false"]),
+    restartPolicyRules: Read, securityContext: Read, startupProbe: Read, stdin: Read, stdinOnce: Read,
+    terminationMessagePath: Read, terminationMessagePolicy: Read, tty: Read,
     volumeDevices: NotYet, volumeMounts: Read, workingDir: Read,
 });
 table!(SECURITY "SecurityContext" {

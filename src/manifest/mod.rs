@@ -17,6 +17,7 @@ pub mod probe;
 pub mod record;
 pub mod security;
 pub mod status;
+pub mod terminal;
 pub mod time;
 pub mod volume;
 pub mod zone;

@@ -11,6 +11,7 @@ use super::fact::Fact;
 use super::owner::Owner;
 use super::probe::{HttpGet, Probe};
 pub use super::security::{Confinement, Device, ProcMount, Seccomp};
+use super::terminal::Stdin;
 use serde::{Deserialize, Serialize};
 
 /// The body of a manifest.
@@ -287,6 +288,10 @@ pub struct Container<'a> {
     /// `startupProbe`, `livenessProbe` and `readinessProbe`, those that there are, in this order.
     #[serde(borrow)]
     pub probes: List<'a, Probe<'a>>,
+    /// `stdin` and `stdinOnce`.
+    pub stdin: Stdin,
+    /// `tty`: its standard streams are a terminal of its own.
+    pub tty: bool,
 }
 
 impl Container<'_> {
@@ -318,6 +323,8 @@ impl Default for Container<'_> {
             confinement: Confinement::default(),
             post_start: None,
             probes: List::EMPTY,
+            stdin: Stdin::None,
+            tty: false,
         }
     }
 }

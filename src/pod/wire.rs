@@ -10,6 +10,7 @@ use crate::manifest::limits;
 use crate::manifest::pod::Pair;
 use crate::manifest::record::{ContainerRecord, Ending, Memo, PodRecord, Stage};
 use crate::manifest::status::{Exit, Message, Uid};
+use crate::manifest::terminal::{Size, Stdin};
 use serde::{Deserialize, Serialize};
 
 /// The version of these messages (failure F2). Raised with every change of them.
@@ -35,7 +36,8 @@ pub enum Order<'a> {
         /// The signal.
         signal: u8,
     },
-    /// Run a program inside a running container. Descriptors: standard input, output and error; the cgroups as for Start.
+    /// Run a program inside a running container. Descriptors: standard input, output and error, unless it gets a terminal; the cgroups
+    /// as for Start.
     Exec(#[serde(borrow)] Exec<'a>),
     /// Kill a program started by Exec.
     ExecKill {
@@ -54,6 +56,16 @@ pub enum Order<'a> {
         instance: u32,
         /// How far.
         stage: Stage,
+    },
+    /// Hand out the input of a running container: its pipe, or its terminal. Answered by [`Report::Opened`], or by
+    /// [`Report::ExecEnded`] where there is none.
+    Attach {
+        /// The caller's name for it.
+        id: u32,
+        /// Which.
+        container: u8,
+        /// Its number; another instance's input is not handed out.
+        instance: u32,
     },
 }
 
@@ -122,6 +134,10 @@ pub struct Start<'a> {
     pub view: View,
     /// Its seccomp filter, in instructions of eight bytes; none where it is empty.
     pub seccomp: &'a [u8],
+    /// Its standard input.
+    pub stdin: Stdin,
+    /// Its standard streams are a terminal of its own.
+    pub tty: bool,
 }
 
 /// What of the node a container sees and may change.
@@ -161,6 +177,8 @@ pub struct Exec<'a> {
     pub cgroups: u8,
     /// The one cgroup descriptor is a v2 directory.
     pub cgroup_v2: bool,
+    /// It gets a terminal of the container's, of this size, instead of three descriptors: [`Report::Opened`] hands it out.
+    pub terminal: Option<Size>,
 }
 
 /// From pod-init.
@@ -203,6 +221,11 @@ pub enum Report {
         id: u32,
         /// How, or why not.
         result: Result<Exit, Failure>,
+    },
+    /// What an [`Order::Attach`] asked for, or the terminal of an [`Order::Exec`]: the one descriptor beside it.
+    Opened {
+        /// Which.
+        id: u32,
     },
 }
 
@@ -257,6 +280,8 @@ pub enum Step {
     Credentials,
     /// execve.
     Exec,
+    /// Handing out the input of a container.
+    Attach,
 }
 
 /// The packet of a message, in `buffer`; `None` where it does not fit.
@@ -383,6 +408,8 @@ mod tests {
             mounts: List::from_bytes(encode(&mount, &mut point).unwrap()),
             view: View::Masked,
             seccomp: &[6, 0, 0, 0, 0, 0, 0xff, 0x7f],
+            stdin: Stdin::Once,
+            tty: true,
         };
         let mut buffer = [0; 256];
         let packet = encode(&Order::Start(start), &mut buffer).unwrap();

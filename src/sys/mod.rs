@@ -13,5 +13,6 @@ pub mod raw;
 pub mod reap;
 pub mod socket;
 pub mod spawn;
+pub mod tty;
 
 pub use error::Error;

@@ -11,6 +11,7 @@ mod messages;
 mod mutation;
 mod probes;
 mod real;
+mod streams;
 mod volumes;
 
 use podling::host::boards::{self, BoardFile};

@@ -7,6 +7,7 @@ use podling::manifest::job::{ConditionPattern, FailureAction, FailurePattern, Fa
 use podling::manifest::owner::{Concurrency, Controller, Goal, JobRules, Owner, Replacement, Schedule};
 use podling::manifest::pod::*;
 use podling::manifest::probe::{Action, HttpGet, Probe, ProbeKind, Timing};
+use podling::manifest::terminal::Stdin;
 use podling::manifest::zone::{Change, Summer, Zone};
 use podling::manifest::{List, codec};
 use serde::Serialize;
@@ -140,6 +141,8 @@ pub fn app(name: &'static str) -> Container<'static> {
         confinement: Confinement::default(),
         post_start: None,
         probes: List::EMPTY,
+        stdin: Stdin::None,
+        tty: false,
     }
 }
 
@@ -192,7 +195,12 @@ pub fn full() -> Pod<'static> {
                 },
                 ..app("puller")
             },
-            Container { confinement: Confinement { privileged: true, ..Confinement::default() }, ..app("plugin") },
+            Container {
+                confinement: Confinement { privileged: true, ..Confinement::default() },
+                stdin: Stdin::Once,
+                tty: true,
+                ..app("plugin")
+            },
             Container {
                 confinement: Confinement {
                     seccomp: Seccomp::RuntimeDefault { filter: 0 },

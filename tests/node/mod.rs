@@ -2,7 +2,7 @@
 //! in one of its own.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use podling::agent::{self, Agent, Config, Outcome, Shutdown};
+use podling::agent::{self, Agent, Config, Outcome, Shutdown, Streams};
 use podling::host::boards::{self, Arch, BoardFile};
 use podling::host::diagnostic::{Diagnostics, Sources};
 use podling::host::lower;
@@ -428,7 +428,8 @@ impl Board {
     pub async fn shell(&self, pod: &str, container: &str, script: &str) -> (u8, String) {
         let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
         let stdio = [fs::File::open("/dev/null").unwrap().into(), write.try_clone().unwrap(), write];
-        let exec = self.0.exec("default", pod, container, &["/bin/sh", "-c", script], stdio).expect("exec");
+        let exec =
+            self.0.exec("default", pod, container, &["/bin/sh", "-c", script], Streams::Files(stdio)).expect("exec");
         let exit = exec.ended().await.expect("executed");
         let mut output = String::new();
         std::io::Read::read_to_string(&mut fs::File::from(read), &mut output).unwrap();

@@ -6,6 +6,7 @@ use crate::manifest::List;
 use crate::manifest::fact;
 use crate::manifest::pod::{Container, ContainerKind, EnvVar, MessagePolicy, Operator, Pod, Propagation};
 use crate::manifest::probe::ProbeKind;
+use crate::manifest::terminal::Stdin;
 use alloc::string::String;
 use core::fmt::{self, Write};
 
@@ -37,6 +38,8 @@ pub(super) fn container(
     }
     restart_rules(emit, container)?;
     super::confinement::security(emit, container)?;
+    flag(emit, "stdin", container.stdin != Stdin::None)?;
+    flag(emit, "stdinOnce", container.stdin == Stdin::Once)?;
     if container.message_path != Container::MESSAGE_PATH {
         emit.pair("terminationMessagePath", container.message_path)?;
     }
@@ -44,6 +47,7 @@ pub(super) fn container(
         emit.pair("terminationMessagePolicy", "FallbackToLogsOnError")?;
     }
     probe::probe(emit, container, ProbeKind::Startup)?;
+    flag(emit, "tty", container.tty)?;
     mounts(emit, pod, container)?;
     if let Some(directory) = container.working_dir {
         emit.pair("workingDir", directory)?;
