@@ -62,6 +62,14 @@ pub const PIDS: u32 = 4_194_304;
 pub const MEMORY_RESERVE: u64 = 100 << 20;
 /// The part of a small board's memory that is not for pods: one in this many.
 pub const MEMORY_RESERVE_PART: u64 = 16;
+/// Bytes of memory below which the node is under pressure, however large the board: kubelet's `memory.available`.
+pub const EVICT_MEMORY: u64 = 100 << 20;
+/// The part of a small board's memory that is so: one in this many.
+pub const EVICT_MEMORY_PART: u64 = 32;
+/// Ten-thousandths of the file system of volumes that are so: kubelet's `nodefs.available`.
+pub const EVICT_NODEFS_SHARE: u16 = 1000;
+/// Ten-thousandths of its files: kubelet's `nodefs.inodesFree`.
+pub const EVICT_INODES_SHARE: u16 = 500;
 /// The highest `priority` that a pod may have without a class, and the classes' own.
 pub const PRIORITY: i32 = 1_000_000_000;
 /// `priorityClassName: system-cluster-critical`.

@@ -6,6 +6,7 @@ pub mod board;
 pub mod check;
 pub mod codec;
 mod ending;
+pub mod eviction;
 pub mod fact;
 pub mod image;
 pub mod job;
@@ -19,6 +20,7 @@ pub mod security;
 pub mod status;
 pub mod terminal;
 pub mod time;
+pub mod units;
 pub mod volume;
 pub mod zone;
 

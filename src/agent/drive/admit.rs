@@ -90,6 +90,10 @@ impl Agent {
         // Its room is a pod's own until nothing of it runs any more, also where its name is free already.
         let holds = |entry: &&Entry| entry.machine.lacks().is_none() && !entry.machine.phase().is_terminal();
         let promised = self.pods().iter().filter(holds).fold(Amount::default(), |sum, e| sum.and(Amount::of(&e.pod)));
-        room.lacks(promised, Amount::of(pod))
+        let pressure = self.node().pressures.iter().copied().find(|it| it.keeps_out(pod.qos(), pod.critical));
+        match pressure {
+            None => room.lacks(promised, Amount::of(pod)),
+            pressure => Some(Lacks { pressure, ..Lacks::default() }),
+        }
     }
 }
