@@ -159,6 +159,10 @@ impl Entry {
     pub fn uid(&self) -> Uid {
         self.uid
     }
+    /// Whether it runs as a manifest before the one in force had it.
+    pub(super) fn is_former(&self) -> bool {
+        matches!(self.place, Place::Former(_))
+    }
     /// When it was accepted.
     pub fn created(&self) -> Instant {
         self.machine.created()

@@ -9,6 +9,7 @@ mod ending;
 pub mod eviction;
 pub mod fact;
 pub mod image;
+pub mod job;
 pub mod limits;
 pub mod list;
 pub mod owner;
@@ -22,5 +23,6 @@ pub mod terminal;
 pub mod time;
 pub mod units;
 pub mod volume;
+pub mod zone;
 
 pub use list::List;

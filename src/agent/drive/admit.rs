@@ -102,7 +102,10 @@ impl Agent {
         let mut missing: Vec<(usize, Pod<'static>)> =
             self.manifest().pods.iter().enumerate().filter(is_missing).collect();
         missing.sort_by_key(|(_, pod)| Reverse(pod.priority));
-        missing.into_iter().for_each(|(index, pod)| self.accept(index, pod));
+        for (index, pod) in missing {
+            owners::tell_created(self, &pod);
+            self.accept(index, pod);
+        }
     }
 
     /// Has pods begin that wait for room where there is some now.
