@@ -4,6 +4,7 @@ mod node;
 
 use node::{FOREVER, Node, pod};
 use podling::agent::{self, Gate, Refusal};
+use podling::manifest::pod::Pod;
 use podling::manifest::status::{ConditionKind, Phase, Reason, Verdict};
 use std::fs;
 
@@ -96,14 +97,14 @@ fn spec_51_a_pod_that_takes_too_long_fails_and_stays() {
         board.until("the pod", |agent| agent.find("default", "late").map(|_| ())).await;
         let uid = board.uid("late");
         board.phase("late", Phase::Failed).await;
-        assert_eq!(board.event("DeadlineExceeded").await, Verdict::DeadlineExceeded.message());
+        assert_eq!(board.event("DeadlineExceeded").await, Verdict::DeadlineExceeded.message(&Pod::default()).as_str());
         let stays = |entry: &agent::Entry| (entry.machine().verdict(), entry.machine().is_terminating());
         let seen = board.0.find("default", "late").map(|entry| stays(&entry));
         assert_eq!(seen, Some((Some(Verdict::DeadlineExceeded), false)));
         let how = board.ended("late", "main").await;
         assert_eq!((how.reason, how.exit.code), (Reason::Error, 3), "it was asked to end");
         // What the next agent would read.
-        let record = fs::read_to_string(run_dir.join("pods").join(&uid).join("verdict")).unwrap();
-        assert_eq!(Verdict::find(&record), Some(Verdict::DeadlineExceeded));
+        let record = fs::read(run_dir.join("pods").join(&uid).join("verdict")).unwrap();
+        assert_eq!(postcard::from_bytes(&record), Ok(Verdict::DeadlineExceeded));
     });
 }

@@ -31,7 +31,6 @@ const UNPROVEN: &[(u32, &str)] = &[
     (61, "there are no Services on a board yet, and so no endpoints"),
     (64, "the strategy is in the manifest, and nothing replaces a pod of a running board yet"),
     (92, "a board does not join a cluster yet"),
-    (97, "no pod is evicted yet"),
 ];
 
 fn root() -> PathBuf {

@@ -91,7 +91,7 @@ async fn meet(agent: &Agent, uid: Uid) -> Result<(Adopted, Meta), Trouble> {
     }
     let init = sandbox::find_init(agent, uid).ok_or("its pod-init is not in its cgroup")?;
     let sandbox = Sandbox::new(uid, link, init, true);
-    let verdict = fs::read_to_string(own.verdict()).ok().and_then(|word| Verdict::find(&word));
+    let verdict = fs::read(own.verdict()).ok().and_then(|bytes| postcard::from_bytes(&bytes).ok());
     let (created, accepted, record, containers) = (meta.created, meta.accepted, hello.pod, hello.containers);
     Ok((Adopted { sandbox, created, accepted, record, verdict, containers }, meta))
 }

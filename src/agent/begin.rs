@@ -157,6 +157,7 @@ fn facts(config: &Config, cgroups: &Hierarchy, sequence: Option<u64>, troubles: 
         sequence,
         cgroups: cgroups.kind().as_str(),
         power: config.power,
+        pressures: Vec::new(),
         troubles: troubles.iter().map(|text| message(text)).collect(),
     }
 }

@@ -1,5 +1,6 @@
 //! What an agent is told when it is started, and what it knows of its node.
 
+use crate::machine::evict::Pressure;
 use crate::manifest::status::Message;
 use std::path::PathBuf;
 use std::prelude::v1::*;
@@ -33,6 +34,8 @@ pub struct Config {
     pub program: Option<PathBuf>,
     /// Whether the node runs privileged containers (spec 85).
     pub allow_privileged: bool,
+    /// Whether pods are evicted when the node is under pressure (spec 97): its want is then theirs.
+    pub evict: bool,
 }
 
 impl Config {
@@ -52,6 +55,7 @@ impl Config {
             protect: true,
             program: None,
             allow_privileged: false,
+            evict: true,
         }
     }
 }
@@ -77,6 +81,8 @@ pub struct Facts {
     pub cgroups: &'static str,
     /// Whether [`super::Agent::shutdown`] does anything.
     pub power: bool,
+    /// What it is short of (spec 97).
+    pub pressures: Vec<Pressure>,
     /// What is missing or wrong, each with its fix (spec 98).
     pub troubles: Vec<Message>,
 }

@@ -6,7 +6,7 @@ use super::images::Images;
 use super::paths::Paths;
 use super::queue::Queue;
 use super::sandbox::Sandbox;
-use super::{adopt, begin, effect, fail, jobs};
+use super::{adopt, begin, effect, evict, fail, jobs};
 use crate::machine::effect::{Effects, Event};
 use crate::machine::shutdown::{Left, Next, Wave};
 use crate::machine::{self, shutdown};
@@ -332,7 +332,8 @@ impl Agent {
         });
     }
 
-    fn has_changed(&self) {
+    /// Tells whoever shows listings and events that there is something new.
+    pub(super) fn has_changed(&self) {
         self.0.generation.set(self.0.generation.get() + 1);
         self.0.watchers.take().into_iter().for_each(Waker::wake);
     }
@@ -441,6 +442,7 @@ pub fn run(config: Config, attach: impl FnOnce(&Agent)) -> Result<Outcome, Error
         adopt::forget_deleted(&agent);
         // On the heap, which is given back, since all of a future's room on the stack stays for as long as it runs.
         Box::pin(adopt::adopt(&agent)).await;
+        evict::begin(&agent);
         attach(&agent);
         jobs::begin(&agent);
         agent.spawn(signals.attend(agent.clone()));

@@ -77,8 +77,10 @@ pub(super) fn carry(agent: &Agent, entry: &mut Entry, effect: Effect) {
         }
         Effect::Condemn(verdict) => {
             // Where the pod has no directory yet there is nothing to adopt either.
-            let _ = std::fs::write(agent.paths().pod(uid).verdict(), verdict.as_str());
+            let _ = postcard::to_extend(&verdict, Vec::new())
+                .map(|bytes| std::fs::write(agent.paths().pod(uid).verdict(), bytes));
             fail::point("condemned");
+            agent.report(&pod, verdict.is_warning(), verdict.as_str(), None, verdict.message(&pod));
         }
         Effect::RemoveSandbox => {
             let remains = Remains { uid, sandbox: entry.sandbox.take(), keep: !entry.machine().is_terminating() };
@@ -138,7 +140,8 @@ impl Agent {
     }
 }
 
-fn current_group(entry: &Entry, container: u8) -> Option<String> {
+/// The group of the newest instance of a container.
+pub(super) fn current_group(entry: &Entry, container: u8) -> Option<String> {
     let instance = entry.machine().containers().get(usize::from(container))?.instance();
     let name = entry.manifest().containers.get(container.into())?.name;
     Some(instance_group(entry.uid(), name, instance))

@@ -44,6 +44,8 @@ pub fn run(local: Local, watch: impl FnOnce(&Agent)) -> Result<Outcome, Error> {
     config.protect = false;
     // Whether the board allows it the compiler has asked; here it is up to who is root already.
     config.allow_privileged = true;
+    // What a workstation is short of is seldom its pods' doing.
+    config.evict = false;
     let outcome = super::drive::run(config, watch);
     fs::remove_dir_all(&root).map_err(|e| failed("remove", e))?;
     outcome

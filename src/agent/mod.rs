@@ -12,6 +12,7 @@ mod downward;
 pub mod drive;
 mod effect;
 pub mod events;
+mod evict;
 mod fail;
 pub mod gates;
 mod grpc;
@@ -37,6 +38,7 @@ mod subpath;
 mod trouble;
 pub mod verbs;
 mod volumes;
+mod walk;
 mod words;
 
 pub use config::{Config, Facts};

@@ -152,6 +152,16 @@ pub(super) fn unmount(own: &PodPaths) {
     }
 }
 
+/// Takes away what a pod that has failed has in its volumes.
+pub(super) async fn release(own: &PodPaths) -> Result<(), Trouble> {
+    let in_memory = own.memory_volume("");
+    for at in [&in_memory, &own.data].into_iter().flat_map(|directory| mounts::below(directory)) {
+        mounts::detach(&at)?;
+    }
+    wipe(in_memory).await?;
+    wipe(own.data.clone()).await
+}
+
 /// Removes a tree of files, giving way to others as it goes: it may be large. What is not there needs no removal.
 pub(super) async fn wipe(root: PathBuf) -> Result<(), Trouble> {
     let mut directories = Vec::from([root.clone()]);

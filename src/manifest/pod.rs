@@ -7,6 +7,7 @@ pub use super::volume::*;
 
 use super::List;
 pub use super::ending::{MessagePolicy, Operator, RestartRule};
+use super::eviction::Eviction;
 use super::fact::Fact;
 use super::owner::Owner;
 use super::probe::{HttpGet, Probe};
@@ -47,6 +48,8 @@ pub struct Node {
     pub pod_pids_limit: u32,
     /// The time that all pods together get to end when the node shuts down, in seconds.
     pub shutdown_grace_seconds: u32,
+    /// When its pods are evicted (spec 97).
+    pub eviction: Eviction,
 }
 
 impl Default for Node {
@@ -57,6 +60,7 @@ impl Default for Node {
             backoff_reset_ms: 600_000,
             pod_pids_limit: super::limits::POD_PIDS,
             shutdown_grace_seconds: 60,
+            eviction: Eviction::DEFAULT,
         }
     }
 }

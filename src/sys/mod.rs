@@ -9,6 +9,7 @@ pub mod module;
 pub mod mount;
 pub mod namespace;
 pub mod netlink;
+pub mod pressure;
 pub mod raw;
 pub mod reap;
 pub mod socket;

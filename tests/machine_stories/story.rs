@@ -207,7 +207,10 @@ impl Story {
 
     #[track_caller]
     pub fn is_true(&mut self, kind: ConditionKind, since: u64) -> &mut Story {
-        assert_eq!(self.condition(kind), Condition { kind, status: true, reason: "", since: Instant(since * 1000) });
+        assert_eq!(
+            self.condition(kind),
+            Condition { kind, status: true, reason: kind.reason(), since: Instant(since * 1000) }
+        );
         self
     }
 

@@ -9,6 +9,7 @@ use podling::host::lower;
 use podling::machine::pod::Container;
 use podling::manifest::List;
 use podling::manifest::codec::{self, Kind};
+use podling::manifest::eviction::Eviction;
 use podling::manifest::image::{Image, normalise, platform_of_machine, record_name, squashfs_name};
 use podling::manifest::pod::{Manifest, Node as Settings};
 use podling::manifest::status::{ContainerState, Phase, Terminated};
@@ -36,6 +37,7 @@ pub const SETTINGS: Settings = Settings {
     backoff_reset_ms: 60_000,
     pod_pids_limit: 64,
     shutdown_grace_seconds: 20,
+    eviction: Eviction::DEFAULT,
 };
 
 /// One node.
@@ -134,6 +136,8 @@ impl Node {
         config.manifest = Some(self.manifest(yaml));
         config.program = Some(PathBuf::from(env!("CARGO_BIN_EXE_podlingd")));
         config.protect = false;
+        // The machine that runs the tests may be short of something itself.
+        config.evict = false;
         config.allow_privileged = self.board().allow_privileged;
         config
     }

@@ -64,7 +64,10 @@ impl Agent {
         let mut missing: Vec<(usize, Pod<'static>)> =
             self.manifest().pods.iter().enumerate().filter(is_missing).collect();
         missing.sort_by_key(|(_, pod)| Reverse(pod.priority));
-        missing.into_iter().for_each(|(index, pod)| self.accept(index, pod));
+        for (index, pod) in missing {
+            owners::tell_created(self, &pod);
+            self.accept(index, pod);
+        }
     }
 
     /// Has pods begin that wait for room where there is some now.
@@ -87,6 +90,10 @@ impl Agent {
         // Its room is a pod's own until nothing of it runs any more, also where its name is free already.
         let holds = |entry: &&Entry| entry.machine.lacks().is_none() && !entry.machine.phase().is_terminal();
         let promised = self.pods().iter().filter(holds).fold(Amount::default(), |sum, e| sum.and(Amount::of(&e.pod)));
-        room.lacks(promised, Amount::of(pod))
+        let pressure = self.node().pressures.iter().copied().find(|it| it.keeps_out(pod.qos(), pod.critical));
+        match pressure {
+            None => room.lacks(promised, Amount::of(pod)),
+            pressure => Some(Lacks { pressure, ..Lacks::default() }),
+        }
     }
 }

@@ -106,6 +106,9 @@ async fn version(board: &dyn Board, io: &Io) -> Done {
     let sequence = facts.sequence.map_or_else(|| String::from("none"), |n| format!("sequence {n}"));
     sheet.line(0, "Manifest", &sequence);
     sheet.line(0, "Cgroups", facts.cgroups);
+    if !facts.pressures.is_empty() {
+        sheet.lines(0, "Conditions", facts.pressures.iter().map(|pressure| pressure.as_str().into()));
+    }
     io.out(&sheet.print()).await;
     for trouble in &facts.troubles {
         io.err(&format!("Warning: {trouble}\n")).await;

@@ -38,10 +38,15 @@ fn rule<'c>(cx: &'c Context<'_>, place: &Place<'_>) -> Option<RestartRule<'c>> {
     {
         action.error("RestartAllContainers is not supported on the board yet: Restart restarts the one container");
     }
-    let codes = rule.require("exitCodes")?.object(&schema::EXIT_CODES)?;
-    let operator = codes.require("operator").and_then(|operator| operator.one_of(&["In", "NotIn"]));
+    let (operator, values) = exit_codes(&rule.require("exitCodes")?.object(&schema::EXIT_CODES)?)?;
+    Some(RestartRule { operator, codes: cx.arena.list(values) })
+}
+
+/// `operator` and `values`, of exit codes.
+pub(super) fn exit_codes(object: &Object<'_>) -> Option<(Operator, Vec<u8>)> {
+    let operator = object.require("operator").and_then(|operator| operator.one_of(&["In", "NotIn"]));
     let mut values: Vec<u8> = Vec::new();
-    for value in codes.get("values").iter().flat_map(|list| list.list(limits::EXIT_CODES)) {
+    for value in object.get("values").iter().flat_map(|list| list.list(limits::EXIT_CODES)) {
         let Some(number) = value.integer(i64::from(i32::MIN)..=i64::from(i32::MAX)) else { continue };
         match u8::try_from(number) {
             Ok(code) if values.contains(&code) => value.error(format!("{code} is there twice")),
@@ -49,6 +54,5 @@ fn rule<'c>(cx: &'c Context<'_>, place: &Place<'_>) -> Option<RestartRule<'c>> {
             Err(_) => value.warning("is no exit code, and changes nothing: those are 0 to 255"),
         }
     }
-    let operator = if operator? == "In" { Operator::In } else { Operator::NotIn };
-    Some(RestartRule { operator, codes: cx.arena.list(values) })
+    Some((if operator? == "In" { Operator::In } else { Operator::NotIn }, values))
 }
