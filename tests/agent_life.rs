@@ -2,8 +2,9 @@
 
 mod node;
 
-use node::{Node, pod};
+use node::{FOREVER, Node, pod};
 use podling::agent::{self, Gate, Refusal};
+use podling::manifest::pod::Pod;
 use podling::manifest::status::{ConditionKind, Phase, Reason, Verdict};
 use std::fs;
 
@@ -88,20 +89,22 @@ fn spec_43_a_container_restarts_by_its_exit_code_in_a_pod_of_never() {
 #[test]
 fn spec_51_a_pod_that_takes_too_long_fails_and_stays() {
     let node = Node::new();
-    let script = "trap 'exit 3' TERM; while true; do sleep 0.05; done";
+    let script = "trap 'exit 3' TERM; touch /ready; while true; do sleep 0.05; done";
+    // However late the script comes to its trap, TERM comes later.
+    let hook = "lifecycle: {preStop: {exec: {command: [sh, -c, 'until test -e /ready; do sleep 0.01; done']}}}";
     let run_dir = node.run_dir();
-    node.run(&pod("late", script, "activeDeadlineSeconds: 1", ""), async move |board| {
-        board.running("late", "main").await;
+    node.run(&pod("late", script, &format!("activeDeadlineSeconds: 2\n{FOREVER}"), hook), async move |board| {
+        board.until("the pod", |agent| agent.find("default", "late").map(|_| ())).await;
         let uid = board.uid("late");
         board.phase("late", Phase::Failed).await;
-        assert_eq!(board.event("DeadlineExceeded").await, Verdict::DeadlineExceeded.message());
+        assert_eq!(board.event("DeadlineExceeded").await, Verdict::DeadlineExceeded.message(&Pod::default()).as_str());
         let stays = |entry: &agent::Entry| (entry.machine().verdict(), entry.machine().is_terminating());
         let seen = board.0.find("default", "late").map(|entry| stays(&entry));
         assert_eq!(seen, Some((Some(Verdict::DeadlineExceeded), false)));
         let how = board.ended("late", "main").await;
         assert_eq!((how.reason, how.exit.code), (Reason::Error, 3), "it was asked to end");
         // What the next agent would read.
-        let record = fs::read_to_string(run_dir.join("pods").join(&uid).join("verdict")).unwrap();
-        assert_eq!(Verdict::find(&record), Some(Verdict::DeadlineExceeded));
+        let record = fs::read(run_dir.join("pods").join(&uid).join("verdict")).unwrap();
+        assert_eq!(postcard::from_bytes(&record), Ok(Verdict::DeadlineExceeded));
     });
 }

@@ -6,6 +6,7 @@ use podling::machine::gates::Gates;
 use podling::machine::pod::{ContainerRules, Pod, Rules};
 use podling::machine::probe::Outcome;
 use podling::machine::restart::Restart;
+use podling::manifest::eviction::{Evicted, Signal};
 use podling::manifest::limits;
 use podling::manifest::pod::{ContainerKind, Node, RestartPolicy};
 use podling::manifest::probe::{ProbeKind, Timing};
@@ -49,6 +50,8 @@ enum Deed {
     Restart {
         container: u8,
     },
+    /// The node is under pressure.
+    Evict,
     /// Whether the next starts fail, and how; whether programs obey the stop signal; whether sandboxes can be made.
     Mood {
         start: u8,
@@ -70,6 +73,7 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         1 => (prop::option::of(moment()), any::<bool>(), any::<bool>()).prop_map(|(grace, force, replace)| Deed::Delete { grace, force, replace }),
         1 => moment().prop_map(|at_most| Deed::Shutdown { at_most }),
         2 => (0..16u8).prop_map(|container| Deed::Restart { container }),
+        1 => Just(Deed::Evict),
         2 => (0..4u8, any::<bool>(), any::<bool>()).prop_map(|(start, willing, sandbox)| Deed::Mood { start, willing, sandbox }),
         1 => any::<u32>().prop_map(Deed::ClockBack),
     ];
@@ -105,6 +109,7 @@ fn rules() -> impl Strategy<Value = Rules> {
                 post_start: pre_stop,
                 probes: if kind == ContainerKind::Init { [None; 3] } else { probes },
                 restart: Restart::by(restart_policy),
+                edition: 0,
             })
             .collect(),
         active_deadline,
@@ -393,6 +398,10 @@ impl World {
             }
             Deed::Shutdown { at_most } => self.tell(Event::Shutdown { at_most: Duration(at_most) }),
             Deed::Restart { container } => self.tell(Event::Restart { container }),
+            Deed::Evict => {
+                let signal = Signal::MemoryAvailable;
+                self.tell(Event::Evict(Evicted::NodeLow { signal, threshold: 2, available: 1, most: None }));
+            }
             Deed::Mood { start, willing, sandbox } => {
                 (self.start, self.willing, self.sandbox_fails) = (start, willing, sandbox)
             }

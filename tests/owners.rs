@@ -14,7 +14,7 @@ fn stateful_set(gate: &str, policy: &str) -> String {
          serviceName: db\n  selector: {{matchLabels: {{app: db}}}}\n  \
          volumeClaimTemplates: [{{metadata: {{name: data}}, spec: {{accessModes: [ReadWriteOnce]}}}}]\n  template:\n    \
          metadata: {{labels: {{app: db}}}}\n    spec:\n      terminationGracePeriodSeconds: 0\n      \
-         volumes: [{{name: gate, hostPath: {{path: {gate}, type: DirectoryOrCreate}}}}]\n      \
+         volumes: [{{name: gate, hostPath: {{path: {gate}, type: Directory}}}}]\n      \
          initContainers: [{{name: wait, image: busybox, command: [sh, -c, '{wait}'], volumeMounts: [{{name: gate, mountPath: /gate}}]}}]\n      \
          containers: [{{name: main, image: busybox, command: [sh, -c, 'echo $HOSTNAME >> /data/log; exec sleep 1000'], \
          volumeMounts: [{{name: data, mountPath: /data}}]}}]\n"
@@ -25,9 +25,15 @@ fn stateful_set(gate: &str, policy: &str) -> String {
 fn spec_65_ordered_ready_starts_a_pod_once_the_one_before_is_ready() {
     let node = Node::new();
     let gate = node.root.join("gate");
+    fs::create_dir(&gate).unwrap();
     node.run(&stateful_set(gate.to_str().unwrap(), "OrderedReady"), async move |board| {
         board.until("db-0", |agent| agent.find("default", "db-0").map(|_| ())).await;
         assert!(board.0.find("default", "db-1").is_none(), "db-0 is not Ready yet");
+        assert_eq!(board.event("SuccessfulCreate").await, "create Pod db-0 in StatefulSet db successful");
+        assert_eq!(
+            board.0.events().iter().find(|it| it.reason == "SuccessfulCreate").unwrap().object.as_ref(),
+            "statefulset/db"
+        );
         fs::write(gate.join("db-0"), "").unwrap();
         board.running("db-0", "main").await;
         board.until("db-1", |agent| agent.find("default", "db-1").map(|_| ())).await;
@@ -42,6 +48,7 @@ fn spec_65_ordered_ready_starts_a_pod_once_the_one_before_is_ready() {
 fn spec_65_parallel_starts_them_at_once_and_each_has_its_claim() {
     let node = Node::new();
     let (gate, claims) = (node.root.join("gate"), node.data_dir().join("volumes/default"));
+    fs::create_dir(&gate).unwrap();
     node.run(&stateful_set(gate.to_str().unwrap(), "Parallel"), async move |board| {
         board.until("db-1", |agent| agent.find("default", "db-1").map(|_| ())).await;
         for name in ["db-0", "db-1"] {

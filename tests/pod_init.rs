@@ -61,6 +61,7 @@ fn spec_20_21_22_containers_meet_on_localhost() {
     assert_eq!(heard, "hello\n");
     // One port space: a second listener of the same pod is refused, one of another pod is not.
     pod.start(2, &Ordered::new(&["nc", "-l", "-p", "81"]));
+    pod.shell(1, "until cat /proc/net/tcp /proc/net/tcp6 | grep -q ':0051 '; do sleep 0.01; done");
     let taken = "while :; do nc -l -p 81 2>&1 & p=$!; sleep 0.1; kill -0 $p 2>/dev/null || break; kill $p; done";
     assert!(pod.shell(1, taken).contains("in use"));
     let mut other = Pod::new(&Sandbox::default());

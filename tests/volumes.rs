@@ -249,7 +249,7 @@ fn spec_31_the_downward_api_tells_a_pod_of_itself() {
     node.run(TOLD, async |board| {
         board.running("told", "main").await;
         let uid = board.uid("told");
-        let print = "echo $NAME $POD_UID $NODE $ROBOT $CPUS; test $IP = $HOST && test -n $IP && test $URL = http://$IP:80/told && echo same; cat /said";
+        let print = "echo $NAME $POD_UID $NODE $ROBOT $CPUS; test $IP = $HOST && test -n $IP && test $URL = http://$IP:80/told && echo same; until test -s /said; do sleep 0.01; done; cat /said";
         assert_eq!(board.shell("told", "main", print).await.1, format!("told {uid} testnode robot 1\nsame\n{uid}@testnode\n"));
         let memory = board.0.node().memory.div_ceil(1024);
         assert_eq!(board.shell("told", "main", "echo $MEM").await.1, format!("{memory}\n"), "the node's, for want of a limit");

@@ -1,5 +1,7 @@
 //! What an agent is told when it is started, and what it knows of its node.
 
+use super::reload::Source;
+use crate::machine::evict::Pressure;
 use crate::manifest::status::Message;
 use std::path::PathBuf;
 use std::prelude::v1::*;
@@ -23,6 +25,8 @@ pub struct Config {
     pub resolv_conf: String,
     /// The manifest, as its file was read from a slot; `None` where no slot holds a good one.
     pub manifest: Option<Vec<u8>>,
+    /// Where a newer one is read from when the agent is told to; `None` where there is no such place.
+    pub source: Option<Source>,
     /// What is wrong with the node, for people (no valid manifest, a missing data partition): told as events at the start.
     pub troubles: Vec<String>,
     /// Whether the node may be rebooted and switched off through this agent.
@@ -33,6 +37,8 @@ pub struct Config {
     pub program: Option<PathBuf>,
     /// Whether the node runs privileged containers (spec 85).
     pub allow_privileged: bool,
+    /// Whether pods are evicted when the node is under pressure (spec 97): its want is then theirs.
+    pub evict: bool,
 }
 
 impl Config {
@@ -47,11 +53,13 @@ impl Config {
             class: Some(String::from(class)),
             resolv_conf: String::new(),
             manifest: None,
+            source: None,
             troubles: Vec::new(),
             power: true,
             protect: true,
             program: None,
             allow_privileged: false,
+            evict: true,
         }
     }
 }
@@ -77,6 +85,8 @@ pub struct Facts {
     pub cgroups: &'static str,
     /// Whether [`super::Agent::shutdown`] does anything.
     pub power: bool,
+    /// What it is short of (spec 97).
+    pub pressures: Vec<Pressure>,
     /// What is missing or wrong, each with its fix (spec 98).
     pub troubles: Vec<Message>,
 }

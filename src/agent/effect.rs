@@ -8,7 +8,7 @@ use super::images::{Record, Refused};
 use super::ownership;
 use super::probes;
 use super::queue::{Question, question};
-use super::sandbox::{self, Remains, Sandbox};
+use super::sandbox::{self, Remains, Sandbox, Wait};
 use super::start;
 use super::trouble::Trouble;
 use super::words;
@@ -16,7 +16,9 @@ use crate::machine::effect::{Effect, Event};
 use crate::manifest::pod::Pod;
 use crate::manifest::record::Memo;
 use crate::manifest::status::{Exit, Message, Reason, Uid, message};
+use crate::manifest::terminal::Size;
 use crate::pod::wire::{Exec, Failure, Order, Report, Step};
+use crate::sys::socket::Descriptors;
 use rustix::io::Errno;
 use rustix::process::Signal;
 use std::format;
@@ -33,16 +35,17 @@ pub(super) fn instance_group(uid: Uid, container: &str, instance: u32) -> String
 pub(super) fn carry(agent: &Agent, entry: &mut Entry, effect: Effect) {
     let (uid, pod) = (entry.uid(), *entry.manifest());
     match effect {
-        Effect::CreateSandbox => match sandbox::create(agent, uid, &pod, (entry.created(), entry.machine().accepted()))
-        {
-            Ok(made) => {
-                entry.sandbox = Some(made.clone());
-                agent.spawn(sandbox::attend(agent.clone(), made.clone()));
-                // Orders wait in the socket until the pod-init has come so far.
-                ownership::settle(agent, uid, &pod, &made);
+        Effect::CreateSandbox => {
+            match sandbox::create(agent, uid, (&pod, entry.filters), (entry.created(), entry.machine().accepted())) {
+                Ok(made) => {
+                    entry.sandbox = Some(made.clone());
+                    agent.spawn(sandbox::attend(agent.clone(), made.clone()));
+                    // Orders wait in the socket until the pod-init has come so far.
+                    ownership::settle(agent, uid, &pod, &made);
+                }
+                Err((why, sandbox)) => unmake(agent, uid, sandbox, why),
             }
-            Err((why, sandbox)) => unmake(agent, uid, sandbox, why),
-        },
+        }
         Effect::Start { container, instance, memo } => {
             if let Err(Refused { reason, why }) = start_container(agent, entry, container, instance, memo) {
                 agent.tell(uid, Event::StartFailed { container, instance, reason, message: why.message() });
@@ -75,8 +78,10 @@ pub(super) fn carry(agent: &Agent, entry: &mut Entry, effect: Effect) {
         }
         Effect::Condemn(verdict) => {
             // Where the pod has no directory yet there is nothing to adopt either.
-            let _ = std::fs::write(agent.paths().pod(uid).verdict(), verdict.as_str());
+            let _ = postcard::to_extend(&verdict, Vec::new())
+                .map(|bytes| std::fs::write(agent.paths().pod(uid).verdict(), bytes));
             fail::point("condemned");
+            agent.report(&pod, verdict.is_warning(), verdict.as_str(), None, verdict.message(&pod));
         }
         Effect::RemoveSandbox => {
             let remains = Remains { uid, sandbox: entry.sandbox.take(), keep: !entry.machine().is_terminating() };
@@ -136,7 +141,8 @@ impl Agent {
     }
 }
 
-fn current_group(entry: &Entry, container: u8) -> Option<String> {
+/// The group of the newest instance of a container.
+pub(super) fn current_group(entry: &Entry, container: u8) -> Option<String> {
     let instance = entry.machine().containers().get(usize::from(container))?.instance();
     let name = entry.manifest().containers.get(container.into())?.name;
     Some(instance_group(entry.uid(), name, instance))
@@ -170,9 +176,8 @@ fn start_container(agent: &Agent, entry: &Entry, index: u8, instance: u32, memo:
     let doors = made.and_then(|group| group.doors()).map_err(|e| Refused::new(e.into()))?;
     fail::point("instance group made");
     let which = start::Which { uid, pod, index, instance, memo };
-    let filters = agent.manifest().filters;
     let ordered =
-        start::order(agent.paths(), &mut agent.images(), &agent.node(), which, (doors, filters), |order, fds| {
+        start::order(agent.paths(), &mut agent.images(), &agent.node(), which, (doors, entry.filters), |order, fds| {
             agent.order(sandbox, order, fds).map_err(|e| Refused::new(deaf(e)))
         });
     if ordered.is_err() {
@@ -191,29 +196,80 @@ fn deaf(errno: Errno) -> Trouble {
 /// Where the end of an exec is told.
 pub(super) type Ended = Question<Result<Exit, Failure>>;
 
-/// Starts a program in a running container; gives its number and where its end is told.
+/// What a program in a container is given as its standard streams.
+#[derive(Debug)]
+pub enum Streams {
+    /// Standard input, output and error.
+    Files([OwnedFd; 3]),
+    /// A terminal of the container's, of that size.
+    Terminal(Size),
+}
+
+/// A program that was ordered.
+pub(super) struct Begun {
+    /// Its number.
+    pub(super) id: u32,
+    /// Where its end is told.
+    pub(super) ended: Ended,
+    /// Where its terminal comes.
+    pub(super) terminal: Question<OwnedFd>,
+}
+
+/// Starts a program in a running container.
 pub(super) fn exec(
     agent: &Agent,
     entry: &Entry,
     container: u8,
     argv: crate::manifest::List<'_, &str>,
-    stdio: [OwnedFd; 3],
-) -> Result<(u32, Ended), Trouble> {
+    streams: Streams,
+) -> Result<Begun, Trouble> {
     let (Some(sandbox), Some(path)) = (&entry.sandbox, current_group(entry, container)) else {
         return Err("the pod has no sandbox".into());
     };
     let doors = agent.cgroups().group(&path).doors()?;
     let id = agent.next_exec();
-    let order = Exec { id, container, argv, cgroups: doors.fds.len() as u8, cgroup_v2: doors.v2 };
-    let fds = stdio.into_iter().chain(doors.fds).collect();
-    let (tell, told) = question();
+    let (mut fds, terminal) = match streams {
+        Streams::Files(files) => (Vec::from(files), None),
+        Streams::Terminal(size) => (Vec::new(), Some(size)),
+    };
+    let order = Exec { id, container, argv, cgroups: doors.fds.len() as u8, cgroup_v2: doors.v2, terminal };
+    fds.extend(doors.fds);
+    let ((tell, ended), (open, opened)) = (question(), question());
     agent.order(sandbox, &Order::Exec(order), fds).map_err(deaf)?;
-    sandbox.execs.borrow_mut().push((id, tell));
-    Ok((id, told))
+    sandbox.waits.borrow_mut().push((id, Wait::Program { ended: tell, terminal: terminal.map(|_| open) }));
+    Ok(Begun { id, ended, terminal: opened })
 }
 
-/// What a pod-init reports. `Err`: it is of no use any more, and why.
-pub(super) fn hear(agent: &Agent, sandbox: &Rc<Sandbox>, report: Report) -> Result<(), Trouble> {
+/// Asks for the input of the newest instance of a container: its pipe, or its terminal.
+pub(super) fn attach(
+    agent: &Agent,
+    entry: &Entry,
+    container: u8,
+) -> Result<Question<Result<OwnedFd, Failure>>, Trouble> {
+    let instance = entry.machine().containers().get(usize::from(container)).map_or(0, |it| it.instance());
+    let Some(sandbox) = &entry.sandbox else { return Err("the pod has no sandbox".into()) };
+    let id = agent.next_exec();
+    let (tell, told) = question();
+    agent.order(sandbox, &Order::Attach { id, container, instance }, Vec::new()).map_err(deaf)?;
+    sandbox.waits.borrow_mut().push((id, Wait::Input(tell)));
+    Ok(told)
+}
+
+/// Somebody waits for an answer of this number: `answer` is told what it waits for, and gives back what it still does.
+fn answer(sandbox: &Sandbox, id: u32, answer: impl FnOnce(Wait) -> Option<Wait>) {
+    let mut waits = sandbox.waits.borrow_mut();
+    if let Some(at) = waits.iter().position(|(other, _)| *other == id) {
+        let (_, wait) = waits.swap_remove(at);
+        waits.extend(answer(wait).map(|wait| (id, wait)));
+    }
+}
+
+/// What a pod-init reports, with what came beside it. `Err`: it is of no use any more, and why.
+pub(super) fn hear(
+    agent: &Agent,
+    sandbox: &Rc<Sandbox>,
+    (report, mut beside): (Report, Descriptors),
+) -> Result<(), Trouble> {
     let uid = sandbox.uid;
     match report {
         Report::Hello(_) => {}
@@ -247,12 +303,25 @@ pub(super) fn hear(agent: &Agent, sandbox: &Rc<Sandbox>, report: Report) -> Resu
                 Event::Exited { container, instance, exit: Exit { oom, ..exit } }
             });
         }
-        Report::ExecEnded { id, result } => {
-            let mut execs = sandbox.execs.borrow_mut();
-            if let Some(at) = execs.iter().position(|(other, _)| *other == id) {
-                execs.swap_remove(at).1.give(result);
+        Report::ExecEnded { id, result } => answer(sandbox, id, |wait| {
+            match (wait, result) {
+                (Wait::Program { ended, .. }, result) => ended.give(result),
+                (Wait::Input(told), Err(failure)) => told.give(Err(failure)),
+                (Wait::Input(_), Ok(_)) => {}
             }
-        }
+            None
+        }),
+        Report::Opened { id } => answer(sandbox, id, |wait| match (wait, beside.pop()) {
+            (Wait::Program { ended, terminal: Some(open) }, Some(terminal)) => {
+                open.give(terminal);
+                Some(Wait::Program { ended, terminal: None })
+            }
+            (Wait::Input(told), Some(input)) => {
+                told.give(Ok(input));
+                None
+            }
+            (wait, _) => Some(wait),
+        }),
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::connect::Place;
 use super::drive::{Agent, Entry};
-use super::effect::{self, Ended};
+use super::effect::{self, Ended, Streams};
 use super::{fail, http};
 use crate::machine::effect::Event;
 use crate::manifest::pod::Hook;
@@ -48,8 +48,8 @@ pub(super) fn run(agent: &Agent, entry: &Entry, container: u8, instance: u32, wh
         Some(Hook::HttpGet(get)) => Work::Ask(Place::of(entry, get.host, get.port), get),
         Some(Hook::Exec(argv)) => {
             let nulls = || Ok([spawn::null()?, spawn::null()?, spawn::null()?]);
-            match nulls().and_then(|stdio| effect::exec(agent, entry, container, argv, stdio)) {
-                Ok((_, ended)) => Work::Program(ended),
+            match nulls().and_then(|stdio| effect::exec(agent, entry, container, argv, Streams::Files(stdio))) {
+                Ok(begun) => Work::Program(begun.ended),
                 Err(why) => Work::Failed(format!("{why}")),
             }
         }

@@ -75,14 +75,16 @@ impl Link {
         Ok(())
     }
 
-    /// The next report; `None` where the pod-init has closed. `buffer` is borrowed only while there is a packet to take.
-    pub(super) async fn receive(&self, buffer: &RefCell<Vec<u8>>) -> rustix::io::Result<Option<Report>> {
-        let mut none = Descriptors::new();
+    /// The next report and what came beside it; `None` where the pod-init has closed. `buffer` is borrowed only while there is a
+    /// packet to take.
+    pub(super) async fn receive(&self, buffer: &RefCell<Vec<u8>>) -> rustix::io::Result<Option<(Report, Descriptors)>> {
+        let mut beside = Descriptors::new();
         loop {
-            let received = socket::receive(&self.socket, &mut buffer.borrow_mut(), &mut none)?;
+            let received = socket::receive(&self.socket, &mut buffer.borrow_mut(), &mut beside)?;
             match received {
                 Received::Packet(bytes) => {
-                    return wire::decode_report(&buffer.borrow()[..bytes]).map(Some).ok_or(Errno::BADMSG);
+                    let report = wire::decode_report(&buffer.borrow()[..bytes]).ok_or(Errno::BADMSG)?;
+                    return Ok(Some((report, beside)));
                 }
                 Received::Nothing => self.socket.readable().await.map_err(errno)?,
                 Received::Closed => return Ok(None),

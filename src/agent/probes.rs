@@ -2,9 +2,10 @@
 
 use super::connect::Place;
 use super::drive::{Agent, Entry};
+use super::effect::{self, Streams};
 use super::trouble::Trouble;
 use super::verbs::Exec;
-use super::{effect, grpc, http};
+use super::{grpc, http};
 use crate::machine::effect::Event;
 use crate::machine::probe::Outcome;
 use crate::manifest::List;
@@ -95,8 +96,8 @@ fn begin(agent: &Agent, entry: &Entry, container: u8, argv: List<'_, &str>) -> R
     let (reading, writing) = pipe_with(PipeFlags::CLOEXEC).map_err(errno)?;
     let both = rustix::io::fcntl_dupfd_cloexec(&writing, 3).map_err(errno)?;
     let reading = Async::new(reading).map_err(|error| format!("watch a pipe: {error}"))?;
-    let (id, told) = effect::exec(agent, entry, container, argv, [spawn::null()?, writing, both])?;
-    Ok((Exec::new(agent, entry.uid(), id, told), reading))
+    let begun = effect::exec(agent, entry, container, argv, Streams::Files([spawn::null()?, writing, both]))?;
+    Ok((Exec::new(agent, entry.uid(), begun), reading))
 }
 
 /// Waits for a program's end. Given up, it is killed.

@@ -1,6 +1,8 @@
 //! What people may ask of the agent; each verb of the console that needs it is one method here.
 
 use super::drive::{Agent, Entry, Shutdown};
+use super::effect::Streams;
+use super::queue::Question;
 use super::words::{self, Whose};
 use super::{adopt, effect, logs, start};
 use crate::machine::effect::Event;
@@ -12,6 +14,7 @@ pub use crate::sys::cgroup::Usage;
 use std::cell::Ref;
 use std::fmt;
 use std::format;
+use std::future::Future;
 use std::os::fd::OwnedFd;
 use std::prelude::v1::*;
 
@@ -63,12 +66,20 @@ pub struct Exec {
     uid: Uid,
     id: u32,
     told: Option<effect::Ended>,
+    opened: Option<Question<OwnedFd>>,
 }
 
 impl Exec {
     /// A program that was started.
-    pub(super) fn new(agent: &Agent, uid: Uid, id: u32, told: effect::Ended) -> Exec {
-        Exec { agent: agent.clone(), uid, id, told: Some(told) }
+    pub(super) fn new(agent: &Agent, uid: Uid, begun: effect::Begun) -> Exec {
+        let effect::Begun { id, ended, terminal } = begun;
+        Exec { agent: agent.clone(), uid, id, told: Some(ended), opened: Some(terminal) }
+    }
+
+    /// Waits for its terminal, once; `None` where it gets none.
+    pub fn terminal(&mut self) -> impl Future<Output = Option<OwnedFd>> + use<> {
+        let opened = self.opened.take();
+        async move { opened?.recv().await.ok() }
     }
 
     /// Waits for its end. `Err` says why it could not be started.
@@ -152,24 +163,38 @@ impl Agent {
         }
     }
 
-    /// Runs a program in a running container, with these descriptors as its standard input, output and error.
+    /// Runs a program in a running container, with these as its standard input, output and error.
     pub fn exec(
         &self,
         namespace: &str,
         name: &str,
         container: &str,
         argv: &[&str],
-        stdio: [OwnedFd; 3],
+        streams: Streams,
     ) -> Result<Exec, Refusal> {
         let entry = self.find(namespace, name).ok_or(Refusal::NoSuchPod)?;
-        let index = index(&entry, container)?;
-        let runs = |it: &Container| matches!(it.state(), ContainerState::Running(_));
-        if !entry.machine().containers().get(usize::from(index)).is_some_and(runs) {
-            return Err(Refusal::NotRunning(container.into()));
-        }
+        let index = running(&entry, container)?;
         let words: start::Bytes = argv.iter().collect();
-        let (id, told) = effect::exec(self, &entry, index, words.list(), stdio).map_err(failed)?;
-        Ok(Exec::new(self, entry.uid(), id, told))
+        let begun = effect::exec(self, &entry, index, words.list(), streams).map_err(failed)?;
+        Ok(Exec::new(self, entry.uid(), begun))
+    }
+
+    /// The input of a running container: the writing end of its pipe, or its terminal, of which only the size and the input are the
+    /// caller's, for its output goes to the log. `Err`: why there is none.
+    pub fn attach(
+        &self,
+        namespace: &str,
+        name: &str,
+        container: &str,
+    ) -> Result<impl Future<Output = Result<OwnedFd, Message>> + use<>, Refusal> {
+        let entry = self.find(namespace, name).ok_or(Refusal::NoSuchPod)?;
+        let told = effect::attach(self, &entry, running(&entry, container)?).map_err(failed)?;
+        Ok(async move {
+            match told.recv().await {
+                Ok(told) => told.map_err(|failure| message(&format!("{failure}"))),
+                Err(_) => Err(message("the pod is gone")),
+            }
+        })
     }
 
     /// What a container has said last: for its `state`, and for its `lastState` (`terminated.message`).
@@ -220,6 +245,14 @@ fn failed(why: impl fmt::Display) -> Refusal {
 fn index(entry: &Entry, container: &str) -> Result<u8, Refusal> {
     let found = entry.manifest().containers.iter().position(|it| it.name == container);
     found.map(|at| at as u8).ok_or_else(|| Refusal::NoSuchContainer(container.into()))
+}
+
+/// The same, of a container that runs.
+fn running(entry: &Entry, container: &str) -> Result<u8, Refusal> {
+    let index = index(entry, container)?;
+    let runs = |it: &Container| matches!(it.state(), ContainerState::Running(_));
+    let found = entry.machine().containers().get(usize::from(index)).filter(|it| runs(it));
+    found.map(|_| index).ok_or_else(|| Refusal::NotRunning(container.into()))
 }
 
 fn instance(entry: &Entry, container: u8) -> u32 {

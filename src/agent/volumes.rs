@@ -152,6 +152,16 @@ pub(super) fn unmount(own: &PodPaths) {
     }
 }
 
+/// Takes away what a pod that has failed has in its volumes.
+pub(super) async fn release(own: &PodPaths) -> Result<(), Trouble> {
+    let in_memory = own.memory_volume("");
+    for at in [&in_memory, &own.data].into_iter().flat_map(|directory| mounts::below(directory)) {
+        mounts::detach(&at)?;
+    }
+    wipe(in_memory).await?;
+    wipe(own.data.clone()).await
+}
+
 /// Removes a tree of files, giving way to others as it goes: it may be large. What is not there needs no removal.
 pub(super) async fn wipe(root: PathBuf) -> Result<(), Trouble> {
     let mut directories = Vec::from([root.clone()]);
@@ -250,10 +260,11 @@ fn fill(teller: &Teller<'_>, volume: &Volume<'_>, root: &Path) -> Result<(), Tro
     give(root)
 }
 
-/// Writes what has changed in the projected volumes of a pod.
+/// Writes what has changed in the volumes of a pod that are made of files.
 pub(super) fn refresh(teller: &Teller<'_>) -> Result<(), Trouble> {
     let own = teller.paths.pod(teller.uid);
-    for volume in teller.pod.volumes.iter().filter(|volume| matches!(volume.source, Source::Projected { .. })) {
+    let is_of_files = |volume: &Volume<'_>| matches!(volume.source, Source::Files { .. } | Source::Projected { .. });
+    for volume in teller.pod.volumes.iter().filter(is_of_files) {
         let root = own.memory_volume(volume.name);
         if root.exists() {
             fill(teller, &volume, &root)?;

@@ -4,7 +4,7 @@ use super::clock::Clock;
 use crate::machine;
 use crate::machine::admit::Lacks;
 use crate::manifest::limits;
-use crate::manifest::pod::ContainerKind;
+use crate::manifest::pod::{ContainerKind, Pod};
 use crate::manifest::status::{Condition, ConditionKind, ContainerState, Phase, Reason, Terminated, Uid, Verdict};
 use crate::manifest::time::Instant;
 use core::fmt::Write;
@@ -156,8 +156,11 @@ impl<'a> StatusView<'a> {
     }
 
     /// `message` of a condition of the machine, in kubelet's words; empty where there is none.
-    pub fn message(&self, condition: &Condition) -> alloc::string::String {
+    pub fn message(&self, pod: &Pod<'_>, condition: &Condition) -> alloc::string::String {
         let mut text = alloc::string::String::new();
+        if let (ConditionKind::DisruptionTarget, Some(Verdict::Evicted(why))) = (condition.kind, self.verdict) {
+            text.push_str(&why.message(pod));
+        }
         if let (ConditionKind::PodScheduled, Some(lacks)) = (condition.kind, self.lacks) {
             let _ = write!(text, "{lacks}");
         }

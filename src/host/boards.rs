@@ -2,7 +2,9 @@
 
 mod file;
 
-pub use file::{Arch, BoardFile, Console, Devices, Flash, Kernel, NetworkFile, NodeFile, Partition, PartitionKind};
+pub use file::{
+    Arch, BoardFile, Console, Devices, EvictionFile, Flash, Kernel, NetworkFile, NodeFile, Partition, PartitionKind,
+};
 
 use crate::host::units;
 use crate::manifest::board::Network;
@@ -36,6 +38,7 @@ impl BoardFile {
             backoff_reset_ms: milli(self.node.backoff_reset_seconds, default.backoff_reset_ms),
             pod_pids_limit: self.node.pod_pids_limit.unwrap_or(default.pod_pids_limit),
             shutdown_grace_seconds: self.node.shutdown_grace_seconds.unwrap_or(default.shutdown_grace_seconds),
+            eviction: self.eviction.settings(),
         }
     }
 
@@ -191,6 +194,8 @@ fn unknown(board: &str, folders: &[PathBuf]) -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::eviction::{Eviction, Threshold};
+    use std::string::ToString;
 
     const DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/boards/qemu-virt-aarch64");
 
@@ -221,12 +226,30 @@ mod tests {
     #[test]
     fn spec_43_the_board_file_of_qemu_has_the_defaults() {
         let board = load(DIR).unwrap();
-        assert_eq!(board.node(), Node::default());
+        let own = Eviction { thresholds: [None; 4], ..board.node().eviction };
+        assert_eq!(Node { eviction: own, ..board.node() }, Node::default());
         assert_eq!((board.memory_bytes, board.arch.debian()), (128 << 20, "arm64"));
         assert_eq!(board.partition_sizes().unwrap(), [2 << 20, (256 - 1 - 2) << 20]);
         let network = board.network().unwrap().unwrap();
         assert_eq!((network.address, network.prefix), ([10, 0, 2, 15], 24));
         assert_eq!(network.gateway, Some([10, 0, 2, 2]));
+    }
+
+    #[test]
+    fn spec_97_borders_are_amounts_or_percentages() {
+        let [memory, nodefs, inodes, pids] = load(DIR).unwrap().node().eviction.thresholds;
+        assert_eq!((memory, nodefs), (None, Some(Threshold::Share(1000))));
+        assert_eq!((inodes, pids), (Some(Threshold::Share(500)), Some(Threshold::Amount(0))));
+        let read = |text: &str| toml::from_str::<EvictionFile>(&format!("\"memory.available\" = {text}"));
+        let threshold = |text| read(text).unwrap().settings().thresholds[0];
+        assert_eq!(threshold("\"100Mi\""), Some(Threshold::Amount(100 << 20)));
+        assert_eq!(threshold("4096"), Some(Threshold::Amount(4096)));
+        assert_eq!(threshold("\"7.5%\""), Some(Threshold::Share(750)));
+        for wrong in ["\"101%\"", "\"-1%\"", "\"%\"", "\"NaN%\""] {
+            let error = read(wrong).unwrap_err().to_string();
+            assert!(error.contains("is not a percentage from 0% to 100%"), "{wrong}: {error}");
+        }
+        assert!(read("\"5 %x\"").unwrap_err().to_string().contains("not a quantity"));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `podling inspect`: what is in a manifest, an image record or a board record, as YAML.
 
-use crate::console::object::{self, Format, Options};
+use crate::console::object::{self, Bytes, Format, Options};
 use crate::manifest::codec::{self, Header, Kind};
+use crate::manifest::eviction::{Signal, Threshold};
 use crate::manifest::image::{Image, squashfs_name};
 use crate::manifest::pod::{Manifest, Node};
 use crate::manifest::{List, board, check, limits};
@@ -87,7 +88,7 @@ fn header(out: &mut String, header: &Header<'_>) -> fmt::Result {
 }
 
 fn manifest(out: &mut String, manifest: &Manifest<'_>, secrets: bool) -> fmt::Result {
-    let Node { backoff_base_ms, backoff_cap_ms, backoff_reset_ms, pod_pids_limit, shutdown_grace_seconds } =
+    let Node { backoff_base_ms, backoff_cap_ms, backoff_reset_ms, pod_pids_limit, shutdown_grace_seconds, eviction } =
         manifest.node;
     writeln!(
         out,
@@ -96,6 +97,15 @@ fn manifest(out: &mut String, manifest: &Manifest<'_>, secrets: bool) -> fmt::Re
         seconds(backoff_cap_ms),
         seconds(backoff_reset_ms),
     )?;
+    write!(out, "# eviction: ")?;
+    for (signal, threshold) in Signal::ALL.into_iter().zip(eviction.thresholds) {
+        match threshold {
+            None => write!(out, "{} by the board's size, ", signal.as_str())?,
+            Some(Threshold::Amount(amount)) => write!(out, "{}<{}, ", signal.as_str(), Bytes(amount))?,
+            Some(Threshold::Share(parts)) => write!(out, "{}<{}%, ", signal.as_str(), f32::from(parts) / 100.0)?,
+        }
+    }
+    writeln!(out, "for {} s", eviction.transition_seconds)?;
     for pod in manifest.pods {
         out.push_str("---\n");
         object::pod(&pod, None, Format::Yaml, Options { secrets, files: true }, out)?;

@@ -4,6 +4,7 @@
 //! for it. What a node has for pods is its memory less a reserve, its processors, and [`limits::PODS`] places.
 
 use super::effect::{self, Effects};
+use super::evict::Pressure;
 use crate::manifest::limits;
 use crate::manifest::pod::Pod;
 use crate::manifest::status::Message;
@@ -48,6 +49,7 @@ impl Amount {
             cpu: asked.cpu_milli > 0 && with.cpu_milli > self.cpu_milli,
             memory: asked.memory > 0 && with.memory > self.memory,
             pods: with.pods > self.pods,
+            pressure: None,
         };
         (lacks != Lacks::default()).then_some(lacks)
     }
@@ -62,11 +64,16 @@ pub struct Lacks {
     pub memory: bool,
     /// Places for pods.
     pub pods: bool,
+    /// It has enough, and is under a pressure that keeps the pod out ([`Pressure::keeps_out`]).
+    pub pressure: Option<Pressure>,
 }
 
 impl fmt::Display for Lacks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("0/1 nodes are available: ")?;
+        if let Some(pressure) = self.pressure {
+            return write!(f, "1 node(s) had untolerated taint {{{}: }}.", pressure.taint());
+        }
         let all =
             [(self.cpu, "1 Insufficient cpu"), (self.memory, "1 Insufficient memory"), (self.pods, "1 Too many pods")];
         for (n, (_, words)) in all.iter().filter(|(lacking, _)| *lacking).enumerate() {

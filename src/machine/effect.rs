@@ -2,6 +2,7 @@
 
 use super::admit::Lacks;
 use super::probe::Outcome;
+use crate::manifest::eviction::Evicted;
 use crate::manifest::limits;
 use crate::manifest::probe::ProbeKind;
 use crate::manifest::record::{Ending, Memo, Stage};
@@ -68,7 +69,7 @@ pub enum Effect {
     },
     /// Have pod-init remember that the pod is being ended (spec 76).
     MarkEnding(Ending),
-    /// Put on record that the pod has failed as a whole: whoever adopts it must know ([`super::pod::Pod::adopt`]).
+    /// Tell people that the pod has failed as a whole, and put it on record: whoever adopts it must know ([`super::pod::Pod::adopt`]).
     Condemn(Verdict),
     /// End pod-init, if it lives, and remove the pod's cgroup, mounts, volumes and files. Comes when no container is left, and after
     /// [`Event::SandboxUnmade`] and [`Event::SandboxLost`]. Answered by [`Event::SandboxRemoved`].
@@ -179,6 +180,8 @@ pub enum Event {
         /// What [`super::shutdown::Shutdown`] allows.
         at_most: Duration,
     },
+    /// The node wants it gone (spec 97): it has failed, and its containers get no time to speak of.
+    Evict(Evicted),
     /// A readiness gate was set from outside (spec 46).
     Gate {
         /// Which, by its index in the manifest.

@@ -56,6 +56,7 @@ impl Rules {
             pre_stop: container.pre_stop.is_some(),
             restart: Restart::new(&container, pod.restart_policy),
             post_start: container.post_start.is_some(),
+            edition: container.edition(),
             probes: ProbeKind::ALL
                 .map(|kind| container.probes.iter().find(|probe| probe.kind == kind).map(|probe| probe.timing)),
         };
@@ -151,7 +152,8 @@ impl Pod {
         let adopted = adopted.collect();
         let mut this = Pod::with(created, rules, Sandbox::Ready { failures: 0, since: created }, adopted);
         if let Some(verdict) = verdict {
-            this.life = Life::Condemned { verdict, dead_after: now.after(this.own_grace()) };
+            let dead_after = now.after(this.grace_for(verdict));
+            this.life = Life::Condemned { verdict, since: now, dead_after };
         }
         if let Some(order) = pod.ending {
             this.life.end(now, Cause::Deletion, order);
@@ -343,6 +345,7 @@ impl Pod {
                 let grace = self.grace.min(at_most);
                 self.end(now, Cause::Shutdown, Ending { grace_ms: grace.0, force: false, replace: false }, effects);
             }
+            Event::Evict(why) => self.evict(now, why, effects),
             Event::Gate { gate, holds } => self.gates.set(gate, holds),
             Event::Restart { container } => {
                 let until = now.after(self.own_grace());

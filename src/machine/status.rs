@@ -2,7 +2,7 @@
 
 use super::container::Container;
 use super::pod::{Pod, Sandbox};
-use super::terminate::{Cause, Life};
+use super::terminate::Life;
 use crate::manifest::pod::ContainerKind;
 use crate::manifest::status::{Condition, ConditionKind, ContainerState, Phase};
 use crate::manifest::time::Instant;
@@ -103,11 +103,11 @@ impl Pod {
         };
         let mut all = heapless::Vec::new();
         let mut put = |kind, status, otherwise, since| {
-            let condition = Condition { kind, status, reason: if status { "" } else { otherwise }, since };
+            let condition = Condition { kind, status, reason: if status { kind.reason() } else { otherwise }, since };
             // There are six kinds.
             let _ = all.push(condition);
         };
-        if let Life::Ending { cause: Cause::Shutdown, since, .. } = self.life {
+        if let Some(since) = self.life.disrupted() {
             put(ConditionKind::DisruptionTarget, true, "", since);
         }
         put(ConditionKind::PodReadyToStartContainers, truths.stands, "", times.stands);

@@ -48,6 +48,8 @@ pub(super) enum Life {
     Condemned {
         /// Why.
         verdict: Verdict,
+        /// Since when.
+        since: Instant,
         /// When the grace period of its containers is over.
         dead_after: Instant,
     },
@@ -61,8 +63,8 @@ pub(super) enum Life {
         dead_after: Instant,
         /// What its pod-init remembers of it.
         order: Ending,
-        /// It had failed as a whole before.
-        verdict: Option<Verdict>,
+        /// It had failed as a whole before, and when.
+        verdict: Option<(Verdict, Instant)>,
     },
 }
 
@@ -73,8 +75,9 @@ impl Life {
         let dead_after = now.after(granted(&order));
         *self = match *self {
             Life::Wanted => Life::Ending { cause, since: now, dead_after, order, verdict: None },
-            Life::Condemned { verdict, dead_after: before } => {
-                Life::Ending { cause, since: now, dead_after: dead_after.min(before), order, verdict: Some(verdict) }
+            Life::Condemned { verdict, since, dead_after: before } => {
+                let (dead_after, verdict) = (dead_after.min(before), Some((verdict, since)));
+                Life::Ending { cause, since: now, dead_after, order, verdict }
             }
             Life::Ending { cause: first, since, dead_after: before, order: old, verdict } => Life::Ending {
                 cause: if cause == Cause::Shutdown { cause } else { first },
@@ -98,12 +101,20 @@ impl Life {
         }
     }
 
-    /// Why the pod has failed as a whole, if it has.
-    pub(super) fn verdict(&self) -> Option<Verdict> {
+    /// Why the pod has failed as a whole, if it has, and since when.
+    pub(super) fn verdict(&self) -> Option<(Verdict, Instant)> {
         match *self {
             Life::Wanted => None,
-            Life::Condemned { verdict, .. } => Some(verdict),
+            Life::Condemned { verdict, since, .. } => Some((verdict, since)),
             Life::Ending { verdict, .. } => verdict,
+        }
+    }
+
+    /// Since when the node ends it of its own accord: by its shutdown, or by eviction.
+    pub(super) fn disrupted(&self) -> Option<Instant> {
+        match *self {
+            Life::Ending { cause: Cause::Shutdown, since, .. } => Some(since),
+            _ => self.verdict().filter(|(verdict, _)| matches!(verdict, Verdict::Evicted(_))).map(|(_, since)| since),
         }
     }
 

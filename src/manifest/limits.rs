@@ -62,6 +62,14 @@ pub const PIDS: u32 = 4_194_304;
 pub const MEMORY_RESERVE: u64 = 100 << 20;
 /// The part of a small board's memory that is not for pods: one in this many.
 pub const MEMORY_RESERVE_PART: u64 = 16;
+/// Bytes of memory below which the node is under pressure, however large the board: kubelet's `memory.available`.
+pub const EVICT_MEMORY: u64 = 100 << 20;
+/// The part of a small board's memory that is so: one in this many.
+pub const EVICT_MEMORY_PART: u64 = 32;
+/// Ten-thousandths of the file system of volumes that are so: kubelet's `nodefs.available`.
+pub const EVICT_NODEFS_SHARE: u16 = 1000;
+/// Ten-thousandths of its files: kubelet's `nodefs.inodesFree`.
+pub const EVICT_INODES_SHARE: u16 = 500;
 /// The highest `priority` that a pod may have without a class, and the classes' own.
 pub const PRIORITY: i32 = 1_000_000_000;
 /// `priorityClassName: system-cluster-critical`.
@@ -70,10 +78,16 @@ pub const CLUSTER_CRITICAL: i32 = 2_000_000_000;
 pub const NODE_CRITICAL: i32 = 2_000_001_000;
 /// `readinessGates` of one pod: as many as a word has bits.
 pub const READINESS_GATES: usize = 16;
+/// `resizePolicy` of one container: more are said to be too many than one for each resource.
+pub const RESIZE_POLICIES: usize = 8;
 /// `restartPolicyRules` of one container.
 pub const RESTART_RULES: usize = 20;
 /// Exit codes of one of them.
 pub const EXIT_CODES: usize = 255;
+/// Rules of one `podFailurePolicy` or `successPolicy`, and conditions of one of them.
+pub const JOB_RULES: usize = 20;
+/// Runs of one CronJob with `concurrencyPolicy: Allow` that there may be at once, ended ones that are kept among them.
+pub const CRON_RUNS: usize = 3;
 /// The longest grace period that a manifest may ask for, in seconds (one day).
 pub const GRACE_SECONDS: u32 = 86_400;
 /// The longest `activeDeadlineSeconds` that Kubernetes takes.

@@ -7,10 +7,13 @@ pub use super::volume::*;
 
 use super::List;
 pub use super::ending::{MessagePolicy, Operator, RestartRule};
+use super::eviction::Eviction;
 use super::fact::Fact;
 use super::owner::Owner;
 use super::probe::{HttpGet, Probe};
+pub use super::resize::{Resize, ResizePolicy};
 pub use super::security::{Confinement, Device, ProcMount, Seccomp};
+use super::terminal::Stdin;
 use serde::{Deserialize, Serialize};
 
 /// The body of a manifest.
@@ -46,6 +49,8 @@ pub struct Node {
     pub pod_pids_limit: u32,
     /// The time that all pods together get to end when the node shuts down, in seconds.
     pub shutdown_grace_seconds: u32,
+    /// When its pods are evicted (spec 97).
+    pub eviction: Eviction,
 }
 
 impl Default for Node {
@@ -56,6 +61,7 @@ impl Default for Node {
             backoff_reset_ms: 600_000,
             pod_pids_limit: super::limits::POD_PIDS,
             shutdown_grace_seconds: 60,
+            eviction: Eviction::DEFAULT,
         }
     }
 }
@@ -287,6 +293,12 @@ pub struct Container<'a> {
     /// `startupProbe`, `livenessProbe` and `readinessProbe`, those that there are, in this order.
     #[serde(borrow)]
     pub probes: List<'a, Probe<'a>>,
+    /// `stdin` and `stdinOnce`.
+    pub stdin: Stdin,
+    /// `tty`: its standard streams are a terminal of its own.
+    pub tty: bool,
+    /// `resizePolicy`.
+    pub resize: ResizePolicy,
 }
 
 impl Container<'_> {
@@ -318,6 +330,9 @@ impl Default for Container<'_> {
             confinement: Confinement::default(),
             post_start: None,
             probes: List::EMPTY,
+            stdin: Stdin::None,
+            tty: false,
+            resize: ResizePolicy::default(),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What is true of a pod right now: phases, states, conditions and reasons, as Kubernetes names them (spec 44–53).
 
+use super::eviction::Evicted;
 use super::limits;
+use super::pod::Pod;
 use super::time::Instant;
 use heapless::String;
 use serde::{Deserialize, Serialize};
@@ -51,10 +53,12 @@ impl Phase {
 }
 
 /// Why a pod has failed as a whole, whatever its containers did: `status.reason`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     /// It took longer than `activeDeadlineSeconds`.
     DeadlineExceeded,
+    /// It was evicted (spec 97).
+    Evicted(Evicted),
 }
 
 impl Verdict {
@@ -62,19 +66,21 @@ impl Verdict {
     pub const fn as_str(self) -> &'static str {
         match self {
             Verdict::DeadlineExceeded => "DeadlineExceeded",
+            Verdict::Evicted(_) => "Evicted",
         }
     }
 
-    /// `status.message`, in kubelet's words.
-    pub const fn message(self) -> &'static str {
+    /// `status.message` of `pod`, in kubelet's words.
+    pub fn message(&self, pod: &Pod<'_>) -> Message {
         match self {
-            Verdict::DeadlineExceeded => "Pod was active on the node longer than the specified deadline",
+            Verdict::DeadlineExceeded => message("Pod was active on the node longer than the specified deadline"),
+            Verdict::Evicted(why) => why.message(pod),
         }
     }
 
-    /// The verdict of that word.
-    pub fn find(word: &str) -> Option<Verdict> {
-        [Verdict::DeadlineExceeded].into_iter().find(|verdict| verdict.as_str() == word)
+    /// Whether people are warned of it.
+    pub const fn is_warning(self) -> bool {
+        matches!(self, Verdict::Evicted(_))
     }
 }
 
@@ -97,6 +103,8 @@ pub enum Reason {
     CreateContainerError,
     /// Waiting: the program could not be executed.
     RunContainerError,
+    /// Waiting: its postStart hook failed, and the next start is not due yet.
+    PostStartHookError,
     /// Terminated: exit code 0.
     Completed,
     /// Terminated: another exit code, or a signal.
@@ -119,6 +127,7 @@ impl Reason {
             Reason::CreateContainerConfigError => "CreateContainerConfigError",
             Reason::CreateContainerError => "CreateContainerError",
             Reason::RunContainerError => "RunContainerError",
+            Reason::PostStartHookError => "PostStartHookError",
             Reason::Completed => "Completed",
             Reason::Error => "Error",
             Reason::OomKilled => "OOMKilled",
@@ -208,6 +217,14 @@ impl ConditionKind {
             ConditionKind::DisruptionTarget => "DisruptionTarget",
         }
     }
+
+    /// `reason` of one that is true.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            ConditionKind::DisruptionTarget => "TerminationByKubelet",
+            _ => "",
+        }
+    }
 }
 
 /// One of `status.conditions`.
@@ -217,7 +234,7 @@ pub struct Condition {
     pub kind: ConditionKind,
     /// `status`.
     pub status: bool,
-    /// `reason`, empty where it is true.
+    /// `reason`, or empty.
     pub reason: &'static str,
     /// `lastTransitionTime`.
     pub since: Instant,

@@ -3,15 +3,15 @@
 use super::launch::Teller;
 use super::rootfs::{self, Leaf};
 use super::steps::{Broken, On, take};
+use super::streams::{Stdio, Theirs};
 use super::wire::{Failure, Start, Step};
 use crate::manifest::List;
 use crate::sys::spawn::Cgroup;
 use crate::sys::{mount, namespace, raw};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Gid, Mode, OFlags, Uid, fchown, openat};
+use rustix::fs::{Gid, Mode, OFlags, Uid, openat};
 use rustix::io::Errno;
-use rustix::process::{Resource, Rlimit, fchdir, getrlimit, setrlimit, setsid, umask};
-use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+use rustix::process::{Resource, Rlimit, fchdir, getrlimit, setrlimit, umask};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities,
     set_keep_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
@@ -37,8 +37,10 @@ pub struct Making<'a> {
     pub devices: Option<BorrowedFd<'a>>,
     /// The pod has users of its own.
     pub own_users: bool,
-    /// Standard output and error.
-    pub output: [BorrowedFd<'a>; 2],
+    /// Its standard streams.
+    pub streams: &'a Theirs,
+    /// The devpts of its own, mounted nowhere yet.
+    pub terminals: BorrowedFd<'a>,
     /// The new root, once there is one.
     pub root: Option<OwnedFd>,
     /// Its /dev/null, once there is one.
@@ -84,7 +86,7 @@ impl Making<'_> {
     }
 
     fn mount_system(&mut self) -> Result<(), Broken> {
-        self.null = Some(rootfs::system(made(&self.root)?, self.start, self.devices)?);
+        self.null = Some(rootfs::system(made(&self.root)?, self.start, self.terminals, self.devices)?);
         Ok(())
     }
 
@@ -116,13 +118,8 @@ impl Making<'_> {
     }
 
     fn confine(&mut self) -> Result<(), Broken> {
-        let stdio = [made(&self.null)?, self.output[0], self.output[1]];
-        // The program may open /dev/stdout anew only if the pipe is its user's.
-        let (uid, gid) = (Uid::from_raw(self.start.uid), Gid::from_raw(self.start.gid));
-        for output in self.output {
-            fchown(output, Some(uid), Some(gid)).on("standard output")?;
-        }
-        confine(self.start, self.proc, stdio)
+        self.streams.give(Uid::from_raw(self.start.uid), Gid::from_raw(self.start.gid))?;
+        confine(self.start, self.proc, self.streams.stdio(made(&self.null)?))
     }
 }
 
@@ -130,8 +127,8 @@ impl Making<'_> {
 const FILES: u64 = 1024;
 
 /// Takes on the standard descriptors, limits, user and capabilities of a container: all but its program.
-pub fn confine(start: &Start<'_>, proc: BorrowedFd<'_>, stdio: [BorrowedFd<'_>; 3]) -> Result<(), Broken> {
-    let _ = setsid();
+pub fn confine(start: &Start<'_>, proc: BorrowedFd<'_>, stdio: Stdio<'_>) -> Result<(), Broken> {
+    stdio.take()?;
     umask(Mode::WGRP | Mode::WOTH);
     let adjust =
         openat(proc, c"self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).on("oom_score_adj")?;
@@ -144,9 +141,6 @@ pub fn confine(start: &Start<'_>, proc: BorrowedFd<'_>, stdio: [BorrowedFd<'_>; 
     setrlimit(Resource::Nofile, Rlimit { current: Some(most.map_or(FILES, |most| most.min(FILES))), maximum: most })
         .on("RLIMIT_NOFILE")?;
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: None }).on("RLIMIT_CORE")?;
-    dup2_stdin(stdio[0]).on("standard input")?;
-    dup2_stdout(stdio[1]).on("standard output")?;
-    dup2_stderr(stdio[2]).on("standard error")?;
     raw::close_on_exec_from(3).on("descriptors")?;
     raw::default_sigpipe();
     raw::mask_signals(false).on("signals")?;

@@ -6,6 +6,7 @@ use super::launch::{Launch, Progress};
 use super::poll::Poller;
 use super::slot::{Slot, cgroup};
 use super::steps::{Broken, On};
+use super::streams::Stdio;
 use super::wire::{Exec, Failure, Report, Start, Step};
 use crate::manifest::status::Exit;
 use crate::sys::namespace;
@@ -13,6 +14,7 @@ use crate::sys::namespace::Namespaces;
 use crate::sys::socket::Descriptors;
 use crate::sys::spawn::{Cgroup, Child};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Uid, fchown};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, chdir, kill_process, kill_process_group};
 use std::vec::Vec;
@@ -27,26 +29,32 @@ pub struct Execution {
 }
 
 impl Execution {
-    /// Starts a program in a container.
+    /// Starts a program in a container; also gives its terminal, where it gets one, to be handed on.
     pub fn new(
         facts: &Facts,
         exec: &Exec<'_>,
         slot: &Slot,
         descriptors: &mut Descriptors,
-    ) -> Result<Execution, Failure> {
+    ) -> Result<(Execution, Option<OwnedFd>), Failure> {
         let refused = |errno: Errno, subject: &str| Failure::new(Step::Order, errno.raw_os_error(), subject);
         let (Some(main), Some(start)) = (slot.main_process(), slot.start_order()) else {
             return Err(refused(Errno::SRCH, "(the container does not run)"));
         };
-        if descriptors.len() != 3 + usize::from(exec.cgroups) {
+        let streams = if exec.terminal.is_some() { 0 } else { 3 };
+        if descriptors.len() != streams + usize::from(exec.cgroups) {
             return Err(refused(Errno::BADF, "(the descriptors beside it)"));
         }
         let all: Vec<OwnedFd> = core::mem::take(descriptors).into_iter().collect();
-        let ([stdin, stdout, stderr], cgroups) =
-            all.split_first_chunk().ok_or_else(|| refused(Errno::BADF, "(standard input)"))?;
+        let (files, cgroups) = all.split_at(streams);
+        let pty = exec.terminal.map(|size| slot.terminal(size)).transpose();
+        let pty = pty.map_err(|errno| refused(errno, "(a terminal of the container)"))?;
+        let stdio = match (&pty, files) {
+            (Some(pty), _) => Stdio::Terminal(pty.slave.as_fd()),
+            (None, [stdin, stdout, stderr]) => Stdio::Files([stdin.as_fd(), stdout.as_fd(), stderr.as_fd()]),
+            (None, _) => return Err(refused(Errno::BADF, "(standard input)")),
+        };
         let entering =
             Entering { start: &start, main, cgroup: cgroup(exec.cgroup_v2, cgroups), proc: facts.proc.as_fd() };
-        let stdio = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
         let failed = |errno: Errno| Failure::new(Step::Namespace, errno.raw_os_error(), "pid");
 
         if !facts.share_processes {
@@ -61,7 +69,7 @@ impl Execution {
             // A pod-init whose children were born into a container would be no pod-init any more: better it ends, and the pod with it.
             namespace::children_into(facts.own.as_fd()).expect("the way back into the pod's own PID namespace");
         }
-        Ok(Execution { id: exec.id, launch: launch? })
+        Ok((Execution { id: exec.id, launch: launch? }, pty.map(|pty| pty.master)))
     }
 
     /// Its pipe is readable: once it has nothing more to tell it is no longer waited for.
@@ -97,12 +105,15 @@ struct Entering<'a> {
 }
 
 impl Entering<'_> {
-    fn enter(&self, stdio: [BorrowedFd<'_>; 3]) -> Result<(), Failure> {
+    fn enter(&self, stdio: Stdio<'_>) -> Result<(), Failure> {
         let at = |step| move |broken: Broken| Failure::new(step, broken.errno, &broken.subject);
         self.cgroup.join().on("cgroup.procs").map_err(at(Step::Cgroup))?;
         namespace::enter_container(self.main.pidfd.as_fd()).on("mount").map_err(at(Step::Namespace))?;
         // The root is the container's now, so whatever links there are lead nowhere else.
         chdir(self.start.cwd).on(self.start.cwd).map_err(at(Step::WorkingDirectory))?;
+        if let Stdio::Terminal(slave) = stdio {
+            fchown(slave, Some(Uid::from_raw(self.start.uid)), None).on("terminal").map_err(at(Step::Credentials))?;
+        }
         child::confine(self.start, self.proc, stdio).map_err(at(Step::Credentials))
     }
 }

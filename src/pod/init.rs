@@ -15,7 +15,7 @@ use crate::sys::reap::ChildWatch;
 use crate::sys::socket::{self, Descriptors, Received};
 use crate::sys::spawn::SingleThreaded;
 use crate::sys::{mount, namespace, raw};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::mount::MountAttrFlags;
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags, getpid, pidfd_open, set_dumpable_behavior};
 use std::boxed::Box;
@@ -246,9 +246,14 @@ impl PodInit {
 
     /// Tells the agent. One that does not keep up is disconnected: a new hello tells it all that still matters.
     fn report(&mut self, report: &Report) {
+        self.hand(report, &[]);
+    }
+
+    /// The same, with descriptors beside it.
+    fn hand(&mut self, report: &Report, descriptors: &[BorrowedFd<'_>]) {
         let mut buffer = [0; REPORT];
         let Some(connection) = &self.connection else { return };
-        let sent = wire::encode(report, &mut buffer).map(|packet| socket::send(connection, packet, &[]));
+        let sent = wire::encode(report, &mut buffer).map(|packet| socket::send(connection, packet, descriptors));
         if sent != Some(Ok(())) {
             self.disconnect();
         }
@@ -293,6 +298,16 @@ impl PodInit {
             Order::MarkStage { container, instance, stage } => {
                 let slot = self.slots.get_mut(usize::from(container)).filter(|slot| slot.record.instance == instance);
                 slot.into_iter().for_each(|slot| slot.record.stage = stage);
+            }
+            Order::Attach { id, container, instance } => {
+                let opened = match self.slots.get_mut(usize::from(container)) {
+                    Some(slot) => slot.attach(instance),
+                    None => Err(Failure::new(Step::Order, libc::ENOENT, "(no such container)")),
+                };
+                match opened {
+                    Ok(end) => self.hand(&Report::Opened { id }, &[end.as_fd()]),
+                    Err(failure) => self.report(&Report::ExecEnded { id, result: Err(failure) }),
+                }
             }
             Order::MarkEnding(ending) => self.pod.ending = Some(ending),
             // With the end of a PID namespace's first process the kernel kills all others, and waits for them.
@@ -342,9 +357,12 @@ impl PodInit {
         {
             return Err(Failure::new(Step::Order, libc::EAGAIN, "(too many programs are being executed)"));
         }
-        let execution = Execution::new(&self.facts, exec, slot, descriptors)?;
+        let (execution, terminal) = Execution::new(&self.facts, exec, slot, descriptors)?;
         self.poller.add(&execution.launch, Source::Execution(execution.id));
         self.executions.push(execution);
+        if let Some(terminal) = terminal {
+            self.hand(&Report::Opened { id: exec.id }, &[terminal.as_fd()]);
+        }
         Ok(())
     }
 }

@@ -18,5 +18,6 @@ pub mod poll;
 pub mod rootfs;
 pub mod slot;
 pub mod steps;
+pub mod streams;
 mod sysctl;
 pub mod wire;

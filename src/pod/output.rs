@@ -131,6 +131,16 @@ impl Writer {
             Ok(0) => return Drained::End,
             Ok(length) => length,
             Err(Errno::AGAIN | Errno::INTR) => return Drained::Empty,
+            // A terminal is no pipe, so its output takes the way over a buffer.
+            Err(Errno::INVAL) => match copy(&pipe, file, end) {
+                Ok(0) | Err(Errno::IO) => return Drained::End,
+                Ok(length) => length,
+                Err(Errno::AGAIN | Errno::INTR) => return Drained::Empty,
+                Err(_) => {
+                    self.lost = true;
+                    return self.drop_some(pipe);
+                }
+            },
             Err(_) => return self.drop_some(pipe),
         };
         let now = clock_gettime(ClockId::Realtime);
@@ -159,6 +169,16 @@ impl Writer {
             Err(_) => Drained::Empty,
         }
     }
+}
+
+/// Takes what a terminal has, at most as much as it holds for one reader. Out of line, as [`Writer::drop_some`] is; what the file
+/// does not take is lost, and the record is no longer than what it did.
+#[cold]
+#[inline(never)]
+fn copy(terminal: impl AsFd, file: &OwnedFd, at: u64) -> Result<usize> {
+    let mut bytes = [0; 4096];
+    let length = read(terminal, &mut bytes)?;
+    pwrite(file, &bytes[..length], at)
 }
 
 /// A place in the output of a container.

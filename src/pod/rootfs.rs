@@ -136,7 +136,12 @@ const MASKED_SYS: [&str; 2] = ["firmware", "devices/virtual/powercap"];
 const READ_ONLY_PROC: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
 
 /// Mounts /dev, /proc and /sys. Gives back `/dev/null`, known to be the real one. A privileged container gets the devices of `node`.
-pub fn system(root: BorrowedFd<'_>, start: &Start<'_>, node: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Broken> {
+pub fn system(
+    root: BorrowedFd<'_>,
+    start: &Start<'_>,
+    terminals: BorrowedFd<'_>,
+    node: Option<BorrowedFd<'_>>,
+) -> Result<OwnedFd, Broken> {
     let sealed = if start.view == View::Privileged { PLAIN } else { PLAIN | RDONLY };
     let proc = put(root, "proc", mount::new_mount(c"proc", &[], PLAIN).on("proc")?)?;
     let sys = put(root, "sys", mount::new_mount(c"sysfs", &[], sealed).on("sysfs")?)?;
@@ -145,7 +150,7 @@ pub fn system(root: BorrowedFd<'_>, start: &Start<'_>, node: Option<BorrowedFd<'
         let target = inside(sys.as_fd(), "fs/cgroup").on("/sys/fs/cgroup")?;
         mount::attach(&cgroups, &target).on("/sys/fs/cgroup")?;
     }
-    let dev = devices(root, start.view)?;
+    let dev = devices(root, start, terminals)?;
     if let Some(node) = node {
         nodes::copy(node, dev.as_fd()).on("/dev")?;
     }
@@ -171,8 +176,8 @@ pub fn system(root: BorrowedFd<'_>, start: &Start<'_>, node: Option<BorrowedFd<'
 }
 
 /// /dev: a tmpfs of its own, with what every container has. A node that is made there does not work either.
-fn devices(root: BorrowedFd<'_>, view: View) -> Result<OwnedFd, Broken> {
-    let (attributes, size) = if view == View::Privileged { (NOSUID | NOEXEC, c"1m") } else { (PLAIN, c"64k") };
+fn devices(root: BorrowedFd<'_>, start: &Start<'_>, terminals: BorrowedFd<'_>) -> Result<OwnedFd, Broken> {
+    let (attributes, size) = if start.view == View::Privileged { (NOSUID | NOEXEC, c"1m") } else { (PLAIN, c"64k") };
     let options = [(c"mode", c"755"), (c"size", size)];
     let dev = put(root, "dev", mount::new_mount(c"tmpfs", &options, attributes).on("tmpfs")?)?;
     for (name, ..) in NODES {
@@ -183,8 +188,13 @@ fn devices(root: BorrowedFd<'_>, view: View) -> Result<OwnedFd, Broken> {
     for (name, target) in LINKS {
         symlinkat(target, &dev, name).on(name)?;
     }
-    let options = [(c"ptmxmode", c"0666"), (c"mode", c"0620"), (c"gid", c"5")];
-    put(dev.as_fd(), "pts", mount::new_mount(c"devpts", &options, NOSUID | NOEXEC).on("devpts")?)?;
+    put_on(dev.as_fd(), "pts", terminals)?;
+    if start.tty {
+        // The first of the instance, made before anybody else could.
+        make(dev.as_fd(), "console", Leaf::File).on("console")?;
+        let target = openat(&dev, "console", NODE, Mode::empty()).on("console")?;
+        mount::attach(mount::clone_tree(terminals, "0", false)?, &target).on("console")?;
+    }
     put(dev.as_fd(), "shm", mount::clone_tree(CWD, "/shm", false)?)?;
     match mount::new_mount(c"mqueue", &[], PLAIN) {
         Ok(queues) => drop(put(dev.as_fd(), "mqueue", queues)?),
@@ -197,6 +207,11 @@ fn devices(root: BorrowedFd<'_>, view: View) -> Result<OwnedFd, Broken> {
 
 /// Puts a mount on the directory `name`, made where it is missing. Anything but a directory there is refused: an image may hold a link.
 fn put(parent: BorrowedFd<'_>, name: &str, mounted: OwnedFd) -> Result<OwnedFd, Broken> {
+    put_on(parent, name, mounted.as_fd())?;
+    Ok(mounted)
+}
+
+fn put_on(parent: BorrowedFd<'_>, name: &str, mounted: BorrowedFd<'_>) -> Result<(), Broken> {
     match mkdirat(parent, name, MODE_755) {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(errno) => return Err(errno).on(name),
@@ -206,8 +221,7 @@ fn put(parent: BorrowedFd<'_>, name: &str, mounted: OwnedFd) -> Result<OwnedFd, 
         errno: errno.raw_os_error(),
         subject: format!("{name} (not a directory in the image)"),
     })?;
-    mount::attach(&mounted, &target).on(name)?;
-    Ok(mounted)
+    mount::attach(mounted, &target).on(name)
 }
 
 /// A path of a kernel's file system that was just mounted: no links, no other mounts.

@@ -5,17 +5,19 @@ use super::init::Facts;
 use super::launch::{Launch, Progress};
 use super::output::{Drained, Stream, Writer};
 use super::poll::{Poller, Source};
+use super::streams::{self, Input};
 use super::wire::{self, Failure, Order, Report, Start, Step, View};
 use crate::manifest::limits;
 use crate::manifest::record::{ContainerRecord, Life, Stage};
 use crate::manifest::status::Exit;
+use crate::manifest::terminal::Size;
 use crate::manifest::time::Instant;
 use crate::sys::namespace::{self, Namespaces};
 use crate::sys::socket::Descriptors;
 use crate::sys::spawn::{Cgroup, Child};
+use crate::sys::tty::{self, Pty};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, kill_process};
 use std::boxed::Box;
 use std::vec::Vec;
@@ -60,8 +62,12 @@ pub struct Slot {
     pub mounts: Option<OwnedFd>,
     /// The packet of its newest start, for what executes inside it later.
     start: Box<[u8]>,
-    /// The reading ends of its output, while somebody may write.
+    /// The reading ends of its output, while somebody may write. A terminal is the first of them.
     output: [Option<OwnedFd>; 2],
+    /// What is left of its input to be handed out.
+    input: Input,
+    /// The devpts of the newest instance.
+    terminals: Option<OwnedFd>,
     writer: Option<Writer>,
 }
 
@@ -110,6 +116,8 @@ impl Slot {
             mounts: None,
             start: Box::default(),
             output: [None, None],
+            input: Input::None,
+            terminals: None,
             writer: None,
         }
     }
@@ -148,11 +156,12 @@ impl Slot {
             ContainerRecord { instance: start.instance, memo: start.memo, life: Life::None, stage: Stage::New };
         self.close_output(pod.poller);
         let launched = self.launch(pod.facts, start, packet, descriptors);
-        if let (State::Starting(launch), [Some(out), Some(err)]) = (&self.state, &self.output) {
+        if let State::Starting(launch) = &self.state {
             let container = usize::from(start.container);
             pod.poller.add(launch, Source::Launch(container));
-            pod.poller.add(out, Source::Output(container, 0));
-            pod.poller.add(err, Source::Output(container, 1));
+            for (stream, output) in self.output.iter().enumerate() {
+                output.iter().for_each(|output| pod.poller.add(output, Source::Output(container, stream)));
+            }
         }
         if let Err(failure) = &launched {
             self.record.life = Life::Ended { started: None, finished: now, exit: never_started(failure) };
@@ -173,11 +182,9 @@ impl Slot {
         self.writer = Some(
             Writer::open(given.segments, limits::LOG_RING / 2).map_err(|errno| refused(errno, "(the output ring)"))?,
         );
-        let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(|errno| refused(errno, "(standard output)"));
-        let ((out, write_out), (err, write_err)) = (pipe()?, pipe()?);
-        for end in [&out, &err] {
-            rustix::io::ioctl_fionbio(end, true).map_err(|errno| refused(errno, "(standard output)"))?;
-        }
+        let terminals = tty::instance().map_err(|errno| refused(errno, "(devpts)"))?;
+        let (theirs, ours) =
+            streams::make(start, terminals.as_fd()).map_err(|errno| refused(errno, "(standard streams)"))?;
         let cgroup = cgroup(start.cgroup_v2, &given.cgroups);
         let namespaces = Namespaces::MOUNT.and(Namespaces::PID.only_if(!facts.share_processes));
         let launch = Launch::new(&facts.single, namespaces, cgroup, |teller| {
@@ -189,7 +196,8 @@ impl Slot {
                 proc: facts.proc.as_fd(),
                 own_users: facts.own_users,
                 devices: given.devices.as_ref().map(AsFd::as_fd),
-                output: [write_out.as_fd(), write_err.as_fd()],
+                streams: &theirs,
+                terminals: terminals.as_fd(),
                 root: None,
                 null: None,
                 directory: None,
@@ -198,7 +206,7 @@ impl Slot {
         })?;
         self.mounts = namespace::mounts_of(facts.proc.as_fd(), launch.child.pid).ok();
         self.start = packet.into();
-        self.output = [Some(out), Some(err)];
+        (self.output, self.input, self.terminals) = (ours.output, ours.input, Some(terminals));
         self.state = State::Starting(launch);
         Ok(())
     }
@@ -233,6 +241,8 @@ impl Slot {
     /// Its main process has ended: what is to be reported, in order.
     pub fn ended(&mut self, container: u8, exit: Exit, poller: &Poller, now: Instant) -> [Option<Report>; 2] {
         let instance = self.record.instance;
+        // A terminal that is held open here would never come to its end.
+        self.input = Input::None;
         self.drain_rest(poller);
         let mut reports = [None, None];
         let mut begun = match self.record.life {
@@ -285,6 +295,37 @@ impl Slot {
     fn close_output(&mut self, poller: &Poller) {
         for pipe in self.output.iter_mut().filter_map(Option::take) {
             poller.remove(&pipe);
+        }
+    }
+
+    /// A new terminal in the container.
+    pub fn terminal(&self, size: Size) -> rustix::io::Result<Pty> {
+        tty::open(self.terminals.as_ref().ok_or(Errno::NOENT)?.as_fd(), size)
+    }
+
+    /// What of its input the one who attaches now is handed.
+    pub fn attach(&mut self, instance: u32) -> Result<OwnedFd, Failure> {
+        let refused = |subject: &str| Failure::new(Step::Attach, 0, subject);
+        if self.record.instance != instance || !matches!(self.state, State::Running(_)) {
+            return Err(refused("the container (it does not run)"));
+        }
+        let copy =
+            |end: &OwnedFd| end.try_clone().map_err(|_| refused("the container (there are too many open files)"));
+        match (core::mem::take(&mut self.input), &self.output[0]) {
+            (Input::Once(end), _) => Ok(end),
+            (Input::Kept(end), _) => {
+                let copied = copy(&end);
+                self.input = Input::Kept(end);
+                copied
+            }
+            (Input::Terminal(held), Some(master)) => {
+                let copied = copy(master);
+                self.input = Input::Terminal(held);
+                copied
+            }
+            (Input::Terminal(_) | Input::None, _) => {
+                Err(refused("standard input (there is none, or stdinOnce has closed it after the first attach)"))
+            }
         }
     }
 

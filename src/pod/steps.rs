@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use std::string::String;
 
 /// Every step with the words for it in "VERB failed on SUBJECT".
-const WORDS: [(Step, &str); 12] = [
+const WORDS: [(Step, &str); 13] = [
     (Step::Order, "understanding the order"),
     (Step::Clone, "making the process"),
     (Step::Cgroup, "joining the cgroups"),
@@ -21,6 +21,7 @@ const WORDS: [(Step, &str); 12] = [
     (Step::WorkingDirectory, "entering the working directory"),
     (Step::Credentials, "taking on the user and capabilities"),
     (Step::Exec, "executing"),
+    (Step::Attach, "attaching to"),
 ];
 
 impl Step {

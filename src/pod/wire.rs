@@ -6,10 +6,12 @@
 //! that this has been done.
 
 use crate::manifest::List;
+use crate::manifest::codec;
 use crate::manifest::limits;
 use crate::manifest::pod::Pair;
 use crate::manifest::record::{ContainerRecord, Ending, Memo, PodRecord, Stage};
 use crate::manifest::status::{Exit, Message, Uid};
+use crate::manifest::terminal::{Size, Stdin};
 use serde::{Deserialize, Serialize};
 
 /// The version of these messages (failure F2). Raised with every change of them.
@@ -35,7 +37,8 @@ pub enum Order<'a> {
         /// The signal.
         signal: u8,
     },
-    /// Run a program inside a running container. Descriptors: standard input, output and error; the cgroups as for Start.
+    /// Run a program inside a running container. Descriptors: standard input, output and error, unless it gets a terminal; the cgroups
+    /// as for Start.
     Exec(#[serde(borrow)] Exec<'a>),
     /// Kill a program started by Exec.
     ExecKill {
@@ -54,6 +57,16 @@ pub enum Order<'a> {
         instance: u32,
         /// How far.
         stage: Stage,
+    },
+    /// Hand out the input of a running container: its pipe, or its terminal. Answered by [`Report::Opened`], or by
+    /// [`Report::ExecEnded`] where there is none.
+    Attach {
+        /// The caller's name for it.
+        id: u32,
+        /// Which.
+        container: u8,
+        /// Its number; another instance's input is not handed out.
+        instance: u32,
     },
 }
 
@@ -122,6 +135,10 @@ pub struct Start<'a> {
     pub view: View,
     /// Its seccomp filter, in instructions of eight bytes; none where it is empty.
     pub seccomp: &'a [u8],
+    /// Its standard input.
+    pub stdin: Stdin,
+    /// Its standard streams are a terminal of its own.
+    pub tty: bool,
 }
 
 /// What of the node a container sees and may change.
@@ -161,6 +178,8 @@ pub struct Exec<'a> {
     pub cgroups: u8,
     /// The one cgroup descriptor is a v2 directory.
     pub cgroup_v2: bool,
+    /// It gets a terminal of the container's, of this size, instead of three descriptors: [`Report::Opened`] hands it out.
+    pub terminal: Option<Size>,
 }
 
 /// From pod-init.
@@ -203,6 +222,11 @@ pub enum Report {
         id: u32,
         /// How, or why not.
         result: Result<Exit, Failure>,
+    },
+    /// What an [`Order::Attach`] asked for, or the terminal of an [`Order::Exec`]: the one descriptor beside it.
+    Opened {
+        /// Which.
+        id: u32,
     },
 }
 
@@ -257,6 +281,8 @@ pub enum Step {
     Credentials,
     /// execve.
     Exec,
+    /// Handing out the input of a container.
+    Attach,
 }
 
 /// The packet of a message, in `buffer`; `None` where it does not fit.
@@ -294,9 +320,7 @@ pub fn decode_report(packet: &[u8]) -> Option<Report> {
 
 /// A value that fills the packet, and whose own encoding is this packet: one meaning has one form.
 fn decode<'a, T: Serialize + Deserialize<'a>>(packet: &'a [u8]) -> Option<T> {
-    let (value, rest) = postcard::take_from_bytes::<T>(packet).ok()?;
-    let left = postcard::serialize_with_flavor(&value, Same { rest: packet }).ok()?;
-    (rest.is_empty() && left.is_empty()).then_some(value)
+    codec::decode(packet).ok()
 }
 
 /// Whether a list decodes to its last byte into canonical elements, and has at most `most`.
@@ -306,36 +330,10 @@ fn is_sound<'a, T: Serialize + Deserialize<'a>>(list: List<'a, T>, most: usize) 
         if rest.is_empty() {
             return true;
         }
-        let Ok((element, after)) = postcard::take_from_bytes::<T>(rest) else { return false };
-        let same = Same { rest: &rest[..rest.len() - after.len()] };
-        if after.len() >= rest.len() || postcard::serialize_with_flavor(&element, same).is_err() {
-            return false;
-        }
+        let Ok((_, after)) = codec::take::<T>(rest) else { return false };
         rest = after;
     }
     rest.is_empty()
-}
-
-/// Compares what is written to it with what it expects; its output is what is left to be expected.
-struct Same<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> postcard::ser_flavors::Flavor for Same<'a> {
-    type Output = &'a [u8];
-
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.try_extend(&[byte])
-    }
-
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.rest = self.rest.strip_prefix(bytes).ok_or(postcard::Error::DeserializeBadEncoding)?;
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<&'a [u8]> {
-        Ok(self.rest)
-    }
 }
 
 #[cfg(test)]
@@ -383,6 +381,8 @@ mod tests {
             mounts: List::from_bytes(encode(&mount, &mut point).unwrap()),
             view: View::Masked,
             seccomp: &[6, 0, 0, 0, 0, 0, 0xff, 0x7f],
+            stdin: Stdin::Once,
+            tty: true,
         };
         let mut buffer = [0; 256];
         let packet = encode(&Order::Start(start), &mut buffer).unwrap();

@@ -257,6 +257,15 @@ impl Group<'_> {
         }
     }
 
+    /// Gives it other limits: what has none now has none.
+    pub fn relimit(&self, limits: &Limits) -> Result<(), Error> {
+        for (tree, dir) in self.dirs() {
+            limit::lift(tree, &dir)?;
+            limit(tree, &dir, limits)?;
+        }
+        Ok(())
+    }
+
     /// How often the kernel has killed something in it for want of memory.
     pub fn oom_kills(&self) -> u64 {
         self.dirs()
@@ -287,6 +296,14 @@ impl Group<'_> {
             }
         }
         usage
+    }
+
+    /// Bytes of its memory that cannot be had back at once: without what it read from files and has not looked at of late.
+    pub fn working_set(&self) -> Option<u64> {
+        let (tree, dir) = self.dirs().find(|(tree, _)| tree.carries("memory"))?;
+        let idle = if tree.v2 { "inactive_file" } else { "total_inactive_file" };
+        let idle = keyed(&fs::read_to_string(dir.join("memory.stat")).ok()?, idle)?;
+        Some(self.usage().memory?.saturating_sub(idle))
     }
 
     /// Removes it and all groups below it. Err(EBUSY) while a process is in one.

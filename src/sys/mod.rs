@@ -9,9 +9,11 @@ pub mod module;
 pub mod mount;
 pub mod namespace;
 pub mod netlink;
+pub mod pressure;
 pub mod raw;
 pub mod reap;
 pub mod socket;
 pub mod spawn;
+pub mod tty;
 
 pub use error::Error;

@@ -4,12 +4,14 @@ mod cli;
 mod confine;
 mod explain;
 mod fields;
+mod jobs;
 mod kinds;
 mod meaning;
 mod messages;
 mod mutation;
 mod probes;
 mod real;
+mod streams;
 mod volumes;
 
 use podling::host::boards::{self, BoardFile};

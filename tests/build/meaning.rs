@@ -296,9 +296,12 @@ fn the_board_sets_the_node() {
     let mut board: BoardFile = board();
     board.node.backoff_base_seconds = Some(3);
     board.node.pod_pids_limit = Some(77);
+    board.eviction.pressure_transition_seconds = Some(7);
     let body = compile_for(&pod("", ""), &board).body();
     let node = check::manifest(&body).unwrap().node;
     assert_eq!((node.backoff_base_ms, node.backoff_cap_ms, node.pod_pids_limit), (3000, 300_000, 77), "spec 43");
+    assert_eq!(node.eviction, board.eviction.settings(), "spec 97");
+    assert_eq!(node.eviction.transition_seconds, 7);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 /// The whole life of one guest, at most.
-const LIFE: Duration = Duration::from_secs(300);
+const LIFE: Duration = Duration::from_secs(900);
 /// How often a wait looks whether QEMU is still there.
 const GLANCE: Duration = Duration::from_millis(200);
 

@@ -53,7 +53,7 @@ fn spec_46_readiness_gates_are_shown_and_set() {
 #[test]
 fn spec_96_a_pod_without_room_is_shown_as_pending() {
     let mut waits = status(Phase::Pending, &[view(App, ContainerState::Waiting(Reason::ContainerCreating))]);
-    waits.lacks = Some(Lacks { memory: true, cpu: true, pods: false });
+    waits.lacks = Some(Lacks { memory: true, cpu: true, ..Lacks::default() });
     let (kind, reason) = (ConditionKind::PodScheduled, "Unschedulable");
     waits.conditions = [Condition { kind, status: false, reason, since: NOW }].into_iter().collect();
     let board = Fake::new(&[(Pod { priority: 7, ..pod("web", &[container("app", App)]) }, waits)]);
@@ -75,7 +75,7 @@ fn spec_51_why_a_pod_has_failed_is_shown() {
     failed.verdict = Some(Verdict::DeadlineExceeded);
     let board =
         Fake::new(&[(Pod { active_deadline_seconds: Some(9), ..pod("web", &[container("app", App)]) }, failed)]);
-    let message = Verdict::DeadlineExceeded.message();
+    let message = Verdict::DeadlineExceeded.message(&Pod::default());
     let said = ask(&board, "describe pod web").out;
     let lines = format!("Status:       Failed\nReason:       DeadlineExceeded\nMessage:      {message}\n");
     assert!(said.contains(&lines), "{said}");

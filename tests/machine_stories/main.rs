@@ -3,8 +3,10 @@
 mod admit;
 mod deadline;
 mod ending;
+mod evict;
 mod gates;
 mod life;
 mod probes;
+mod renew;
 mod restart;
 mod story;

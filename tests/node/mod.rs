@@ -2,13 +2,14 @@
 //! in one of its own.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use podling::agent::{self, Agent, Config, Outcome, Shutdown};
+use podling::agent::{self, Agent, Config, Outcome, Shutdown, Streams};
 use podling::host::boards::{self, Arch, BoardFile};
 use podling::host::diagnostic::{Diagnostics, Sources};
 use podling::host::lower;
 use podling::machine::pod::Container;
 use podling::manifest::List;
 use podling::manifest::codec::{self, Kind};
+use podling::manifest::eviction::Eviction;
 use podling::manifest::image::{Image, normalise, platform_of_machine, record_name, squashfs_name};
 use podling::manifest::pod::{Manifest, Node as Settings};
 use podling::manifest::status::{ContainerState, Phase, Terminated};
@@ -20,8 +21,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use std::{fs, thread};
 
-/// The longest that anything in these tests may take.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest that a test may take, on a machine that has much else to do. A grace that nobody is to wait for is [`FOREVER`].
+pub const PATIENCE: Duration = Duration::from_secs(180);
+
+/// How often a test looks for what rings no bell.
+const GLANCE: Duration = Duration::from_millis(5);
+
+/// A grace period that no test waits for: more than [`PATIENCE`].
+pub const FOREVER: &str = "terminationGracePeriodSeconds: 3600";
 
 /// Back-off as short as it can be without being none.
 pub const SETTINGS: Settings = Settings {
@@ -30,6 +37,7 @@ pub const SETTINGS: Settings = Settings {
     backoff_reset_ms: 60_000,
     pod_pids_limit: 64,
     shutdown_grace_seconds: 20,
+    eviction: Eviction::DEFAULT,
 };
 
 /// One node.
@@ -72,9 +80,14 @@ impl Node {
 
     /// The same, as if it were for that platform.
     pub fn put_image_for(&self, platform: &str) {
+        self.put_image_as("busybox", platform);
+    }
+
+    /// The same under another name.
+    pub fn put_image_as(&self, name: &str, platform: &str) {
         let images = self.data_dir().join("images");
         let (squashfs, sha256) = busybox();
-        let reference = normalise("busybox").unwrap();
+        let reference = normalise(name).unwrap();
         fs::copy(&squashfs, images.join(squashfs_name(&sha256).as_str())).expect("copy the image");
         let env = bytes(&["PATH=/bin", "FROM=image"]);
         let cmd = bytes(&["/bin/sh"]);
@@ -128,6 +141,8 @@ impl Node {
         config.manifest = Some(self.manifest(yaml));
         config.program = Some(PathBuf::from(env!("CARGO_BIN_EXE_podlingd")));
         config.protect = false;
+        // The machine that runs the tests may be short of something itself.
+        config.evict = false;
         config.allow_privileged = self.board().allow_privileged;
         config
     }
@@ -140,9 +155,24 @@ impl Node {
         self.assert_clean();
     }
 
+    /// The same for one of several agents after each other: the pods live on for the next one, with another manifest.
+    pub fn run_first<F: Future<Output = ()> + 'static>(&self, yaml: &str, script: impl FnOnce(Board) -> F + Send) {
+        let outcome = self.run_until(self.config(yaml), Shutdown::Again, script);
+        assert_eq!(outcome.shutdown, Shutdown::Again);
+    }
+
     pub fn run_config<F: Future<Output = ()> + 'static>(
         &self,
         config: Config,
+        script: impl FnOnce(Board) -> F + Send,
+    ) -> Outcome {
+        self.run_until(config, Shutdown::Exit, script)
+    }
+
+    fn run_until<F: Future<Output = ()> + 'static>(
+        &self,
+        config: Config,
+        how: Shutdown,
         script: impl FnOnce(Board) -> F + Send,
     ) -> Outcome {
         let failed = std::sync::Arc::new(Mutex::new(true));
@@ -158,7 +188,7 @@ impl Node {
                             panic!("the test takes too long; {}", board.describe());
                         };
                         // A panic must not leave the agent running for ever.
-                        let end = End(board.0.clone());
+                        let end = End(board.0.clone(), how);
                         smol::future::or(task, late).await;
                         *told.lock().unwrap() = false;
                         drop(end);
@@ -266,11 +296,11 @@ impl Drop for Node {
     }
 }
 
-struct End(Agent);
+struct End(Agent, Shutdown);
 
 impl Drop for End {
     fn drop(&mut self) {
-        let _ = self.0.shutdown(Shutdown::Exit);
+        let _ = self.0.shutdown(if thread::panicking() { Shutdown::Exit } else { self.1 });
     }
 }
 
@@ -393,6 +423,23 @@ impl Board {
             .await;
     }
 
+    /// Waits until a container has written this, and gives all that the ring has of it. It rings no bell: look again and again.
+    pub async fn wrote(&self, pod: &str, container: &str, wanted: &str) -> String {
+        let log = self.0.logs("default", pod, container, false).expect("a log");
+        let mut buffer = [0; podling::pod::output::RECORD];
+        loop {
+            let (mut at, mut text) = (log.ring.oldest().unwrap(), String::new());
+            while let Some(record) = log.ring.next(&mut at, &mut buffer).unwrap() {
+                assert_eq!(record.instance, log.instance);
+                text.push_str(std::str::from_utf8(record.bytes).unwrap());
+            }
+            if text.contains(wanted) {
+                return text;
+            }
+            smol::Timer::after(GLANCE).await;
+        }
+    }
+
     /// Waits for an event with that reason, and gives its message.
     pub async fn event(&self, reason: &str) -> String {
         self.until(&format!("event {reason}"), |agent| {
@@ -405,7 +452,8 @@ impl Board {
     pub async fn shell(&self, pod: &str, container: &str, script: &str) -> (u8, String) {
         let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
         let stdio = [fs::File::open("/dev/null").unwrap().into(), write.try_clone().unwrap(), write];
-        let exec = self.0.exec("default", pod, container, &["/bin/sh", "-c", script], stdio).expect("exec");
+        let exec =
+            self.0.exec("default", pod, container, &["/bin/sh", "-c", script], Streams::Files(stdio)).expect("exec");
         let exit = exec.ended().await.expect("executed");
         let mut output = String::new();
         std::io::Read::read_to_string(&mut fs::File::from(read), &mut output).unwrap();

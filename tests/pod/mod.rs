@@ -7,6 +7,7 @@ use podling::manifest::limits;
 use podling::manifest::pod::Pair;
 use podling::manifest::record::Memo;
 use podling::manifest::status::{Exit, Uid};
+use podling::manifest::terminal::Stdin;
 use podling::pod::output::{RECORD, Reader, Stream};
 use podling::pod::wire::{self, Exec, Failure, Hello, MountPoint, Order, Report, Setup, Start, View};
 use podling::sys::mount;
@@ -24,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How long anything may take that does not depend on time.
-const PATIENCE: rustix::event::Timespec = rustix::event::Timespec { tv_sec: 20, tv_nsec: 0 };
+const PATIENCE: rustix::event::Timespec = rustix::event::Timespec { tv_sec: 180, tv_nsec: 0 };
 
 /// The capabilities that Docker gives by default.
 pub const DEFAULT_CAPABILITIES: u64 = 0xa804_25fb;
@@ -89,6 +90,8 @@ pub struct Ordered<'a> {
     pub view: View,
     pub seccomp: Vec<u8>,
     pub no_new_privileges: bool,
+    pub stdin: Stdin,
+    pub tty: bool,
 }
 
 impl Ordered<'_> {
@@ -114,6 +117,8 @@ impl Ordered<'_> {
             view: View::Masked,
             seccomp: vec![],
             no_new_privileges: true,
+            stdin: Stdin::None,
+            tty: false,
         }
     }
 }
@@ -142,8 +147,10 @@ pub struct Pod {
     pub hello: Hello,
     image: PathBuf,
     logs: Vec<[OwnedFd; 2]>,
-    instances: Vec<u32>,
+    pub instances: Vec<u32>,
     early: Vec<Report>,
+    /// What came beside the reports, in order.
+    pub beside: Vec<OwnedFd>,
 }
 
 impl Pod {
@@ -171,7 +178,8 @@ impl Pod {
         let socket = socket::connect(&path).expect("connect");
         let image = scratch.image();
         let hello = Hello { version: 0, uid: None, pod: Default::default(), containers: Default::default() };
-        let mut pod = Pod { init, socket, scratch, hello, image, logs: vec![], instances: vec![], early: vec![] };
+        let mut pod =
+            Pod { init, socket, scratch, hello, image, logs: vec![], instances: vec![], early: vec![], beside: vec![] };
         pod.hello = pod.greeting();
         pod
     }
@@ -240,7 +248,10 @@ impl Pod {
         let mut descriptors = Descriptors::new();
         wait_readable(self.socket.as_fd(), "a report of pod-init");
         match socket::receive(&self.socket, &mut buffer, &mut descriptors).expect("receive") {
-            Received::Packet(length) => Some(wire::decode_report(&buffer[..length]).expect("decode")),
+            Received::Packet(length) => {
+                self.beside.extend(descriptors);
+                Some(wire::decode_report(&buffer[..length]).expect("decode"))
+            }
             Received::Closed => None,
             other => panic!("{other:?}"),
         }
@@ -290,6 +301,8 @@ impl Pod {
             mounts: List::from_bytes(&mounts),
             view: ordered.view,
             seccomp: &ordered.seccomp,
+            stdin: ordered.stdin,
+            tty: ordered.tty,
         };
         let image = detached(ordered.image.as_deref().unwrap_or(&self.image));
         let [a, b] = &self.logs[index];
@@ -409,7 +422,14 @@ impl Pod {
     ) {
         let argv = list(argv);
         let null = spawn::null().expect("open /dev/null");
-        let exec = Exec { id, container, argv: List::from_bytes(&argv), cgroups: cgroups.len() as u8, cgroup_v2 };
+        let exec = Exec {
+            id,
+            container,
+            argv: List::from_bytes(&argv),
+            cgroups: cgroups.len() as u8,
+            cgroup_v2,
+            terminal: None,
+        };
         let mut descriptors = vec![null.as_fd(), output.as_fd(), output.as_fd()];
         descriptors.extend(cgroups.iter().map(AsFd::as_fd));
         self.order(&Order::Exec(exec), &descriptors);
@@ -444,7 +464,7 @@ impl Drop for Pod {
 
 /// Waits for what rings no bell: looks again and again, with patience.
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(PATIENCE.tv_sec as u64);
     while !is_so() {
         assert!(std::time::Instant::now() < deadline, "did not come: {what}");
         std::thread::sleep(std::time::Duration::from_millis(1));

@@ -2,6 +2,7 @@
 
 use crate::agent::{EXIT_POWER_OFF, EXIT_REBOOT};
 use crate::machine::backoff::Backoff;
+use crate::manifest::eviction::Eviction;
 use crate::manifest::pod::Node;
 use crate::manifest::time::{Duration, Instant};
 
@@ -47,6 +48,7 @@ const RESTARTS: Backoff = Backoff::new(&Node {
     backoff_cap_ms: 30_000,
     backoff_reset_ms: 60_000,
     pod_pids_limit: 1,
+    eviction: Eviction::DEFAULT,
     shutdown_grace_seconds: 0,
 });
 

@@ -22,7 +22,7 @@ pub(super) fn status(emit: &mut dyn Emit, pod: &Pod<'_>, status: &StatusView<'_>
     for condition in &status.conditions {
         emit.open(Kind::Map)?;
         date(emit, "lastTransitionTime", status, Some(condition.since))?;
-        let message = status.message(condition);
+        let message = status.message(pod, condition);
         if !message.is_empty() {
             emit.pair("message", &message)?;
         }
@@ -45,7 +45,7 @@ pub(super) fn status(emit: &mut dyn Emit, pod: &Pod<'_>, status: &StatusView<'_>
         containers(emit, "initContainerStatuses", pod, status, true)?;
     }
     if let Some(verdict) = status.verdict {
-        emit.pair("message", verdict.message())?;
+        emit.pair("message", &verdict.message(pod))?;
     }
     emit.pair("phase", status.phase.as_str())?;
     if let Some(ip) = status.ip {

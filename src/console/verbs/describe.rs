@@ -99,7 +99,7 @@ fn heading(sheet: &mut Sheet, seen: &Seen<'_>) {
     }
     if let Some(verdict) = status.verdict {
         sheet.line(0, "Reason", verdict.as_str());
-        sheet.line(0, "Message", verdict.message());
+        sheet.line(0, "Message", &verdict.message(pod));
     }
     sheet.line(0, "IP", &status.ip.map_or_else(String::new, |ip| Ipv4Addr::from(ip).to_string()));
     if let Some(owner) = pod.owner {

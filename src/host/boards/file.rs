@@ -1,9 +1,11 @@
 //! What is in a `board.toml`, key by key.
 
 use crate::host::units;
+use crate::manifest::eviction::{Eviction, Threshold};
 use core::net::Ipv4Addr;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
+use std::format;
 use std::path::PathBuf;
 use std::prelude::v1::*;
 
@@ -38,6 +40,9 @@ pub struct BoardFile {
     /// What the node sets for all of its pods.
     #[serde(default)]
     pub node: NodeFile,
+    /// When its pods are evicted (spec 97).
+    #[serde(default)]
+    pub eviction: EvictionFile,
     /// Devices that containers ask for by the name of a resource, as they would a device plugin: all of those that are listed.
     #[serde(default)]
     pub resources: BTreeMap<String, Vec<String>>,
@@ -205,6 +210,47 @@ pub struct NodeFile {
     /// Sysctls beside the safe ones that pods may set, each a name or a beginning with `*`, as the kubelet's `allowedUnsafeSysctls`.
     #[serde(default)]
     pub allowed_unsafe_sysctls: Vec<String>,
+}
+
+/// kubelet's `evictionHard`: what is left of the node when it is under pressure, as an amount or a percentage of what it has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvictionFile {
+    /// Memory; without it a 32nd of the board's, and 100Mi at most.
+    #[serde(default, rename = "memory.available", deserialize_with = "threshold")]
+    pub memory: Option<Threshold>,
+    /// Bytes of the data partition; without it 10 %.
+    #[serde(default, rename = "nodefs.available", deserialize_with = "threshold")]
+    pub nodefs: Option<Threshold>,
+    /// Its files; without it 5 %.
+    #[serde(default, rename = "nodefs.inodesFree", deserialize_with = "threshold")]
+    pub inodes: Option<Threshold>,
+    /// Processes; without it they are not watched, as with kubelet.
+    #[serde(default, rename = "pid.available", deserialize_with = "threshold")]
+    pub pids: Option<Threshold>,
+    /// For how long the node counts as under pressure after it was last seen to be.
+    pub pressure_transition_seconds: Option<u32>,
+}
+
+impl EvictionFile {
+    /// The same, as a manifest carries it.
+    pub fn settings(&self) -> Eviction {
+        let default = Eviction::DEFAULT.transition_seconds;
+        Eviction {
+            thresholds: [self.memory, self.nodefs, self.inodes, self.pids],
+            transition_seconds: self.pressure_transition_seconds.unwrap_or(default),
+        }
+    }
+}
+
+/// `"100Mi"`, `"10%"` or a number.
+fn threshold<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Threshold>, D::Error> {
+    let bytes = Bytes::deserialize(deserializer)?;
+    let Bytes::Text(text) = &bytes else { return Ok(Some(Threshold::Amount(bytes.value()?))) };
+    let Some(percent) = text.strip_suffix('%') else { return Ok(Some(Threshold::Amount(bytes.value()?))) };
+    let part = percent.parse::<f32>().ok().filter(|percent| (0.0..=100.0).contains(percent));
+    let part = part.ok_or_else(|| serde::de::Error::custom(format!("`{text}` is not a percentage from 0% to 100%")))?;
+    Ok(Some(Threshold::Share((part * f32::from(Threshold::WHOLE) / 100.0).round() as u16)))
 }
 
 /// A number of bytes, as a TOML integer or as a quantity in a string.

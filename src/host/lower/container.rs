@@ -9,6 +9,7 @@ use super::pod::Shared;
 use super::{ports, probe, resources, restart, security};
 use crate::host::read::{Object, Place};
 use crate::manifest::pod::{Container, MessagePolicy};
+use crate::manifest::terminal::Stdin;
 use crate::manifest::{List, image, limits};
 use std::format;
 use std::prelude::v1::*;
@@ -47,6 +48,9 @@ pub(super) fn lower<'c, 'a: 'c>(
         restart_rules: restart::rules(cx, object),
         facts: cx.arena.list(environment.facts()),
         confinement: confine::container(cx, pod, object),
+        stdin: stdin(object),
+        tty: object.flag("tty").unwrap_or(false),
+        resize: restart::resize(object),
     }
 }
 
@@ -116,6 +120,21 @@ fn message_path<'c>(cx: &'c Context<'_>, object: &Object<'_>) -> &'c str {
         Some(path)
     });
     path.map_or(Container::MESSAGE_PATH, |path| cx.arena.str(&path))
+}
+
+/// As in Kubernetes, `stdinOnce` says nothing by itself.
+fn stdin(object: &Object<'_>) -> Stdin {
+    let once = object.flag("stdinOnce").unwrap_or(false);
+    match (object.flag("stdin").unwrap_or(false), once) {
+        (true, true) => Stdin::Once,
+        (true, false) => Stdin::Kept,
+        (false, once) => {
+            if let Some(place) = object.get("stdinOnce").filter(|_| once) {
+                place.warning("has an effect only with stdin: true");
+            }
+            Stdin::None
+        }
+    }
 }
 
 fn message_policy(object: &Object<'_>) -> MessagePolicy {

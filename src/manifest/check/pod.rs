@@ -1,6 +1,7 @@
 //! The check of a manifest's pods.
 
 use super::{At, Checked, Problem, owner, probe, rule, security};
+use crate::manifest::eviction::{Signal, Threshold};
 use crate::manifest::fact::{Fact, MARK, Piece, pieces};
 use crate::manifest::pod::*;
 use crate::manifest::{List, limits};
@@ -26,7 +27,17 @@ fn node(at: &At<'_, '_>, node: &Node) -> Checked {
     at.field("backoff_cap_ms").number(node.backoff_cap_ms.into(), node.backoff_base_ms.into()..=day, says)?;
     at.field("backoff_reset_ms").number(node.backoff_reset_ms.into(), 1..=day, says)?;
     pids(&at.field("pod_pids_limit"), node.pod_pids_limit)?;
-    grace(&at.field("shutdown_grace_seconds"), node.shutdown_grace_seconds)
+    grace(&at.field("shutdown_grace_seconds"), node.shutdown_grace_seconds)?;
+    let at = at.field("eviction");
+    for (signal, threshold) in Signal::ALL.into_iter().zip(node.eviction.thresholds) {
+        let (number, most) = match threshold {
+            None => continue,
+            Some(Threshold::Amount(amount)) => (amount, limits::BYTES),
+            Some(Threshold::Share(parts)) => (parts.into(), Threshold::WHOLE.into()),
+        };
+        at.field(signal.as_str()).number(number, 0..=most, "is more than any node has")?;
+    }
+    grace(&at.field("transition_seconds"), node.eviction.transition_seconds)
 }
 
 fn pod<'a>(at: &At<'_, 'a>, pod: &Pod<'a>, filters: usize) -> Checked {

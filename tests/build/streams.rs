@@ -1,0 +1,31 @@
+//! `stdin`, `stdinOnce` and `tty` in YAML.
+
+use super::{compile, pod};
+use podling::console::object::{self, Format, Options};
+use podling::manifest::check;
+use podling::manifest::terminal::Stdin;
+
+#[test]
+fn stdin_and_tty_mean_what_they_say_and_come_back_as_written() {
+    for (yaml, stdin, tty) in [
+        ("", Stdin::None, false),
+        ("stdin: false, stdinOnce: false, tty: false", Stdin::None, false),
+        ("stdin: true", Stdin::Kept, false),
+        ("stdin: true, stdinOnce: true", Stdin::Once, false),
+        ("stdin: true, tty: true", Stdin::Kept, true),
+        ("tty: true", Stdin::None, true),
+    ] {
+        let body = compile(&pod("", yaml)).body();
+        let manifest = check::manifest(&body).unwrap();
+        let pod = manifest.pods.get(0).unwrap();
+        let container = pod.containers.get(0).unwrap();
+        assert_eq!((container.stdin, container.tty), (stdin, tty), "{yaml}");
+        let mut shown = String::new();
+        object::pod(&pod, None, Format::Yaml, Options::default(), &mut shown).unwrap();
+        let again = compile(&shown).body();
+        assert_eq!(again, body, "{shown}");
+    }
+    let alone = compile(&pod("", "stdinOnce: true"));
+    assert_eq!((alone.errors, alone.warnings), (0, 1), "{}", alone.said);
+    assert!(alone.said.contains("has an effect only with stdin: true"), "{}", alone.said);
+}
