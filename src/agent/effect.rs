@@ -9,7 +9,7 @@ use super::ownership;
 use super::probes;
 use super::queue::{Question, question};
 use super::sandbox::{self, Remains, Sandbox, Wait};
-use super::start;
+use super::start::{self, Bytes};
 use super::trouble::Trouble;
 use super::words;
 use crate::machine::effect::{Effect, Event};
@@ -78,8 +78,8 @@ pub(super) fn carry(agent: &Agent, entry: &mut Entry, effect: Effect) {
         }
         Effect::Condemn(verdict) => {
             // Where the pod has no directory yet there is nothing to adopt either.
-            let _ = postcard::to_extend(&verdict, Vec::new())
-                .map(|bytes| std::fs::write(agent.paths().pod(uid).verdict(), bytes));
+            let bytes: Bytes = [verdict].iter().collect();
+            let _ = std::fs::write(agent.paths().pod(uid).verdict(), bytes.into_vec());
             fail::point("condemned");
             agent.report(&pod, verdict.is_warning(), verdict.as_str(), None, verdict.message(&pod));
         }

@@ -184,8 +184,7 @@ impl Job {
         /// Bytes of a machine at most: some for each place, and for each run.
         const MOST: usize = limits::PODS * 18 + limits::CRON_RUNS * 24 + 24;
         let (path, folder, mut room) = (file(agent, &self.pod), agent.paths().jobs(), vec![0; MOST]);
-        let bytes =
-            postcard::to_slice(&self.machine, &mut room).map_err(|error| format!("write down a Job: {error}"))?;
+        let bytes = codec::write_to(&self.machine, &mut room).ok_or("write down a Job: it has too many runs")?;
         if *bytes == *self.noted {
             return Ok(());
         }

@@ -8,6 +8,7 @@ use super::paths::Paths;
 use super::{logs, mounts, volumes, words};
 use crate::manifest::List;
 use crate::manifest::check::rule;
+use crate::manifest::codec;
 use crate::manifest::image::Image;
 use crate::manifest::pod::{Container, GroupsPolicy, Mount, Pod, Qos};
 use crate::manifest::record::Memo;
@@ -32,9 +33,10 @@ pub(super) struct Bytes(Vec<u8>);
 impl Bytes {
     /// Adds an element.
     pub(super) fn push<T: Serialize>(&mut self, element: &T) {
-        if let Ok(bytes) = postcard::to_extend(element, core::mem::take(&mut self.0)) {
-            self.0 = bytes;
-        }
+        codec::write(element, &mut |piece| {
+            self.0.extend_from_slice(piece);
+            true
+        });
     }
 
     /// The bytes of all of them.

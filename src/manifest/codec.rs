@@ -303,21 +303,47 @@ pub fn take<'a, T: Deserialize<'a> + Serialize>(bytes: &'a [u8]) -> Result<(T, &
     if taken.is_empty() {
         return Err(Error::NotCanonical);
     }
-    postcard::serialize_with_flavor(&value, Compare { expected: taken }).map_err(|_| Error::NotCanonical)?;
-    Ok((value, rest))
+    // What it would be written as is what was read, to the last byte.
+    let mut expected = taken;
+    let is_same = write(&value, &mut |piece| expected.strip_prefix(piece).map(|rest| expected = rest).is_some());
+    if is_same && expected.is_empty() { Ok((value, rest)) } else { Err(Error::NotCanonical) }
 }
 
-/// A sink that stores nothing: it fails at the first byte that differs from what was read.
-struct Compare<'a> {
-    expected: &'a [u8],
+/// Hands the encoding of a value to `sink`, piece by piece, until it takes no more; whether it took all.
+///
+/// Everything is written this way, behind a pointer: so the program has what a type is made of once, and not for each kind of sink.
+pub fn write(value: &impl Serialize, sink: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+    postcard::serialize_with_flavor(value, Sink(sink)).is_ok()
 }
 
-impl Flavor for Compare<'_> {
+/// The encoding of a value, in `room`; `None` where it does not fit.
+pub fn write_to<'b>(value: &impl Serialize, room: &'b mut [u8]) -> Option<&'b [u8]> {
+    let mut end = 0;
+    let fits = write(value, &mut |piece| {
+        let place = room.get_mut(end..).and_then(|rest| rest.get_mut(..piece.len()));
+        end += piece.len();
+        place.map(|place| place.copy_from_slice(piece)).is_some()
+    });
+    if fits { room.get(..end) } else { None }
+}
+
+/// A number for what a value says (FNV-1a): two that say the same have the same one, two that do not hardly ever.
+pub fn digest(value: &impl Serialize) -> u64 {
+    let mut sum = 0xcbf2_9ce4_8422_2325;
+    write(value, &mut |piece| {
+        sum = piece.iter().fold(sum, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+        true
+    });
+    sum
+}
+
+struct Sink<'s>(&'s mut dyn FnMut(&[u8]) -> bool);
+
+impl Flavor for Sink<'_> {
     type Output = ();
 
     fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
-        self.expected = self.expected.strip_prefix(data).ok_or(postcard::Error::SerializeBufferFull)?;
-        Ok(())
+        if (self.0)(data) { Ok(()) } else { Err(postcard::Error::SerializeBufferFull) }
     }
 
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
@@ -325,27 +351,7 @@ impl Flavor for Compare<'_> {
     }
 
     fn finalize(self) -> postcard::Result<()> {
-        if self.expected.is_empty() { Ok(()) } else { Err(postcard::Error::SerializeBufferFull) }
-    }
-}
-
-/// A number for what a value says (FNV-1a): two that say the same have the same one, two that do not hardly ever.
-pub fn digest<T: Serialize>(value: &T) -> u64 {
-    postcard::serialize_with_flavor(value, Fnv(0xcbf2_9ce4_8422_2325)).unwrap_or_default()
-}
-
-struct Fnv(u64);
-
-impl Flavor for Fnv {
-    type Output = u64;
-
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
         Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<u64> {
-        Ok(self.0)
     }
 }
 

@@ -1,6 +1,7 @@
 //! A process on its way to its program: made by fork, watched by a pipe that closes with exec.
 
 use super::wire::{Failure, Step};
+use crate::manifest::codec;
 use crate::manifest::status::Exit;
 use crate::sys::namespace::Namespaces;
 use crate::sys::raw::exit_now;
@@ -103,7 +104,7 @@ impl Teller {
 
     fn tell(&self, told: &Told) {
         let mut buffer = [0; 512];
-        if let Ok(bytes) = postcard::to_slice(told, &mut buffer) {
+        if let Some(bytes) = codec::write_to(told, &mut buffer) {
             let _ = rustix::io::write(&self.0, bytes);
         }
     }

@@ -287,7 +287,7 @@ pub enum Step {
 
 /// The packet of a message, in `buffer`; `None` where it does not fit.
 pub fn encode<'b, T: Serialize>(message: &T, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
-    postcard::to_slice(message, buffer).ok().map(|bytes| &*bytes)
+    codec::write_to(message, buffer)
 }
 
 /// The order in a packet, whole and canonical, its lists walked and bounded (failure F11).

@@ -3,6 +3,7 @@
 use super::files;
 use crate::console::emit::{Emit, Kind};
 use crate::manifest::List;
+use crate::manifest::codec;
 use crate::manifest::fact::Fact;
 use crate::manifest::pod::{Content, File, Pod, Projection, Source, Volume};
 use alloc::vec::Vec;
@@ -27,15 +28,20 @@ pub(super) fn documents(
 
 /// The files that came from ConfigMaps, or from Secrets.
 fn of(files: Projections<'_>, secret: bool) -> Vec<u8> {
-    files.iter().fold(Vec::new(), |bytes, file| {
+    let mut bytes = Vec::new();
+    for file in files {
         let data = match file.content {
             Content::Plain(data) if !secret => data,
             Content::Secret(data) if secret => data,
-            _ => return bytes,
+            _ => continue,
         };
         let file = File { path: file.path, mode: file.mode, data };
-        postcard::to_extend(&file, bytes).unwrap_or_default()
-    })
+        codec::write(&file, &mut |piece| {
+            bytes.extend_from_slice(piece);
+            true
+        });
+    }
+    bytes
 }
 
 /// The volume's source.
