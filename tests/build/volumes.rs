@@ -260,5 +260,5 @@ fn spec_35_volume_modes_decide_between_devices_and_file_systems() {
         let source = Source::Local { claim: "c", path: "/dev/sda", fs_type: "xfs", read_only: false };
         assert_eq!(pod.volumes.get(0).unwrap().source, source);
     });
-    compile(&(volume("Block", "hostPath: {path: /dev/sda}") + &user(device))).refused("volumeMode: Block is for local");
+    compile(&(volume("Block", "hostPath: {path: /dev/sda}") + &pod("", ""))).refused("volumeMode: Block is for local");
 }
