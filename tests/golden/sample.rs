@@ -137,6 +137,7 @@ pub fn app(name: &'static str) -> Container<'static> {
         message_policy: MessagePolicy::File,
         restart_policy: None,
         restart_rules: List::EMPTY,
+        resize: ResizePolicy::default(),
         facts: List::EMPTY,
         confinement: Confinement::default(),
         post_start: None,
@@ -234,6 +235,7 @@ pub fn full() -> Pod<'static> {
                     RestartRule { operator: Operator::In, codes: list([42u8, 0]) },
                     RestartRule { operator: Operator::NotIn, codes: list([255u8]) },
                 ]),
+                resize: ResizePolicy { cpu: Resize::InPlace, memory: Resize::Restart },
                 post_start: Some(Hook::HttpGet(http_get())),
                 probes: list([
                     probe(ProbeKind::Startup, Action::HttpGet(http_get())),

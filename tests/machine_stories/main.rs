@@ -7,5 +7,6 @@ mod evict;
 mod gates;
 mod life;
 mod probes;
+mod renew;
 mod restart;
 mod story;
