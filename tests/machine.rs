@@ -283,6 +283,11 @@ impl World {
                     };
                     self.due.push(Event::ProbeEnded { container, instance, kind, outcome });
                 }
+                Effect::Recall { container, record } => {
+                    let known = &mut self.records[usize::from(container)];
+                    assert_eq!(*known, ContainerRecord::NEW, "a pod-init that knows it already");
+                    *known = record;
+                }
                 Effect::MarkStage { container, instance, stage } => {
                     let record = &mut self.records[usize::from(container)];
                     assert_eq!(record.instance, instance);

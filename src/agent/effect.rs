@@ -55,10 +55,9 @@ pub(super) fn carry(agent: &Agent, entry: &mut Entry, effect: Effect) {
         Effect::PostStart { container, instance } => hooks::run(agent, entry, container, instance, Which::PostStart),
         Effect::Probe { container, instance, kind } => probes::run(agent, entry, container, instance, kind),
         Effect::MarkStage { container, instance, stage } => {
-            if let Some(sandbox) = &entry.sandbox {
-                let _ = agent.order(sandbox, &Order::MarkStage { container, instance, stage }, Vec::new());
-            }
+            note(agent, entry, &Order::MarkStage { container, instance, stage })
         }
+        Effect::Recall { container, record } => note(agent, entry, &Order::Recall { container, record }),
         Effect::Stop { container } => {
             let signal = stop_signal(agent, &pod, container);
             send_signal(agent, entry, container, signal);
@@ -71,9 +70,7 @@ pub(super) fn carry(agent: &Agent, entry: &mut Entry, effect: Effect) {
             }
         }
         Effect::MarkEnding(ending) => {
-            if let Some(sandbox) = &entry.sandbox {
-                let _ = agent.order(sandbox, &Order::MarkEnding(ending), Vec::new());
-            }
+            note(agent, entry, &Order::MarkEnding(ending));
             fail::point("ending marked");
         }
         Effect::Condemn(verdict) => {
@@ -138,6 +135,13 @@ impl Agent {
             container: container.into(),
             message,
         });
+    }
+}
+
+/// Has the pod-init remember something. One that takes no orders any more is gone, and whoever attends it sees that too.
+fn note(agent: &Agent, entry: &Entry, order: &Order<'_>) {
+    if let Some(sandbox) = &entry.sandbox {
+        let _ = agent.order(sandbox, order, Vec::new());
     }
 }
 

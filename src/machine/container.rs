@@ -253,6 +253,16 @@ impl Container {
                 container.state = State::Running { started };
                 container.probes = Probes::begin(&rules, started, record.stage);
             }
+            Life::Ended { started, finished, exit } if record.stage == Stage::Earlier => {
+                let after = (started.is_some() || exit == NOT_EXECUTED).then(|| terminated(exit, started, finished));
+                let failures = container.memo.failures;
+                let (reason, wait) = match after {
+                    None => (Reason::CreateContainerError, backoff.after_refusal(failures)),
+                    Some(_) if !rules.restart.follows(rules.kind, exit) => (reason, Duration(0)),
+                    Some(_) => (Reason::CrashLoopBackOff, backoff.after_end(failures)),
+                };
+                container.state = State::Queued { reason, due: finished.after(wait), after };
+            }
             Life::Ended { started: None, finished, .. } if container.is_outdated() => {
                 container.state = State::BackOff { reason: Reason::ContainerCreating, due: finished, after: None };
             }
@@ -267,6 +277,22 @@ impl Container {
             }
         }
         container
+    }
+
+    /// What a pod-init that has not begun it is to remember of it for [`Container::adopt`]; `None` where it never was begun.
+    pub(super) fn record(&self, now: Instant) -> Option<ContainerRecord> {
+        let life = |ended: Terminated| {
+            // Where it did not begin, that would say that it is tried again.
+            let started = ended.started.or((ended.exit.code != NOT_EXECUTED.code).then_some(ended.finished));
+            Life::Ended { started, finished: ended.finished, exit: ended.exit }
+        };
+        let (life, stage) = match self.state {
+            _ if self.instance == 0 => return None,
+            State::Ended(ended) => (life(ended), Stage::New),
+            State::Queued { after: Some(ended), .. } => (life(ended), Stage::Earlier),
+            _ => (Life::Ended { started: None, finished: now, exit: Exit::UNKNOWN }, Stage::Earlier),
+        };
+        Some(ContainerRecord { instance: self.instance, memo: self.memo, life, stage })
     }
 
     /// Its turn has come: start it, if it is due.

@@ -5,7 +5,7 @@ use super::probe::Outcome;
 use crate::manifest::eviction::Evicted;
 use crate::manifest::limits;
 use crate::manifest::probe::ProbeKind;
-use crate::manifest::record::{Ending, Memo, Stage};
+use crate::manifest::record::{ContainerRecord, Ending, Memo, Stage};
 use crate::manifest::status::{Exit, Message, Reason, Verdict, message};
 use crate::manifest::time::Duration;
 
@@ -66,6 +66,13 @@ pub enum Effect {
         instance: u32,
         /// How far.
         stage: Stage,
+    },
+    /// Have a pod-init that is new to the pod remember what the one before it knew of a container.
+    Recall {
+        /// Which.
+        container: u8,
+        /// What.
+        record: ContainerRecord,
     },
     /// Have pod-init remember that the pod is being ended (spec 76).
     MarkEnding(Ending),

@@ -288,6 +288,10 @@ impl Pod {
             Event::SandboxReady => {
                 if let Sandbox::Creating { failures } = self.sandbox {
                     self.sandbox = Sandbox::Ready { failures, since: now };
+                    let known = (0..).zip(&self.containers).filter_map(|(me, it)| Some((me, it.record(now)?)));
+                    for (container, record) in known {
+                        effect::give(effects, Effect::Recall { container, record });
+                    }
                 }
             }
             Event::SandboxFailed(message) => {

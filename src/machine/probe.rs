@@ -97,7 +97,7 @@ impl Probes {
                     self.schedule(rules, started, now, ProbeKind::Readiness);
                 }
             }
-            Stage::HookFailed | Stage::ProbeFailed(_) | Stage::Renewed => {
+            Stage::HookFailed | Stage::ProbeFailed(_) | Stage::Renewed | Stage::Earlier => {
                 self.runs.iter_mut().for_each(|(run, _)| *run = Run::Idle)
             }
         }

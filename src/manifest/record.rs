@@ -62,6 +62,8 @@ pub enum Stage {
     ProbeFailed(ProbeKind),
     /// It is being ended to be started again: whatever its exit code and its restart policy are.
     Renewed,
+    /// It was of a sandbox before this one, and in this one its container waits for its turn.
+    Earlier,
 }
 
 /// The life of one instance.

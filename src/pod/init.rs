@@ -299,6 +299,10 @@ impl PodInit {
                 let slot = self.slots.get_mut(usize::from(container)).filter(|slot| slot.record.instance == instance);
                 slot.into_iter().for_each(|slot| slot.record.stage = stage);
             }
+            Order::Recall { container, record } => {
+                let slot = self.slots.get_mut(usize::from(container)).filter(|slot| slot.record.instance == 0);
+                slot.into_iter().for_each(|slot| slot.record = record);
+            }
             Order::Attach { id, container, instance } => {
                 let opened = match self.slots.get_mut(usize::from(container)) {
                     Some(slot) => slot.attach(instance),

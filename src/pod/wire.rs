@@ -68,6 +68,13 @@ pub enum Order<'a> {
         /// Its number; another instance's input is not handed out.
         instance: u32,
     },
+    /// Remember what a pod-init before this one knew of a container.
+    Recall {
+        /// Which; one that has been started is left as it is.
+        container: u8,
+        /// What.
+        record: ContainerRecord,
+    },
 }
 
 /// How the pod is to stand.

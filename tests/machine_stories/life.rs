@@ -265,7 +265,7 @@ fn failure_f3_a_lost_pod_init_ends_the_pod_once_and_policy_brings_it_back() {
         .tell(Event::SandboxRemoved)
         .asks(&["create"])
         .tell(Event::SandboxReady)
-        .asks(&["start 0.2"])
+        .asks(&["recall 0", "recall 1", "start 0.2"])
         .is(Phase::Pending);
     story.started(0).exited(0, Exit::OK).asks(&["start 1.2"]).started(1).is(Phase::Running);
     // A pod-init that keeps dying is not made again at once for ever.
@@ -354,7 +354,8 @@ fn spec_48_a_sandbox_that_fails_at_its_last_touches_costs_no_container_its_life(
     story.asks(&["start 0.1", "start 1.1"]).failed(1, Reason::CreateContainerError);
     story.tell(Event::SandboxUnmade(message("set up: lo: no memory"))).says(&["!FailedCreatePodSandBox"]);
     story.asks(&["remove"]).is(Phase::Pending).waits(0, Reason::ContainerCreating);
-    story.tell(Event::SandboxRemoved).asks(&["create"]).tell(Event::SandboxReady).asks(&["start 0.2"]);
+    story.tell(Event::SandboxRemoved).asks(&["create"]).tell(Event::SandboxReady);
+    story.asks(&["recall 0", "recall 1", "start 0.2"]);
     story.wakes_at(10).asks(&["start 1.2"]);
     assert_eq!([0, 1].map(|at: usize| story.pod.containers()[at].restarts()), [0, 0]);
 }
@@ -364,4 +365,18 @@ fn a_pod_that_is_ended_while_its_sandbox_fails_is_gone() {
     let mut story = Story::standing(rules(Always, &[App]));
     story.delete().tell(Event::SandboxUnmade(message("no"))).asks(&["remove"]).tell(Event::SandboxRemoved);
     assert!(story.pod.is_gone());
+}
+
+#[test]
+fn spec_53_failure_f3_what_ended_with_its_pod_init_stays_so_also_for_the_next_agent() {
+    let mut rules = rules(Never, &[App, App]);
+    // The second one waits for the first one's hook, and so has its turn in the next sandbox.
+    rules.containers[0].post_start = true;
+    let mut story = Story::standing(rules.clone());
+    story.started(0).tell(Event::SandboxLost).tell(Event::SandboxRemoved).tell(Event::SandboxReady);
+    story.asks(&["recall 0", "start 1.1"]);
+    let Effect::Recall { record, .. } = story.asked[0] else { unreachable!() };
+    story.started(1).exited(1, Exit::OK).is(Phase::Failed);
+    let mut story = Story::adopted(rules, 20, PodRecord::default(), &[record, record]);
+    story.asks(&[]).is(Phase::Failed);
 }

@@ -58,6 +58,7 @@ pub fn short(effect: &Effect) -> String {
         Effect::Kill { container } => format!("kill {container}"),
         Effect::PostStart { container, .. } => format!("poststart {container}"),
         Effect::Probe { container, kind, .. } => format!("{} {container}", kind.as_str().to_lowercase()),
+        Effect::Recall { container, .. } => format!("recall {container}"),
         Effect::MarkStage { container, stage, .. } => format!("stage {container} {stage:?}"),
         Effect::MarkEnding(_) => "mark".into(),
         Effect::Condemn(verdict) => format!("condemn {}", verdict.as_str()),
