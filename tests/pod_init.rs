@@ -5,8 +5,9 @@
 mod pod;
 
 use pod::{Ordered, Pod, Sandbox, UID, detached, errno, volume};
-use podling::manifest::record::{Ending, Life, Stage};
+use podling::manifest::record::{ContainerRecord, Ending, Life, Stage};
 use podling::manifest::status::Exit;
+use podling::manifest::time::Instant;
 use podling::pod::output::RECORD;
 use podling::pod::wire::{MountPoint, Order, Report, Setup, Step};
 use podling::sys::{socket, spawn};
@@ -236,7 +237,7 @@ fn pod_zombies(pod: &Pod) -> usize {
 
 #[test]
 fn failure_f1_an_agent_that_comes_anew_is_told_the_same() {
-    let mut pod = Pod::new(&Sandbox::default());
+    let mut pod = Pod::new(&Sandbox { containers: 4, ..Sandbox::default() });
     assert!(pod.hello.uid.is_none() && pod.hello.containers.is_empty());
     pod.start(0, &Ordered::shell("echo up; while :; do sleep 1000; done"));
     let mark = |instance, stage| Order::MarkStage { container: 0, instance, stage };
@@ -244,6 +245,12 @@ fn failure_f1_an_agent_that_comes_anew_is_told_the_same() {
     pod.order(&mark(7, Stage::New), &[]);
     let (exit, _) = pod.run(1, &Ordered::shell("exit 4"));
     pod.order(&Order::MarkEnding(Ending { grace_ms: 1234, force: false, replace: true }), &[]);
+    // What was known of a container before this pod-init is taken over, but for one that it has started itself.
+    let life = Life::Ended { started: Some(Instant(5)), finished: Instant(6), exit: Exit::UNKNOWN };
+    let recalled = ContainerRecord { instance: 3, life, stage: Stage::Earlier, ..ContainerRecord::NEW };
+    for container in [1, 3] {
+        pod.order(&Order::Recall { container, record: recalled }, &[]);
+    }
     pod.reconnect();
     let hello = pod.hello.clone();
     assert_eq!(hello.containers[0].stage, Stage::Ready, "and of another instance nothing is remembered");
@@ -254,6 +261,7 @@ fn failure_f1_an_agent_that_comes_anew_is_told_the_same() {
     assert!(matches!(hello.containers[0].life, Life::Running { .. }) && hello.containers[0].instance == 1);
     assert!(matches!(hello.containers[1].life, Life::Ended { started: Some(_), exit: e, .. } if e == exit));
     assert!(matches!(hello.containers[2].life, Life::None));
+    assert_eq!(hello.containers[3], recalled);
     pod.reconnect();
     assert_eq!(pod.hello, hello);
     // A second set-up is refused and changes nothing.

@@ -164,8 +164,10 @@ impl PodInit {
             for source in ready {
                 match source {
                     Source::Children => self.more_children = true,
-                    Source::Listener => self.accept(),
-                    Source::Connection => self.receive(&mut packet),
+                    Source::Listener => self.accept(&mut packet),
+                    Source::Connection => {
+                        self.receive(&mut packet);
+                    }
                     Source::Launch(index) => self.progress(index),
                     Source::Output(index, stream) => {
                         if let Some(slot) = self.slots.get_mut(index) {
@@ -224,9 +226,11 @@ impl PodInit {
         }
     }
 
-    /// A new connection: a new agent, since only one lives. What the old one has had executed is of no use any more.
-    fn accept(&mut self) {
+    /// A new connection: a new agent, since only one lives. What the old one ordered last is obeyed before the new one is told how things
+    /// stand; what it has had executed is of no use any more.
+    fn accept(&mut self, buffer: &mut [u8]) {
         let Ok(Some(connection)) = socket::accept(&self.listener) else { return };
+        while self.receive(buffer) {}
         self.disconnect();
         self.poller.add(&connection, Source::Connection);
         self.connection = Some(connection);
@@ -259,19 +263,23 @@ impl PodInit {
         }
     }
 
-    /// Takes one order. What is too large or makes no sense ends the connection (failure F11), and nothing else.
-    fn receive(&mut self, buffer: &mut [u8]) {
-        let Some(connection) = &self.connection else { return };
+    /// Takes one order; whether there was one. What is too large or makes no sense ends the connection (failure F11), and nothing else.
+    fn receive(&mut self, buffer: &mut [u8]) -> bool {
+        let Some(connection) = &self.connection else { return false };
         let mut descriptors = Descriptors::new();
         let packet = match socket::receive(connection, buffer, &mut descriptors) {
             Ok(Received::Packet(length)) => &buffer[..length],
-            Ok(Received::Nothing) => return,
-            Ok(Received::Closed | Received::TooLarge) | Err(_) => return self.disconnect(),
+            Ok(Received::Nothing) => return false,
+            Ok(Received::Closed | Received::TooLarge) | Err(_) => {
+                self.disconnect();
+                return false;
+            }
         };
         match wire::decode_order(packet) {
             Some(order) => self.obey(order, packet, &mut descriptors),
             None => self.disconnect(),
         }
+        true
     }
 
     fn obey(&mut self, order: Order<'_>, packet: &[u8], descriptors: &mut Descriptors) {
