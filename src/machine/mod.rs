@@ -16,5 +16,6 @@ pub mod restart;
 pub mod shutdown;
 pub mod slot;
 mod status;
+pub mod storage;
 mod terminate;
 mod verdict;

@@ -8,4 +8,5 @@ mod gates;
 mod life;
 mod probes;
 mod restart;
+mod storage;
 mod story;
