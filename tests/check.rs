@@ -3,8 +3,10 @@
 #[path = "golden/sample.rs"]
 mod sample;
 
+use podling::manifest::job::{ConditionPattern, FailureAction, FailurePattern, FailureRule, SuccessRule};
 use podling::manifest::owner::{Controller, JobRules, Owner, Schedule};
 use podling::manifest::pod::*;
+use podling::manifest::zone::{Change, Summer, Zone};
 use podling::manifest::{List, board::Board, check, image::Image, limits};
 use sample::{app, body, list, small};
 
@@ -348,6 +350,22 @@ fn owners_are_sound() {
         let rules = JobRules { schedule: Some(schedule), ..rules };
         says(owned(Controller::Job(rules)), &["metadata.ownerReferences.schedule: names no time"]);
     }
+    let times = |schedule| owned(Controller::Job(JobRules { schedule: Some(schedule), ..rules }));
+    says(times(Schedule { runs: 4, ..schedule }), &["schedule.runs: 4 runs at once"]);
+    let zone = Zone { standard: 2000, ..schedule.zone };
+    says(times(Schedule { zone, ..schedule }), &["schedule.timeZone: is no time zone"]);
+    let summer = schedule.zone.summer.unwrap();
+    let zone =
+        Zone { summer: Some(Summer { begins: Change { month: 13, ..summer.begins }, ..summer }), ..schedule.zone };
+    says(times(Schedule { zone, ..schedule }), &["schedule.timeZone: is no time zone"]);
+    let success_policy = list([SuccessRule { indexes: 0b11, count: 3 }]);
+    says(owned(Controller::Job(JobRules { success_policy, ..rules })), &["successPolicy[0].succeededCount: 3"]);
+    let pattern = FailurePattern::Conditions(list([ConditionPattern { kind: "a b", status: true }]));
+    let failure_policy = list([FailureRule { action: FailureAction::Count, pattern }]);
+    says(
+        owned(Controller::Job(JobRules { failure_policy, ..rules })),
+        &["podFailurePolicy[0].onPodConditions[0].type"],
+    );
     let nameless = Owner { controller: Controller::ReplicationController, name: "A" };
     says(pod_error(Pod { owner: Some(nameless), ..small() }), &["metadata.ownerReferences.name", "\"A\""]);
 }

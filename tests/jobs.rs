@@ -140,17 +140,83 @@ fn spec_54_a_cron_job_begins_when_its_time_has_come() {
     let mut first = Command::new(std::env::current_exe().unwrap());
     first.args(["cron_agent_process", "--exact"]).env(CRON_ROLE, &node.root).env(SCHEDULE, &schedule);
     assert!(first.status().unwrap().success());
-    // As if the agent had been away for thirteen hours: the end of the note is the newest minute that it has dealt with, and a
-    // byte that says that there was no run.
+    // As if the agent had been away for thirteen hours: the end of the note is the newest minute that it has dealt with.
     let note = node.run_dir().join("jobs/default_hello");
     let mut bytes = std::fs::read(&note).unwrap();
-    let tail = bytes.split_off(bytes.len() - 5);
-    let (seen, run): (u64, u8) = postcard::from_bytes(&tail).unwrap();
-    assert_eq!(run, 0, "nothing runs before its time");
-    bytes.extend(postcard::to_stdvec(&(seen - 13 * 60, run)).unwrap());
+    let tail = bytes.split_off(bytes.len() - 4);
+    let seen: u64 = postcard::from_bytes(&tail).unwrap();
+    assert_eq!(bytes[bytes.len() - 5..], [0, 3, 0, 0, 0], "no run so far, and none of the three that there may be");
+    bytes.extend(postcard::to_stdvec(&(seen - 13 * 60)).unwrap());
     std::fs::write(&note, bytes).unwrap();
     let beside = cron(&schedule) + &node::pod("other", "exec sleep 1000", "", "");
     node.run(&beside, async |board| {
         assert_eq!(board.event("Completed").await, "Job completed");
+        assert_eq!(board.event("SawCompletedJob").await, "Saw completed job, condition: Complete");
+    });
+}
+
+#[test]
+fn spec_54_an_exit_code_can_fail_the_whole_job() {
+    let node = Node::new();
+    let policy = "backoffLimit: 6\npodFailurePolicy: {rules: [{action: Ignore, onExitCodes: {operator: In, values: [4]}}, \
+                  {action: FailJob, onExitCodes: {containerName: main, operator: NotIn, values: [5]}}]}";
+    node.run(&job("exit 3", policy), async |board| {
+        let text = board.event("PodFailurePolicy").await;
+        assert!(text.starts_with("Container main for pod default/pi-"), "{text}");
+        assert!(text.ends_with(" failed with exit code 3 matching FailJob rule at index 1"), "{text}");
+        assert_eq!((phases(&board), count(&board, "SuccessfulCreate")), (vec![Phase::Failed], 1));
+    });
+}
+
+#[test]
+fn spec_54_a_number_that_has_failed_for_good_holds_up_no_other() {
+    let node = Node::new();
+    let script = "exit $((3 * (1 - JOB_COMPLETION_INDEX)))";
+    let spec = "completionMode: Indexed\ncompletions: 2\nbackoffLimitPerIndex: 0";
+    node.run(&job(script, spec), async |board| {
+        assert_eq!(board.event("FailedIndexes").await, "Job has failed indexes");
+        assert_eq!(phases(&board), [Phase::Failed, Phase::Succeeded]);
+        assert_eq!(count(&board, "SuccessfulCreate"), 2);
+    });
+}
+
+#[test]
+fn spec_54_some_successes_may_be_enough() {
+    let node = Node::new();
+    let script = "test $JOB_COMPLETION_INDEX = 1 || exec sleep 1000";
+    let spec =
+        "completionMode: Indexed\ncompletions: 2\nparallelism: 2\nsuccessPolicy: {rules: [{succeededIndexes: '1'}]}";
+    node.run(&job(script, spec), async |board| {
+        assert_eq!(board.event("Completed").await, "Job completed, as its successPolicy says");
+        board.until("the other is ended", |agent| (agent.pods().len() == 1).then_some(())).await;
+        assert_eq!(phases(&board), [Phase::Succeeded]);
+    });
+}
+
+#[test]
+fn spec_54_a_job_is_over_for_the_next_manifest_too() {
+    let node = Node::new();
+    let yaml = |word: &str| {
+        job("exit 0", "ttlSecondsAfterFinished: 0")
+            + &node::pod("other", &format!(": {word}; exec sleep 100000"), "", "")
+    };
+    node.run_first(&yaml("one"), async |board| {
+        board.running("other", "main").await;
+        board.event("Completed").await;
+        board.until("its pod is removed", |agent| (agent.pods().len() == 1).then_some(())).await;
+    });
+    node.run_first(&yaml("two"), async |board| {
+        board
+            .until("the other pod is replaced", |agent| {
+                let pods = agent.pods();
+                (pods.len() == 1 && !pods[0].machine().is_terminating()).then_some(())
+            })
+            .await;
+        board.running("other", "main").await;
+        assert_eq!((count(&board, "SuccessfulCreate"), count(&board, "Completed")), (0, 0));
+    });
+    // Another Job of its name is another Job.
+    node.run(&yaml("two").replace("exit 0", "exit 0; true"), async |board| {
+        board.event("Completed").await;
     });
 }

@@ -29,6 +29,11 @@ fn spec_65_ordered_ready_starts_a_pod_once_the_one_before_is_ready() {
     node.run(&stateful_set(gate.to_str().unwrap(), "OrderedReady"), async move |board| {
         board.until("db-0", |agent| agent.find("default", "db-0").map(|_| ())).await;
         assert!(board.0.find("default", "db-1").is_none(), "db-0 is not Ready yet");
+        assert_eq!(board.event("SuccessfulCreate").await, "create Pod db-0 in StatefulSet db successful");
+        assert_eq!(
+            board.0.events().iter().find(|it| it.reason == "SuccessfulCreate").unwrap().object.as_ref(),
+            "statefulset/db"
+        );
         fs::write(gate.join("db-0"), "").unwrap();
         board.running("db-0", "main").await;
         board.until("db-1", |agent| agent.find("default", "db-1").map(|_| ())).await;

@@ -35,7 +35,7 @@ impl embedded_io::Write for Sink {
 async fn told(board: &node::Board, line: &str, mut heard: impl FnMut(&str)) -> (String, u8) {
     let bound = Bound::new(board.0.clone(), Some([10, 0, 2, 15]));
     let outbox = Rc::new(Outbox::new(Style::Frames));
-    let io = Io { outbox: outbox.clone(), width: None, stdin: None };
+    let io = Io { outbox: outbox.clone(), width: None, stdin: None, terminal: None };
     let command = grammar::line(line.as_bytes()).unwrap().unwrap();
     let mut work = Box::pin(run(&bound, command, &io));
     let mut text = String::new();

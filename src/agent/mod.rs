@@ -20,6 +20,7 @@ mod hooks;
 mod http;
 mod images;
 mod jobs;
+mod kept;
 mod link;
 pub mod local;
 pub mod logger;
@@ -31,6 +32,8 @@ pub mod paths;
 mod payload;
 mod probes;
 mod queue;
+mod reload;
+mod resize;
 mod sandbox;
 mod start;
 pub mod store;
@@ -45,6 +48,7 @@ pub use config::{Config, Facts};
 pub use drive::{Agent, Entry, Error, Outcome, Shutdown, run};
 pub use effect::Streams;
 pub use gates::Gate;
+pub use reload::{Reload, Source, execute_again};
 pub use verbs::{Exec, Refusal, Usage};
 
 /// The agent's exit code when pods were ended and the board is to restart.

@@ -260,10 +260,11 @@ fn fill(teller: &Teller<'_>, volume: &Volume<'_>, root: &Path) -> Result<(), Tro
     give(root)
 }
 
-/// Writes what has changed in the projected volumes of a pod.
+/// Writes what has changed in the volumes of a pod that are made of files.
 pub(super) fn refresh(teller: &Teller<'_>) -> Result<(), Trouble> {
     let own = teller.paths.pod(teller.uid);
-    for volume in teller.pod.volumes.iter().filter(|volume| matches!(volume.source, Source::Projected { .. })) {
+    let is_of_files = |volume: &Volume<'_>| matches!(volume.source, Source::Files { .. } | Source::Projected { .. });
+    for volume in teller.pod.volumes.iter().filter(is_of_files) {
         let root = own.memory_volume(volume.name);
         if root.exists() {
             fill(teller, &volume, &root)?;

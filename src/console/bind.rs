@@ -1,11 +1,11 @@
 //! The agent as the console's [`Board`].
 
-use super::board::{Board, Log, LogPiece, LogRequest, Seen, Waiting};
+use super::board::{Board, Input, Log, LogPiece, LogRequest, Program, Seen, Waiting};
 use super::clock::Clock;
 use super::view::{GateCondition, GateView, Scene, StatusView};
 use crate::agent::events::Event;
 use crate::agent::{Agent, Facts, Gate, Refusal, Shutdown, Streams, logs};
-use crate::manifest::status::{ContainerState, Exit, Message, Uid};
+use crate::manifest::status::{ContainerState, Uid};
 use crate::manifest::time::{Duration, Instant};
 use crate::pod::output::{Position, RECORD, Stream};
 use rustix::fd::{AsRawFd, OwnedFd};
@@ -103,10 +103,14 @@ impl Board for Bound {
         pod: &str,
         container: &str,
         argv: &[&str],
-        stdio: [OwnedFd; 3],
-    ) -> Result<Waiting<'static, Result<Exit, Message>>, Refusal> {
-        let program = self.agent.exec(namespace, pod, container, argv, Streams::Files(stdio))?;
-        Ok(Box::pin(program.ended()))
+        streams: Streams,
+    ) -> Result<Program, Refusal> {
+        let mut program = self.agent.exec(namespace, pod, container, argv, streams)?;
+        Ok(Program { terminal: Box::pin(program.terminal()), ended: Box::pin(program.ended()) })
+    }
+
+    fn attach(&self, namespace: &str, pod: &str, container: &str) -> Result<Waiting<'static, Input>, Refusal> {
+        Ok(Box::pin(self.agent.attach(namespace, pod, container)?))
     }
 
     fn shutdown(&self, how: Shutdown) -> Result<(), Refusal> {

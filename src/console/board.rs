@@ -3,7 +3,7 @@
 use super::clock::Clock;
 use super::view::StatusView;
 use crate::agent::events::Event;
-use crate::agent::{Facts, Gate, Refusal, Shutdown, Usage};
+use crate::agent::{Facts, Gate, Refusal, Shutdown, Streams, Usage};
 use crate::manifest::pod::Pod;
 use crate::manifest::status::{Exit, Message, Uid};
 use crate::manifest::time::{Duration, Instant};
@@ -14,6 +14,17 @@ use std::prelude::v1::*;
 
 /// Something that is awaited on the agent's one thread.
 pub type Waiting<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// What an attach is handed.
+pub type Input = Result<OwnedFd, Message>;
+
+/// A program in a container.
+pub struct Program {
+    /// Its terminal, where it gets one and has been started at all.
+    pub terminal: Waiting<'static, Option<OwnedFd>>,
+    /// Its end, or why it was not started; dropping this kills it.
+    pub ended: Waiting<'static, Result<Exit, Message>>,
+}
 
 /// A board. Nothing here blocks.
 pub trait Board {
@@ -37,15 +48,17 @@ pub trait Board {
     fn set_gate(&self, namespace: &str, pod: &str, gate: Gate) -> Result<(), Refusal>;
     /// The output of a container's newest instance, or of the one before.
     fn logs(&self, request: &LogRequest<'_>) -> Result<Box<dyn Log>, Refusal>;
-    /// Runs a program in a container; dropping what this gives kills it.
+    /// Runs a program in a container.
     fn exec(
         &self,
         namespace: &str,
         pod: &str,
         container: &str,
         argv: &[&str],
-        stdio: [OwnedFd; 3],
-    ) -> Result<Waiting<'static, Result<Exit, Message>>, Refusal>;
+        streams: Streams,
+    ) -> Result<Program, Refusal>;
+    /// The input of a running container: its pipe, or its terminal. `Err`: why it has none.
+    fn attach(&self, namespace: &str, pod: &str, container: &str) -> Result<Waiting<'static, Input>, Refusal>;
     /// Ends all pods, and then the node or the agent.
     fn shutdown(&self, how: Shutdown) -> Result<(), Refusal>;
     /// How often something that a listing shows has changed.

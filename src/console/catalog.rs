@@ -12,6 +12,7 @@ pub enum VerbId {
     Logs,
     Events,
     Exec,
+    Attach,
     Delete,
     Restart,
     Set,
@@ -144,8 +145,16 @@ pub const VERBS: &[Verb] = &[
     Verb {
         id: VerbId::Exec,
         name: "exec",
-        usage: "POD [-c CONTAINER] [-i] -- COMMAND [ARGUMENT...]",
+        usage: "POD [-c CONTAINER] [-i] [-t] -- COMMAND [ARGUMENT...]",
         help: "Run a program in a container",
+        operands: &[Slot::PodName],
+        flags: &[F::Namespace, F::Container, F::Stdin, F::Tty],
+    },
+    Verb {
+        id: VerbId::Attach,
+        name: "attach",
+        usage: "POD [-c CONTAINER] [-i] [-t]",
+        help: "Follow a container, and type into it; Ctrl-P Ctrl-Q leaves it",
         operands: &[Slot::PodName],
         flags: &[F::Namespace, F::Container, F::Stdin, F::Tty],
     },
@@ -235,7 +244,7 @@ pub const FLAGS: &[Flag] = &[
     flag(F::Now, "now", None, None, "the same as --grace-period=1"),
     flag(F::Wait, "wait", None, None, "wait until it is gone (true)"),
     flag(F::Stdin, "stdin", Some('i'), None, "pass standard input on"),
-    flag(F::Tty, "tty", Some('t'), None, "give it a terminal"),
+    flag(F::Tty, "tty", Some('t'), None, "on a terminal; Ctrl-P Ctrl-Q leaves it"),
     flag(F::Reason, "reason", None, Some(Slot::Free), "why, in one word"),
     flag(F::Message, "message", None, Some(Slot::Free), "why, in a sentence"),
     flag(F::Help, "help", Some('h'), None, "how to use this verb"),
@@ -268,7 +277,7 @@ impl Verb {
             return;
         }
         out.push_str("\nOptions:\n");
-        for flag in self.flags().filter(|flag| flag.id != F::Help && flag.id != F::Tty) {
+        for flag in self.flags().filter(|flag| flag.id != F::Help) {
             let _ = match flag.short {
                 Some(short) => write!(out, "  -{short}, "),
                 None => write!(out, "      "),

@@ -2,6 +2,7 @@
 
 use super::catalog;
 use super::grammar::{self, Command};
+use super::raw::{self, Raw};
 use super::wire::{self, Kind};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::AsFd;
@@ -48,13 +49,19 @@ fn unreachable(path: &Path, error: &io::Error) -> String {
     }
 }
 
+fn invalid(text: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
 fn ask(mut stream: UnixStream, words: &[&str]) -> io::Result<ExitCode> {
     let mut frames = Vec::new();
-    let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
+    tell_size(&mut frames);
     wire::encode_argv(words, &mut frames).ok_or_else(|| invalid(format!("{}", wire::Error::Argv)))?;
     send(&mut stream, &frames)?;
     let mut inbox: Vec<u8> = Vec::new();
     let mut wanted = false;
+    // Dropped on every way out of here.
+    let mut terminal: Option<Raw> = None;
     loop {
         let taken = match wire::decode(&inbox).map_err(|error| invalid(format!("{error}")))? {
             Some((Kind::Exit, body, _)) => return Ok(ExitCode::from(body.first().copied().unwrap_or(1))),
@@ -66,13 +73,28 @@ fn ask(mut stream: UnixStream, words: &[&str]) -> io::Result<ExitCode> {
                 wanted = true;
                 length
             }
+            Some((Kind::Terminal, body, length)) => {
+                terminal = if body == [1] { Some(Raw::enter()?) } else { None };
+                length
+            }
             Some((kind, ..)) => return Err(invalid(format!("{}", wire::Error::Order(kind)))),
             None => {
-                if wait(&stream, wanted)? {
-                    feed(&mut stream)?;
-                    wanted = false;
-                } else {
-                    fill(&mut stream, &mut inbox)?;
+                match wait(&stream, wanted, terminal.as_ref())? {
+                    News::Agent => fill(&mut stream, &mut inbox)?,
+                    News::Stdin => {
+                        feed(&mut stream)?;
+                        wanted = false;
+                    }
+                    News::Signal => {
+                        if let Some(signal) = terminal.as_ref().and_then(Raw::ended_by) {
+                            return Ok(ExitCode::from(128 + signal as u8));
+                        }
+                        if terminal.as_ref().is_some_and(Raw::is_resized) {
+                            let mut frame = Vec::new();
+                            tell_size(&mut frame);
+                            send(&mut stream, &frame)?;
+                        }
+                    }
                 }
                 0
             }
@@ -81,20 +103,40 @@ fn ask(mut stream: UnixStream, words: &[&str]) -> io::Result<ExitCode> {
     }
 }
 
-/// Waits for the agent, and for standard input where some is wanted; tells whether it is the latter that came.
-fn wait(stream: &UnixStream, wanted: bool) -> io::Result<bool> {
+/// The frame that says how large the terminal is, where standard input is one.
+fn tell_size(frames: &mut Vec<u8>) {
+    if let Some(size) = raw::size() {
+        wire::encode(Kind::Size, &wire::encode_size(size), frames);
+    }
+}
+
+/// What has come.
+enum News {
+    Agent,
+    Stdin,
+    Signal,
+}
+
+/// Waits for the agent, for standard input where some is wanted, and for signals where they are watched.
+fn wait(stream: &UnixStream, wanted: bool, terminal: Option<&Raw>) -> io::Result<News> {
     let stdin = io::stdin();
-    let mut fds = [
-        PollFd::from_borrowed_fd(stream.as_fd(), PollFlags::IN),
-        PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::IN),
-    ];
-    let watched = if wanted { &mut fds[..] } else { &mut fds[..1] };
+    let of = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+    // A signal goes first: whoever floods the terminal does not keep it from being given back.
+    let mut fds: Vec<PollFd<'_>> = terminal.into_iter().flat_map(Raw::watched).map(of).collect();
+    let signals = fds.len();
+    fds.push(of(stream.as_fd()));
+    fds.extend(wanted.then(|| of(stdin.as_fd())));
     loop {
-        match poll(watched, None) {
-            Err(Errno::INTR) => {}
+        match poll(&mut fds, None) {
+            Err(Errno::INTR) => continue,
             Err(errno) => return Err(errno.into()),
-            Ok(_) => return Ok(watched[0].revents().is_empty()),
+            Ok(_) => {}
         }
+        return Ok(match fds.iter().position(|fd| !fd.revents().is_empty()) {
+            Some(at) if at < signals => News::Signal,
+            Some(at) if at == signals => News::Agent,
+            _ => News::Stdin,
+        });
     }
 }
 

@@ -69,8 +69,7 @@ impl Place<'_> {
             return self.fill(slot, &mut |value| offer(&format!("{flag}={value}")));
         }
         if word.starts_with('-') {
-            let shown = |flag: &&Flag| flag.id != FlagId::Tty;
-            return self.verb.flags().filter(shown).for_each(|flag| offer(&format!("--{}", flag.long)));
+            return self.verb.flags().for_each(|flag| offer(&format!("--{}", flag.long)));
         }
         let operands = self.operands();
         let slot = match self.verb.operands.get(operands.len()) {

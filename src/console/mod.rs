@@ -24,8 +24,9 @@ pub mod board;
 #[cfg(feature = "agent")]
 pub mod client;
 #[cfg(feature = "agent")]
-#[cfg(feature = "agent")]
 pub mod outbox;
+#[cfg(feature = "agent")]
+mod raw;
 #[cfg(feature = "agent")]
 pub mod serial;
 #[cfg(feature = "agent")]
@@ -34,5 +35,7 @@ pub mod session;
 pub mod socket;
 #[cfg(feature = "agent")]
 pub mod stream;
+#[cfg(feature = "agent")]
+pub mod terminal;
 #[cfg(feature = "agent")]
 pub mod verbs;

@@ -27,13 +27,16 @@ pub struct Outbox {
     queue: RefCell<Vec<u8>>,
     /// The terminal's cursor is at the start of a line.
     fresh: Cell<bool>,
+    /// The terminal is a program's.
+    lent: Cell<bool>,
     writer: Cell<Option<Waker>>,
 }
 
 impl Outbox {
     /// An empty one.
     pub fn new(style: Style) -> Outbox {
-        Outbox { style, queue: RefCell::default(), fresh: Cell::new(true), writer: Cell::new(None) }
+        let (queue, lent, writer) = Default::default();
+        Outbox { style, queue, fresh: Cell::new(true), lent, writer }
     }
 
     /// Writes all of `bytes`, as [`Kind::Out`] or [`Kind::Err`], as the reader makes room.
@@ -63,7 +66,7 @@ impl Outbox {
             Style::Terminal if self.fits(bytes) => {
                 let mut queue = self.queue.borrow_mut();
                 for byte in bytes {
-                    if *byte == b'\n' {
+                    if *byte == b'\n' && !self.lent.get() {
                         queue.push(b'\r');
                     }
                     queue.push(*byte);
@@ -88,6 +91,25 @@ impl Outbox {
     /// The cursor is at the start of a line.
     pub fn is_fresh(&self) -> bool {
         self.fresh.get()
+    }
+
+    /// Lends the terminal to a program, whose bytes then pass as they are, until what this gives is dropped.
+    pub fn lend(&self) -> Lent<'_> {
+        self.hand_over(true);
+        Lent(self)
+    }
+
+    /// Whether a program has the terminal.
+    pub fn is_lent(&self) -> bool {
+        self.lent.get()
+    }
+
+    /// Never left out, however full the queue is.
+    fn hand_over(&self, lent: bool) {
+        self.lent.set(lent);
+        if self.style == Style::Frames {
+            wire::encode(Kind::Terminal, &[u8::from(lent)], &mut self.queue.borrow_mut());
+        }
     }
 
     /// Nothing waits.
@@ -120,5 +142,14 @@ impl Outbox {
             writer.wake();
         }
         Ok(())
+    }
+}
+
+/// A terminal that is a program's, for as long as this is there.
+pub struct Lent<'a>(&'a Outbox);
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.0.hand_over(false);
     }
 }

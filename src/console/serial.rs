@@ -36,7 +36,13 @@ pub async fn serve(board: Rc<dyn Board>, tty: &Path) {
 pub async fn talk(board: Rc<dyn Board>, fd: &Async<OwnedFd>) -> io::Result<()> {
     let mut session = Session::new(board);
     let _until_the_end = logger::Attached;
-    converse(fd, &mut session, |session, cx| logger::take(cx, &mut |line| session.notice(line))).await
+    converse(fd, &mut session, |session, cx| {
+        // A program's screen stays its own; the lines wait, as many as the log keeps.
+        if !session.is_lent() {
+            logger::take(cx, &mut |line| session.notice(line));
+        }
+    })
+    .await
 }
 
 /// Opens a tty for a session.

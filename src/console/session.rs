@@ -5,7 +5,7 @@ use super::board::Board;
 use super::complete::{Names, complete};
 use super::editor::{Editor, Input, WIDTH};
 use super::outbox::{Outbox, Style};
-use super::verbs::{self, Io};
+use super::verbs::{self, Io, StdinQueue};
 use super::wire::Kind;
 use super::{grammar, stream};
 use crate::manifest::limits;
@@ -27,6 +27,9 @@ pub struct Session {
     job: Option<Pin<Box<dyn Future<Output = u8>>>>,
     /// What was typed meanwhile: at most a line.
     ahead: VecDeque<u8>,
+    /// The input of that verb, and whether it has asked for some.
+    stdin: Rc<StdinQueue>,
+    asked: bool,
 }
 
 impl Session {
@@ -39,6 +42,8 @@ impl Session {
             outbox: Rc::new(Outbox::new(Style::Terminal)),
             job: None,
             ahead: VecDeque::new(),
+            stdin: Rc::default(),
+            asked: false,
         };
         session.put("\n");
         session.put(&format!(
@@ -83,12 +88,22 @@ impl Session {
         for byte in bytes {
             if self.job.is_none() {
                 self.edit(*byte);
-            } else if *byte == CTRL_C {
+            } else if *byte == CTRL_C && !self.is_lent() {
                 self.interrupt();
             } else if self.ahead.len() < limits::LINE {
                 self.ahead.push_back(*byte);
             }
         }
+    }
+
+    /// A program in a container has the terminal: every key is its, and nobody else says anything.
+    pub fn is_lent(&self) -> bool {
+        self.outbox.is_lent()
+    }
+
+    /// There is no room for more that is typed into a program, which is to wait where it is.
+    fn is_full(&self) -> bool {
+        self.is_lent() && self.ahead.len() + READ > limits::LINE
     }
 
     /// Ends the verb under way: dropping it is all that it takes.
@@ -120,7 +135,9 @@ impl Session {
         match grammar::line(line.as_bytes()) {
             Ok(Some(command)) => {
                 let (board, outbox) = (self.board.clone(), self.outbox.clone());
-                let io = Io { outbox, width: Some(WIDTH), stdin: None };
+                (self.stdin, self.asked) = (Rc::default(), false);
+                let stdin = Some(self.stdin.clone());
+                let io = Io { outbox, width: Some(WIDTH), stdin, terminal: Some(Rc::default()) };
                 self.job = Some(Box::pin(async move { verbs::run(&*board, command, &io).await }));
             }
             Ok(None) => self.prompt(),
@@ -131,14 +148,40 @@ impl Session {
         }
     }
 
+    /// Hands what was typed to the verb under way, where it asks for it: as it is to a program that has the terminal, else in lines
+    /// that are shown, up to Ctrl-D.
+    fn feed(&mut self) {
+        self.asked |= self.stdin.ask();
+        if !self.asked || self.ahead.is_empty() {
+            return;
+        }
+        let mut bytes: Vec<u8> = self.ahead.drain(..).collect();
+        if !self.is_lent() {
+            let end = bytes.iter().position(|byte| *byte == CTRL_D);
+            self.ahead.extend(bytes.drain(end.unwrap_or(bytes.len())..).skip(1));
+            bytes.iter_mut().filter(|byte| **byte == b'\r').for_each(|byte| *byte = b'\n');
+            self.outbox.put(Kind::Out, &bytes);
+            if end.is_some() {
+                self.stdin.end();
+            }
+        }
+        if !bytes.is_empty() {
+            self.asked = false;
+            self.stdin.put(&bytes);
+        }
+    }
+
     /// Lets the verb under way go on; after its end, what was typed ahead.
     fn work(&mut self, cx: &mut Context<'_>) {
         while let Some(job) = &mut self.job {
             if job.as_mut().poll(cx).is_pending() {
+                self.feed();
                 return;
             }
             self.job = None;
             self.prompt();
+            // What was held back meanwhile can be said now.
+            cx.waker().wake_by_ref();
             while self.job.is_none()
                 && let Some(byte) = self.ahead.pop_front()
             {
@@ -149,6 +192,9 @@ impl Session {
 }
 
 const CTRL_C: u8 = 3;
+const CTRL_D: u8 = 4;
+/// Bytes read at once.
+const READ: usize = 256;
 
 impl stream::Party for Session {
     fn turn<S: Read + ReadReady + Write + WriteReady>(
@@ -156,9 +202,9 @@ impl stream::Party for Session {
         cx: &mut Context<'_>,
         stream: &mut S,
     ) -> Result<stream::Turn, S::Error> {
-        let mut bytes = [0; 256];
+        let mut bytes = [0; READ];
         // A flood of input gets one look per turn, so that what else the thread has to do is not held up.
-        if stream.read_ready()? {
+        if !self.is_full() && stream.read_ready()? {
             match stream.read(&mut bytes)? {
                 0 => return Ok(stream::Turn::Over),
                 count => self.typed(&bytes[..count]),
@@ -166,7 +212,7 @@ impl stream::Party for Session {
         }
         self.work(cx);
         self.outbox.drain(stream)?;
-        Ok(stream::Turn::Wait { read: true, write: !self.outbox.is_empty() })
+        Ok(stream::Turn::Wait { read: !self.is_full(), write: !self.outbox.is_empty() })
     }
 }
 

@@ -4,6 +4,7 @@ use super::board::Board;
 use super::grammar::{self, Command};
 use super::outbox::{Outbox, Style};
 use super::stream::{Party, Turn, converse};
+use super::terminal::Terminal;
 use super::verbs::{self, INTERRUPTED, Io, StdinQueue};
 use super::wire::{self, Kind};
 use crate::manifest::limits;
@@ -123,6 +124,8 @@ pub struct Connection {
     board: Rc<dyn Board>,
     outbox: Rc<Outbox>,
     stdin: Rc<StdinQueue>,
+    /// The client's terminal, where it has said that it is one.
+    terminal: Option<Rc<Terminal>>,
     /// Less than a frame, and what came with its end.
     inbox: Vec<u8>,
     /// Some standard input has been asked for.
@@ -134,7 +137,8 @@ impl Connection {
     /// A client of whom nothing has been heard.
     pub fn new(board: Rc<dyn Board>) -> Connection {
         let outbox = Rc::new(Outbox::new(Style::Frames));
-        Connection { board, outbox, stdin: Rc::default(), inbox: Vec::new(), asked: false, state: State::Waiting }
+        let (stdin, inbox) = Default::default();
+        Connection { board, outbox, stdin, terminal: None, inbox, asked: false, state: State::Waiting }
     }
 
     /// Says why nothing is done for this client, and ends.
@@ -179,8 +183,19 @@ impl Connection {
                 self.stdin.put(body);
             }
             (Kind::Eof, State::Working(_)) if self.asked => self.stdin.end(),
+            (Kind::Size, State::Waiting | State::Working(_)) => self.resize(body),
             (Kind::Interrupt, State::Working(_)) => self.end(INTERRUPTED),
             (kind, _) => self.refuse(&format!("error: {}", wire::Error::Order(kind))),
+        }
+    }
+
+    /// The size of its terminal, first or anew. Where it was none, a size is of no use any more.
+    fn resize(&mut self, body: &[u8]) {
+        let Some(size) = wire::decode_size(body) else { return };
+        match (&self.terminal, &self.state) {
+            (Some(terminal), _) => terminal.resize(size),
+            (None, State::Waiting) => self.terminal = Some(Rc::new(Terminal::new(size))),
+            (None, _) => {}
         }
     }
 
@@ -197,7 +212,8 @@ impl Connection {
 
     fn work(&mut self, command: Command) {
         let board = self.board.clone();
-        let io = Io { outbox: self.outbox.clone(), width: None, stdin: Some(self.stdin.clone()) };
+        let (stdin, terminal) = (Some(self.stdin.clone()), self.terminal.clone());
+        let io = Io { outbox: self.outbox.clone(), width: None, stdin, terminal };
         self.state = State::Working(Box::pin(async move { verbs::run(&*board, command, &io).await }));
     }
 

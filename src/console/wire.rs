@@ -4,6 +4,7 @@
 //! unknown kind ends the connection; so versions can be told apart later by a kind of their own.
 
 use crate::manifest::limits;
+use crate::manifest::terminal::Size;
 use alloc::vec::Vec;
 
 /// Bytes of a frame's head.
@@ -26,6 +27,9 @@ pub enum Kind {
     Eof = 3,
     /// Client: Ctrl-C.
     Interrupt = 4,
+    /// Client: it is a terminal of so many lines and columns, two bytes each (big endian). Before [`Kind::Argv`] where it is one at
+    /// all, and with every change.
+    Size = 5,
     /// Server: some standard output.
     Out = 17,
     /// Server: some standard error.
@@ -35,17 +39,30 @@ pub enum Kind {
     /// Server: there is room for one more [`Kind::Stdin`] or [`Kind::Eof`], which never come unasked; so nothing that
     /// follows them has to wait behind them.
     More = 20,
+    /// Server: from now on the client's terminal is a program's (1), or its own again (0). While it is a program's, every key is.
+    Terminal = 21,
 }
 
 impl Kind {
-    const ALL: [Kind; 8] =
-        [Kind::Argv, Kind::Stdin, Kind::Eof, Kind::Interrupt, Kind::Out, Kind::Err, Kind::Exit, Kind::More];
+    const ALL: [Kind; 10] = [
+        Kind::Argv,
+        Kind::Stdin,
+        Kind::Eof,
+        Kind::Interrupt,
+        Kind::Size,
+        Kind::Out,
+        Kind::Err,
+        Kind::Exit,
+        Kind::More,
+        Kind::Terminal,
+    ];
 
     const fn body(self) -> core::ops::RangeInclusive<usize> {
         match self {
             Kind::Argv | Kind::Stdin | Kind::Out | Kind::Err => 0..=BODY,
             Kind::Eof | Kind::Interrupt | Kind::More => 0..=0,
-            Kind::Exit => 1..=1,
+            Kind::Size => 4..=4,
+            Kind::Exit | Kind::Terminal => 1..=1,
         }
     }
 }
@@ -127,6 +144,18 @@ pub fn encode_argv(words: &[&str], out: &mut Vec<u8>) -> Option<()> {
     }
     let whole = body.len() <= ARGV && !words.iter().any(|word| word.contains('\0'));
     whole.then(|| encode(Kind::Argv, &body, out))
+}
+
+/// The body of a [`Kind::Size`].
+pub fn encode_size(size: Size) -> [u8; 4] {
+    let ([a, b], [c, d]) = (size.rows.to_be_bytes(), size.columns.to_be_bytes());
+    [a, b, c, d]
+}
+
+/// The size in such a body; `None` where it is none.
+pub fn decode_size(body: &[u8]) -> Option<Size> {
+    let [a, b, c, d] = body.try_into().ok()?;
+    Some(Size { rows: u16::from_be_bytes([a, b]), columns: u16::from_be_bytes([c, d]) })
 }
 
 /// The words of such a frame.

@@ -13,6 +13,7 @@ mod mounts;
 mod names;
 mod objects;
 mod pod;
+mod policy;
 mod ports;
 mod probe;
 mod projected;
@@ -21,6 +22,7 @@ mod restart;
 mod security;
 mod volumes;
 mod workloads;
+mod zone;
 
 use super::arena::Arena;
 use super::boards::BoardFile;

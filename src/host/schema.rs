@@ -120,7 +120,7 @@ table!(POD_SECURITY "PodSecurityContext" {
 });
 table!(CONTAINER "Container" {
     args: Read, command: Read, env: Read, envFrom: Read, image: Read, imagePullPolicy: Read, lifecycle: Read, livenessProbe: Read,
-    name: Read, ports: Read, readinessProbe: Read, resizePolicy: NotYet, resources: Read, restartPolicy: Read,
+    name: Read, ports: Read, readinessProbe: Read, resizePolicy: Read, resources: Read, restartPolicy: Read,
     restartPolicyRules: Read, securityContext: Read, startupProbe: Read, stdin: Read, stdinOnce: Read,
     terminationMessagePath: Read, terminationMessagePolicy: Read, tty: Read,
     volumeDevices: NotYet, volumeMounts: Read, workingDir: Read,
@@ -177,6 +177,7 @@ table!(GRPC "GRPCAction" { port: Read, service: Read });
 table!(READINESS_GATE "PodReadinessGate" { conditionType: Read });
 table!(RESTART_RULE "ContainerRestartRule" { action: Read, exitCodes: Read });
 table!(EXIT_CODES "ContainerRestartRuleOnExitCodes" { operator: Read, values: Read });
+table!(RESIZE "ContainerResizePolicy" { resourceName: Read, restartPolicy: Read });
 table!(EXEC "ExecAction" { command: Read });
 table!(SLEEP "SleepAction" { seconds: Read });
 table!(MOUNT "VolumeMount" {
@@ -297,6 +298,7 @@ pub static POD_TYPES: &[&Table] = &[
     &READINESS_GATE,
     &RESTART_RULE,
     &EXIT_CODES,
+    &RESIZE,
     &LIFECYCLE,
     &HANDLER,
     &EXEC,

@@ -4,10 +4,12 @@ pub use crate::manifest::time;
 
 pub mod admit;
 pub mod backoff;
+pub mod change;
 pub mod container;
 pub mod cron;
 pub mod effect;
 pub mod evict;
+pub mod failure;
 pub mod gates;
 pub mod job;
 pub mod pod;
@@ -19,3 +21,4 @@ mod status;
 pub mod storage;
 mod terminate;
 mod verdict;
+mod zone;

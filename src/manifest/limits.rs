@@ -78,10 +78,16 @@ pub const CLUSTER_CRITICAL: i32 = 2_000_000_000;
 pub const NODE_CRITICAL: i32 = 2_000_001_000;
 /// `readinessGates` of one pod: as many as a word has bits.
 pub const READINESS_GATES: usize = 16;
+/// `resizePolicy` of one container: more are said to be too many than one for each resource.
+pub const RESIZE_POLICIES: usize = 8;
 /// `restartPolicyRules` of one container.
 pub const RESTART_RULES: usize = 20;
 /// Exit codes of one of them.
 pub const EXIT_CODES: usize = 255;
+/// Rules of one `podFailurePolicy` or `successPolicy`, and conditions of one of them.
+pub const JOB_RULES: usize = 20;
+/// Runs of one CronJob with `concurrencyPolicy: Allow` that there may be at once, ended ones that are kept among them.
+pub const CRON_RUNS: usize = 3;
 /// The longest grace period that a manifest may ask for, in seconds (one day).
 pub const GRACE_SECONDS: u32 = 86_400;
 /// The longest `activeDeadlineSeconds` that Kubernetes takes.

@@ -1,19 +1,23 @@
 //! The controller that a pod came from (spec 54–58): on one board it is its pods, and what is left of it rides with each of them.
 
+use super::List;
+use super::job::{FailureRule, SuccessRule};
+use super::zone::Zone;
 use serde::{Deserialize, Serialize};
 
 /// `metadata.ownerReferences`: kubectl's `Controlled By`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner<'a> {
     /// What it is, and what it asks for.
-    pub controller: Controller,
+    #[serde(borrow)]
+    pub controller: Controller<'a>,
     /// `metadata.name`. For a Deployment that of its ReplicaSet, as in Kubernetes.
     pub name: &'a str,
 }
 
 /// The kinds of controllers, each with what it asks of the board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Controller {
+pub enum Controller<'a> {
     /// A ReplicaSet, of a Deployment's or its own.
     ReplicaSet(Replacement),
     /// A ReplicationController.
@@ -23,7 +27,7 @@ pub enum Controller {
     /// A StatefulSet (spec 65).
     StatefulSet(Start),
     /// A Job.
-    Job(JobRules),
+    Job(#[serde(borrow)] JobRules<'a>),
 }
 
 /// How a pod makes room for the one of a newer manifest (spec 57, 64): `strategy` and `updateStrategy`.
@@ -44,7 +48,7 @@ pub enum Start {
     Parallel,
 }
 
-impl Controller {
+impl Controller<'_> {
     /// The kind's name.
     pub const fn kind(self) -> &'static str {
         match self {
@@ -68,7 +72,7 @@ impl Controller {
 
 /// What a Job asks for. Each of its pods is one completion, or one worker on a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobRules {
+pub struct JobRules<'a> {
     /// When it is complete.
     pub goal: Goal,
     /// `parallelism`: pods at once; 0 where it is suspended.
@@ -81,6 +85,16 @@ pub struct JobRules {
     pub ttl_seconds: Option<u32>,
     /// When it begins, again and again; `None` for a Job, which begins at once.
     pub schedule: Option<Schedule>,
+    /// `backoffLimitPerIndex`: failures after which one of its numbers has failed.
+    pub index_backoff_limit: Option<u32>,
+    /// `maxFailedIndexes`.
+    pub max_failed_indexes: Option<u32>,
+    /// `podFailurePolicy`.
+    #[serde(borrow)]
+    pub failure_policy: List<'a, FailureRule<'a>>,
+    /// `successPolicy`.
+    #[serde(borrow)]
+    pub success_policy: List<'a, SuccessRule>,
 }
 
 /// When a Job is complete.
@@ -92,7 +106,7 @@ pub enum Goal {
     Any,
 }
 
-/// When a CronJob's Job begins: `schedule` in UTC, a bit for each minute, hour and so on that it names.
+/// When a CronJob's Job begins: `schedule`, a bit for each minute, hour and so on that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
     /// Bits 0 to 59.
@@ -109,6 +123,12 @@ pub struct Schedule {
     pub concurrency: Concurrency,
     /// `startingDeadlineSeconds`: how late a run may still begin.
     pub deadline_seconds: Option<u32>,
+    /// `timeZone`.
+    pub zone: Zone,
+    /// Runs that there may be at once, ended ones that are kept among them: each has an equal part of the pods.
+    pub runs: u8,
+    /// `successfulJobsHistoryLimit` and `failedJobsHistoryLimit`, as far as there are runs.
+    pub keeps: [u8; 2],
 }
 
 impl Schedule {
@@ -127,6 +147,8 @@ impl Schedule {
 /// What a run does that is due while the one before still runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Concurrency {
+    /// It begins beside the other.
+    Allow,
     /// It is left out.
     Forbid,
     /// It takes the place of the other.

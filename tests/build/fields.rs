@@ -31,6 +31,7 @@ const PLACES: &[(&Table, &str)] = &[
     (&schema::READINESS_GATE, "spec: {readinessGates: [{@}]}"),
     (&schema::RESTART_RULE, "spec: {containers: [{restartPolicyRules: [{@}]}]}"),
     (&schema::EXIT_CODES, "spec: {containers: [{restartPolicyRules: [{exitCodes: {@}}]}]}"),
+    (&schema::RESIZE, "spec: {containers: [{resizePolicy: [{@}]}]}"),
     (&schema::LIFECYCLE, "spec: {containers: [{lifecycle: {@}}]}"),
     (&schema::HANDLER, "spec: {containers: [{lifecycle: {preStop: {@}}}]}"),
     (&schema::EXEC, "spec: {containers: [{lifecycle: {preStop: {exec: {@}}}}]}"),

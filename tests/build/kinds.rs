@@ -3,11 +3,11 @@
 use super::compile;
 use podling::host::schema::{self, Support, Table};
 use podling::manifest::check;
-use podling::manifest::owner::{Concurrency, Controller, Goal, JobRules, Owner, Replacement, Start};
+use podling::manifest::owner::{Controller, Owner, Replacement, Start};
 use podling::manifest::pod::{Pod, Source};
 
 /// A controller's document; `spec` and `template` are more lines of either, in YAML's flow style.
-fn controller(version: &str, kind: &str, spec: &str, template: &str) -> String {
+pub fn controller(version: &str, kind: &str, spec: &str, template: &str) -> String {
     let comma = |more: &str| {
         if more.is_empty() { String::new() } else { format!(", {more}") }
     };
@@ -26,14 +26,14 @@ fn apps(kind: &str, spec: &str) -> String {
 
 /// Calls `look` with all pods of `text`.
 #[track_caller]
-fn pods<T>(text: &str, look: impl FnOnce(&[Pod<'_>]) -> T) -> T {
+pub fn pods<T>(text: &str, look: impl FnOnce(&[Pod<'_>]) -> T) -> T {
     let body = compile(text).body();
     let pods: Vec<_> = check::manifest(&body).unwrap().pods.iter().collect();
     look(&pods)
 }
 
 #[track_caller]
-fn names(text: &str) -> Vec<String> {
+pub fn names(text: &str) -> Vec<String> {
     pods(text, |pods| pods.iter().map(|pod| pod.name.to_owned()).collect())
 }
 
@@ -205,84 +205,6 @@ fn what_only_a_cluster_understands_is_accepted_with_a_warning() {
     }
 }
 
-/// A Job with a pod that ends by itself.
-fn job(spec: &str) -> String {
-    controller("batch/v1", "Job", spec, "restartPolicy: Never").replace("  selector: {matchLabels: {app: web}}\n", "")
-}
-
-fn rules(spec: &str) -> (JobRules, usize) {
-    pods(&job(spec), |pods| match pods[0].owner.unwrap().controller {
-        Controller::Job(rules) => (rules, pods.len()),
-        other => panic!("{other:?}"),
-    })
-}
-
-#[test]
-fn spec_54_a_job_becomes_a_pod_for_each_completion() {
-    let plain = JobRules {
-        goal: Goal::Each,
-        parallelism: 1,
-        backoff_limit: 6,
-        deadline_seconds: None,
-        ttl_seconds: None,
-        schedule: None,
-    };
-    assert_eq!(rules(""), (plain, 1));
-    let more =
-        "completions: 5\nparallelism: 2\nbackoffLimit: 0\nactiveDeadlineSeconds: 100\nttlSecondsAfterFinished: 0";
-    let rules_of_more =
-        JobRules { parallelism: 2, backoff_limit: 0, deadline_seconds: Some(100), ttl_seconds: Some(0), ..plain };
-    assert_eq!(rules(more), (rules_of_more, 5));
-    assert_eq!(rules("parallelism: 3"), (JobRules { goal: Goal::Any, parallelism: 3, ..plain }, 3), "a work queue");
-    assert_eq!(rules("suspend: true"), (JobRules { parallelism: 0, ..plain }, 1));
-    pods(&job(""), |pods| {
-        let labels: Vec<_> = pods[0].labels.iter().map(|pair| (pair.key, pair.value)).collect();
-        let own = [("batch.kubernetes.io/job-name", "web"), ("job-name", "web")];
-        assert_eq!(labels[2..], own);
-        assert_eq!(pods[0].hostname, pods[0].name);
-    });
-}
-
-#[test]
-fn spec_54_the_pods_of_an_indexed_job_know_their_number() {
-    let text = job("completionMode: Indexed\ncompletions: 3\nparallelism: 3")
-        .replace("image: busybox", "image: busybox, args: [\"$(JOB_COMPLETION_INDEX)\"]");
-    pods(&text, |pods| {
-        for (index, pod) in pods.iter().enumerate() {
-            let index = index.to_string();
-            assert!(pod.name.starts_with(&format!("web-{index}-")), "{}", pod.name);
-            assert_eq!(pod.hostname, format!("web-{index}"));
-            let container = pod.containers.get(0).unwrap();
-            let variable = container.env.get(0).unwrap();
-            assert_eq!((variable.key, variable.value), ("JOB_COMPLETION_INDEX", &*index));
-            assert_eq!(container.args.unwrap().get(0), Some(&*index));
-            let key = "batch.kubernetes.io/job-completion-index";
-            assert!(
-                pod.labels.iter().chain(pod.annotations).filter(|pair| pair.key == key && pair.value == index).count()
-                    == 2
-            );
-        }
-    });
-}
-
-#[test]
-fn what_is_wrong_with_a_job_is_said() {
-    let cases = [
-        (
-            job("").replace(", restartPolicy: Never", ""),
-            "spec.template.spec: restartPolicy: is required here: OnFailure or Never",
-        ),
-        (job("").replace("Never", "Always"), "\"Always\" is not a value for this: OnFailure or Never is possible"),
-        (job("completionMode: Indexed"), "completions: is required with completionMode: Indexed"),
-        (job("completions: 65"), "spec.completions: 65 is not possible here: from 0 to 64"),
-        (job("parallelism: 100"), "100 pods at once are not possible"),
-        (job("podFailurePolicy: {rules: []}"), "every failed pod counts, whatever its exit code"),
-    ];
-    for (text, part) in cases {
-        compile(&text).refused(part);
-    }
-}
-
 #[test]
 fn spec_12_another_system_is_refused() {
     compile(&super::pod("os: {name: windows}", ""))
@@ -324,54 +246,6 @@ fn spec_91_the_parts_of_a_control_plane_are_pods_like_others() {
     });
 }
 
-fn cron_job(spec: &str) -> String {
-    let template = "{restartPolicy: OnFailure, hostNetwork: true, containers: [{name: app, image: busybox}]}";
-    format!(
-        "apiVersion: batch/v1\nkind: CronJob\nmetadata: {{name: hello}}\nspec:\n{}  jobTemplate: {{spec: {{template: {{spec: {template}}}}}}}\n",
-        spec.lines().map(|line| format!("  {line}\n")).collect::<String>()
-    )
-}
-
-#[test]
-fn spec_54_a_cron_job_is_a_job_with_a_schedule() {
-    let of = |spec: &str| {
-        pods(&cron_job(spec), |pods| match pods[0].owner.unwrap().controller {
-            Controller::Job(rules) => rules,
-            other => panic!("{other:?}"),
-        })
-    };
-    let rules =
-        of("schedule: '*/15 3 * * 1'\nconcurrencyPolicy: Replace\nstartingDeadlineSeconds: 30\ntimeZone: Etc/UTC");
-    let schedule = rules.schedule.unwrap();
-    assert_eq!((schedule.minutes, schedule.hours), (1 | 1 << 15 | 1 << 30 | 1 << 45, 1 << 3));
-    assert_eq!((schedule.weekdays, schedule.concurrency), (1 << 1, Concurrency::Replace));
-    assert_eq!((schedule.deadline_seconds, rules.ttl_seconds, rules.parallelism), (Some(30), None, 1));
-    let quiet = of("schedule: '@daily'\nsuspend: true\nsuccessfulJobsHistoryLimit: 0\nfailedJobsHistoryLimit: 0");
-    assert_eq!((quiet.parallelism, quiet.ttl_seconds), (0, Some(0)));
-}
-
-#[test]
-fn what_is_wrong_with_a_cron_job_is_said() {
-    let cases = [
-        (
-            "schedule: '61 * * * *'",
-            "spec.schedule: \"61 * * * *\" is not a schedule: its minute \"61\" cannot be understood",
-        ),
-        ("schedule: '* * *'", "it has five fields (minute hour day month weekday), and here are 3"),
-        ("schedule: '0 0 30 2 *'", "names a date that never comes"),
-        ("suspend: false", "spec.schedule: is required"),
-        (
-            "schedule: '@daily'\ntimeZone: Europe/Berlin",
-            "spec.timeZone: \"Europe/Berlin\" is not supported on the board yet",
-        ),
-    ];
-    for (spec, part) in cases {
-        compile(&cron_job(spec)).refused(part);
-    }
-    let outcome = compile(&cron_job("schedule: '@daily'\nconcurrencyPolicy: Allow"));
-    assert_eq!((outcome.errors, outcome.warnings), (0, 1), "{}", outcome.said);
-}
-
 /// For each type of the controllers' documents one that has an object of it: kind, version, spec; `@` is where one more of its fields
 /// goes, `T` a template.
 const PLACES: &[(&Table, &str, &str, &str)] = &[
@@ -391,6 +265,17 @@ const PLACES: &[(&Table, &str, &str, &str)] = &[
     (&schema::RETENTION, "StatefulSet", "apps/v1", "{T, persistentVolumeClaimRetentionPolicy: {@}}"),
     (&schema::CLAIM_TEMPLATE, "StatefulSet", "apps/v1", "{T, volumeClaimTemplates: [{@}]}"),
     (&schema::JOB_SPEC, "Job", "batch/v1", "{T, @}"),
+    (&schema::FAILURE_POLICY, "Job", "batch/v1", "{T, podFailurePolicy: {@}}"),
+    (&schema::FAILURE_RULE, "Job", "batch/v1", "{T, podFailurePolicy: {rules: [{@}]}}"),
+    (&schema::FAILURE_CODES, "Job", "batch/v1", "{T, podFailurePolicy: {rules: [{action: Count, onExitCodes: {@}}]}}"),
+    (
+        &schema::FAILURE_CONDITION,
+        "Job",
+        "batch/v1",
+        "{T, podFailurePolicy: {rules: [{action: Count, onPodConditions: [{@}]}]}}",
+    ),
+    (&schema::SUCCESS_POLICY, "Job", "batch/v1", "{T, successPolicy: {@}}"),
+    (&schema::SUCCESS_RULE, "Job", "batch/v1", "{T, successPolicy: {rules: [{@}]}}"),
     (&schema::CRON_JOB_SPEC, "CronJob", "batch/v1", "{jobTemplate: {spec: {T}}, @}"),
     (&schema::JOB_TEMPLATE, "CronJob", "batch/v1", "{schedule: '@daily', jobTemplate: {@}}"),
 ];

@@ -4,6 +4,7 @@ mod cli;
 mod confine;
 mod explain;
 mod fields;
+mod jobs;
 mod kinds;
 mod meaning;
 mod messages;

@@ -1,17 +1,18 @@
 //! A board that is only told what to say, and remembers what it was asked.
 
 use podling::agent::events::Event;
-use podling::agent::{Facts, Gate, Refusal, Shutdown, Usage};
-use podling::console::board::{Board, Log, LogPiece, LogRequest, Seen, Waiting};
+use podling::agent::{Facts, Gate, Refusal, Shutdown, Streams, Usage};
+use podling::console::board::{Board, Input, Log, LogPiece, LogRequest, Program, Seen, Waiting};
 use podling::console::clock::Clock;
 use podling::console::view::{ContainerView, Scene, StatusView};
 use podling::host::arena::Arena;
 use podling::manifest::pod::*;
 use podling::manifest::status::*;
 use podling::manifest::time::{Duration, Instant};
+use podling::sys::tty;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
@@ -122,6 +123,8 @@ pub struct Fake {
     /// What of deleted pods is still there.
     pub remains: RefCell<Vec<Uid>>,
     pub output: Output,
+    /// What an attach is handed.
+    pub input: RefCell<Option<OwnedFd>>,
     /// The container goes on running, and may write more.
     pub running: Rc<Cell<bool>>,
     generation: Rc<Cell<u64>>,
@@ -216,25 +219,37 @@ impl Board for Fake {
         }
     }
 
-    fn exec(
-        &self,
-        _: &str,
-        pod: &str,
-        container: &str,
-        argv: &[&str],
-        stdio: [OwnedFd; 3],
-    ) -> Result<Waiting<'static, Result<Exit, Message>>, Refusal> {
+    fn exec(&self, _: &str, pod: &str, container: &str, argv: &[&str], streams: Streams) -> Result<Program, Refusal> {
         self.asked.borrow_mut().push(format!("exec {pod} {container} {argv:?}"));
         // The "container" is this machine.
-        let [stdin, stdout, stderr] = stdio;
-        let mut command = smol::process::Command::new(argv[0]);
-        command.args(&argv[1..]).stdin(stdin).stdout(stdout).stderr(stderr).kill_on_drop(true);
+        let failed = |error: &dyn std::fmt::Display| Refusal::Failed(error.to_string().into());
+        let (mut words, mut terminal) = (argv.to_vec(), None);
+        let [stdin, stdout, stderr] = match streams {
+            Streams::Files(files) => files,
+            Streams::Terminal(size) => {
+                let instance = tty::instance().map_err(|errno| failed(&errno))?;
+                let pty = tty::open(instance.as_fd(), size).map_err(|errno| failed(&errno))?;
+                terminal = Some(pty.master);
+                words.splice(0..0, ["setsid", "--ctty", "--wait"]);
+                let copy = || pty.slave.try_clone().map_err(|error| failed(&error));
+                [copy()?, copy()?, copy()?]
+            }
+        };
+        let mut command = smol::process::Command::new(words[0]);
+        command.args(&words[1..]).stdin(stdin).stdout(stdout).stderr(stderr).kill_on_drop(true);
         let mut child = command.spawn().map_err(|error| Refusal::Failed(error.to_string().into()))?;
         drop(command);
-        Ok(Box::pin(async move {
+        let ended = Box::pin(async move {
             let status = child.status().await.map_err(|error| message(&error.to_string()))?;
             Ok(Exit { code: status.code().unwrap_or(137) as u8, signal: 0, oom: false })
-        }))
+        });
+        Ok(Program { terminal: Box::pin(async { terminal }), ended })
+    }
+
+    fn attach(&self, _: &str, pod: &str, container: &str) -> Result<Waiting<'static, Input>, Refusal> {
+        self.asked.borrow_mut().push(format!("attach {pod} {container}"));
+        let input = self.input.borrow_mut().take().ok_or_else(|| message("there is none"));
+        Ok(Box::pin(async { input }))
     }
 
     fn shutdown(&self, how: Shutdown) -> Result<(), Refusal> {

@@ -1,7 +1,7 @@
 //! Lines become commands, or kubectl's errors.
 
 use podling::console::complete::{Completion, Names, complete};
-use podling::console::grammar::{Command, Delete, Exec, GetPods, Logs, Output, Scope, Target, line, parse};
+use podling::console::grammar::{Attach, Command, Delete, Exec, GetPods, Logs, Output, Scope, Target, line, parse};
 use podling::console::wire::{self, Kind};
 use podling::manifest::limits;
 use podling::manifest::time::Duration;
@@ -53,8 +53,20 @@ fn spec_104_verbs() {
     assert_eq!(ok("logs web -c a -f --tail=5 --timestamps"), Command::Logs(logs.clone()));
     assert_eq!(ok("logs pod/web a --follow --tail 5 --timestamps=true"), Command::Logs(logs));
     assert_eq!(ok("logs web --tail=-1"), ok("logs web"));
-    let exec = Exec { target: target("web", None), argv: names(&["sh", "-c", "echo $HOME | wc", "--"]), stdin: true };
+    let exec = Exec {
+        target: target("web", None),
+        argv: names(&["sh", "-c", "echo $HOME | wc", "--"]),
+        stdin: true,
+        tty: false,
+    };
     assert_eq!(ok("exec web -i -- sh -c 'echo $HOME | wc' --"), Command::Exec(exec));
+    let exec = Exec { target: target("web", Some("app")), argv: names(&["sh"]), stdin: true, tty: true };
+    assert_eq!(ok("exec -it web -c app -- sh"), Command::Exec(exec.clone()));
+    assert_eq!(ok("exec --stdin --tty=true pod/web --container app -- sh"), Command::Exec(exec));
+    let attach = |stdin, tty| Command::Attach(Attach { target: target("web", None), stdin, tty });
+    assert_eq!(ok("attach web"), attach(false, false));
+    assert_eq!(ok("attach web -i"), attach(true, false));
+    assert_eq!(ok("attach -it pod/web"), attach(true, true));
     assert_eq!(ok("restart web -c a"), Command::Restart(target("web", Some("a"))));
     assert_eq!((ok("reboot"), ok("poweroff"), ok("version")), (Command::Reboot, Command::PowerOff, Command::Version));
     assert!(matches!(ok("help"), Command::Help(None)));
@@ -115,7 +127,8 @@ fn errors_say_what_to_do() {
         ("logs web a -c b", "error: only one of -c or an inline [CONTAINER] arg is allowed"),
         ("exec web ls", "error: exec [POD] [COMMAND] is not supported. Use exec [POD] -- [COMMAND] instead"),
         ("exec web --", "error: you must specify at least one command for the container"),
-        ("exec -it web -- sh", "error: exec gives no terminal: leave out -t"),
+        ("attach web app", "error: unexpected argument \"app\""),
+        ("attach", "error: expected 'attach POD [-c CONTAINER] [-i] [-t]'.\nPOD or TYPE/NAME is a required argument"),
         ("version now", r#"error: unexpected argument "now""#),
         ("get 'pods", "error: a quote ' is not closed"),
         ("get pods \\", "error: nothing follows the last backslash"),

@@ -10,4 +10,5 @@ mod remote;
 mod serial;
 mod session;
 mod status;
+mod terminal;
 mod verbs;

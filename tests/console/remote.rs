@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::rc::Rc;
 
 /// Serves a board on a socket while `clients` run on a thread of their own.
-fn served<T: Send + 'static>(board: Rc<Fake>, clients: impl FnOnce(&Path) -> T + Send + 'static) -> T {
+pub fn served<T: Send + 'static>(board: Rc<Fake>, clients: impl FnOnce(&Path) -> T + Send + 'static) -> T {
     let directory = tempfile::tempdir().unwrap();
     // The directory does not keep anybody out: the socket does.
     std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();

@@ -11,7 +11,7 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 
 /// The far end of the line, and the name of the near one.
-fn line() -> (File, PathBuf) {
+pub fn line() -> (File, PathBuf) {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
@@ -20,7 +20,7 @@ fn line() -> (File, PathBuf) {
 }
 
 /// Reads until the terminal has printed this.
-fn until(master: &mut File, wanted: &str) -> String {
+pub fn until(master: &mut File, wanted: &str) -> String {
     let mut text = String::new();
     while !text.contains(wanted) {
         let mut bytes = [0; 256];
@@ -45,7 +45,25 @@ fn spec_104_serial_line() {
         log::warn!("something else happened");
         until(&mut master, "] podling: warning: something else happened\r\nqemu# vers");
         master.write_all(b"ion\r").unwrap();
-        until(&mut master, "Kernel:");
+        until(&mut master, "v2\r\nqemu# ");
+        // A program has the line: its keys, Ctrl-C among them, and nothing of the log in between.
+        master
+            .write_all(b"exec -it web -c server -- busybox sh -c 'trap \"echo hit\" INT; stty size; until read a; do :; done; exit $a'\r")
+            .unwrap();
+        until(&mut master, "24 80\r\n");
+        log::warn!("held back");
+        master.write_all(b"\x03").unwrap();
+        let during = until(&mut master, "hit");
+        assert!(!during.contains("held back"), "{during:?}");
+        master.write_all(b"5\r").unwrap();
+        let after = until(&mut master, "held back\r\nqemu# ");
+        assert!(after.contains("command terminated with exit code 5\r\nqemu# "), "{after:?}");
+        master.write_all(b"\x1b[A").unwrap();
+        until(&mut master, "exit $a'");
+        master.write_all(b"\x03exec -i web -c server -- cat\r").unwrap();
+        until(&mut master, "cat\r\n");
+        master.write_all(b"words\r\x04").unwrap();
+        until(&mut master, "words\r\nwords\r\nqemu# ");
         // The line hangs up when its far end is closed.
         drop(master);
     });

@@ -57,7 +57,7 @@ fn decode(bytes: &[u8], printed: &mut Printed) {
 /// Carries a line out to its end, while `meanwhile` is called each time that it waits.
 pub fn told_meanwhile(board: &Rc<Fake>, line: &str, mut meanwhile: impl FnMut(&Fake)) -> Printed {
     let outbox = Rc::new(Outbox::new(Style::Frames));
-    let io = Io { outbox: outbox.clone(), width: None, stdin: None };
+    let io = Io { outbox: outbox.clone(), width: None, stdin: None, terminal: None };
     let command = grammar::line(line.as_bytes()).unwrap().unwrap();
     let mut printed = Printed { out: String::new(), err: String::new(), code: 255 };
     let mut sink = Sink(Vec::new());
@@ -126,7 +126,7 @@ fn get_pods_watches() {
     let board = Fake::new(&[web()]);
     let mut step = 0;
     let outbox = Rc::new(Outbox::new(Style::Terminal));
-    let io = Io { outbox: outbox.clone(), width: None, stdin: None };
+    let io = Io { outbox: outbox.clone(), width: None, stdin: None, terminal: None };
     let mut sink = Sink(Vec::new());
     let mut work = Box::pin(run(&*board, grammar::line(b"get pods -w").unwrap().unwrap(), &io));
     smol::block_on(std::future::poll_fn(|cx| {

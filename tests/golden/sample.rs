@@ -3,10 +3,12 @@
 
 use podling::manifest::board::{Board, Network};
 use podling::manifest::image::Image;
+use podling::manifest::job::{ConditionPattern, FailureAction, FailurePattern, FailureRule, SuccessRule};
 use podling::manifest::owner::{Concurrency, Controller, Goal, JobRules, Owner, Replacement, Schedule};
 use podling::manifest::pod::*;
 use podling::manifest::probe::{Action, HttpGet, Probe, ProbeKind, Timing};
 use podling::manifest::terminal::Stdin;
+use podling::manifest::zone::{Change, Summer, Zone};
 use podling::manifest::{List, codec};
 use serde::Serialize;
 
@@ -77,7 +79,7 @@ pub fn small() -> Pod<'static> {
 }
 
 /// What a Job asks for.
-pub fn job() -> JobRules {
+pub fn job() -> JobRules<'static> {
     let schedule = Schedule {
         minutes: 1 << 59 | 1,
         hours: 1 << 23,
@@ -86,7 +88,23 @@ pub fn job() -> JobRules {
         weekdays: 1 << 6,
         concurrency: Concurrency::Replace,
         deadline_seconds: Some(90),
+        zone: Zone {
+            standard: 60,
+            summer: Some(Summer {
+                offset: 120,
+                begins: Change { month: 3, week: 5, weekday: 0, minute: 120 },
+                ends: Change { month: 10, week: 5, weekday: 0, minute: 180 },
+            }),
+        },
+        runs: 1,
+        keeps: [1, 0],
     };
+    let codes = FailurePattern::ExitCodes { container: Some("app"), operator: Operator::In, codes: list([42]) };
+    let disrupted = [ConditionPattern { kind: "DisruptionTarget", status: true }];
+    let failures = [
+        FailureRule { action: FailureAction::FailJob, pattern: codes },
+        FailureRule { action: FailureAction::Ignore, pattern: FailurePattern::Conditions(list(disrupted)) },
+    ];
     JobRules {
         goal: Goal::Any,
         parallelism: 3,
@@ -94,6 +112,10 @@ pub fn job() -> JobRules {
         deadline_seconds: Some(3600),
         ttl_seconds: Some(0),
         schedule: Some(schedule),
+        index_backoff_limit: Some(2),
+        max_failed_indexes: Some(1),
+        failure_policy: list(failures),
+        success_policy: list([SuccessRule { indexes: 0b110, count: 1 }]),
     }
 }
 
@@ -116,6 +138,7 @@ pub fn app(name: &'static str) -> Container<'static> {
         message_policy: MessagePolicy::File,
         restart_policy: None,
         restart_rules: List::EMPTY,
+        resize: ResizePolicy::default(),
         facts: List::EMPTY,
         confinement: Confinement::default(),
         post_start: None,
@@ -216,6 +239,7 @@ pub fn full() -> Pod<'static> {
                     RestartRule { operator: Operator::In, codes: list([42u8, 0]) },
                     RestartRule { operator: Operator::NotIn, codes: list([255u8]) },
                 ]),
+                resize: ResizePolicy { cpu: Resize::InPlace, memory: Resize::Restart },
                 post_start: Some(Hook::HttpGet(http_get())),
                 probes: list([
                     probe(ProbeKind::Startup, Action::HttpGet(http_get())),

@@ -7,6 +7,7 @@ mod evict;
 mod gates;
 mod life;
 mod probes;
+mod renew;
 mod restart;
 mod storage;
 mod story;

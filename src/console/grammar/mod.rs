@@ -37,6 +37,8 @@ pub enum Command {
     Logs(Logs),
     /// `exec`.
     Exec(Exec),
+    /// `attach`.
+    Attach(Attach),
     /// `delete pod`.
     Delete(Delete),
     /// `restart`.
@@ -138,6 +140,19 @@ pub struct Exec {
     pub argv: Vec<String>,
     /// `-i`.
     pub stdin: bool,
+    /// `-t`.
+    pub tty: bool,
+}
+
+/// `attach`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attach {
+    /// To what.
+    pub target: Target,
+    /// `-i`.
+    pub stdin: bool,
+    /// `-t`.
+    pub tty: bool,
 }
 
 /// `delete pod`.
@@ -260,6 +275,7 @@ pub fn parse(words: &[&str]) -> Result<Command, Error> {
         }
         VerbId::Logs => logs(&given),
         VerbId::Exec => exec(&given),
+        VerbId::Attach => attach(&given),
         VerbId::Delete => delete(&given),
         VerbId::Restart => restart(&given),
         VerbId::Set => set(&given),
@@ -329,9 +345,6 @@ fn logs(given: &Given<'_>) -> Result<Command, Error> {
 }
 
 fn exec(given: &Given<'_>) -> Result<Command, Error> {
-    if given.is_on(FlagId::Tty)? {
-        return error("exec gives no terminal: leave out -t");
-    }
     let target = given.target("exec POD [-c CONTAINER] -- COMMAND [ARGUMENT...]")?;
     if given.operands.len() > 1 {
         return error("exec [POD] [COMMAND] is not supported. Use exec [POD] -- [COMMAND] instead");
@@ -343,9 +356,15 @@ fn exec(given: &Given<'_>) -> Result<Command, Error> {
         }
         Some(words) => {
             let argv = words.iter().map(|word| (*word).to_owned()).collect();
-            Ok(Command::Exec(Exec { target, argv, stdin: given.is_on(FlagId::Stdin)? }))
+            Ok(Command::Exec(Exec { target, argv, stdin: given.is_on(FlagId::Stdin)?, tty: given.is_on(FlagId::Tty)? }))
         }
     }
+}
+
+fn attach(given: &Given<'_>) -> Result<Command, Error> {
+    let target = given.target("attach POD [-c CONTAINER] [-i] [-t]")?;
+    given.no_operands(1)?;
+    Ok(Command::Attach(Attach { target, stdin: given.is_on(FlagId::Stdin)?, tty: given.is_on(FlagId::Tty)? }))
 }
 
 fn delete(given: &Given<'_>) -> Result<Command, Error> {

@@ -4,7 +4,9 @@ use super::{Options, REDACTED, flag, probe, projected, resources, restart_policy
 use crate::console::emit::{Emit, Kind};
 use crate::manifest::List;
 use crate::manifest::fact;
-use crate::manifest::pod::{Container, ContainerKind, EnvVar, MessagePolicy, Operator, Pod, Propagation};
+use crate::manifest::pod::{
+    Container, ContainerKind, EnvVar, MessagePolicy, Operator, Pod, Propagation, Resize, ResizePolicy,
+};
 use crate::manifest::probe::ProbeKind;
 use crate::manifest::terminal::Stdin;
 use alloc::string::String;
@@ -30,6 +32,7 @@ pub(super) fn container(
     emit.pair("name", container.name)?;
     ports(emit, container)?;
     probe::probe(emit, container, ProbeKind::Readiness)?;
+    resize_policy(emit, &container.resize)?;
     resources(emit, &container.resources, container.confinement.devices)?;
     if container.kind == ContainerKind::Sidecar {
         emit.pair("restartPolicy", "Always")?;
@@ -126,6 +129,20 @@ fn is_operator(container: &Container<'_>, rest: &str) -> bool {
     let name = rest.strip_prefix('(').and_then(|rest| rest.split_once(')'));
     let known = |(name, _): (&str, &str)| container.env.iter().any(|variable| variable.key == name);
     rest.starts_with('$') || name.is_some_and(known)
+}
+
+fn resize_policy(emit: &mut dyn Emit, policy: &ResizePolicy) -> fmt::Result {
+    if *policy == ResizePolicy::default() {
+        return Ok(());
+    }
+    emit.begin("resizePolicy", Kind::List)?;
+    for (name, resize) in [("cpu", policy.cpu), ("memory", policy.memory)] {
+        emit.open(Kind::Map)?;
+        emit.pair("resourceName", name)?;
+        emit.pair("restartPolicy", if resize == Resize::Restart { "RestartContainer" } else { "NotRequired" })?;
+        emit.close()?;
+    }
+    emit.close()
 }
 
 fn restart_rules(emit: &mut dyn Emit, container: &Container<'_>) -> fmt::Result {

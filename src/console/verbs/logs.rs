@@ -2,7 +2,7 @@
 
 use super::{Done, Failure, Io, container_of, refused};
 use crate::agent::Refusal;
-use crate::console::board::{Board, LogPiece, LogRequest, Seen};
+use crate::console::board::{Board, Log, LogPiece, LogRequest, Seen};
 use crate::console::clock::Date;
 use crate::console::grammar::{Logs, Scope, Target};
 use crate::console::wire::Kind;
@@ -20,10 +20,7 @@ pub(super) async fn logs(board: &dyn Board, logs: &Logs, io: &Io) -> Done {
         previous: logs.previous,
         tail: logs.tail,
     };
-    let mut log = board.logs(&request).map_err(|refusal| match refusal {
-        Refusal::NotRunning(_) => waiting(board, target, &container),
-        other => refused(other, target),
-    })?;
+    let mut log = open(board, target, &request)?;
     let mut printer = Printer { timestamps: logs.timestamps, midline: [false; 2] };
     loop {
         let read = log.next().map_err(|why| Failure(format!("error: {why}")))?;
@@ -31,6 +28,27 @@ pub(super) async fn logs(board: &dyn Board, logs: &Logs, io: &Io) -> Done {
         match text {
             Some(bytes) => io.outbox.write(Kind::Out, &bytes).await,
             None if !logs.follow || !log.more().await => return Ok(0),
+            None => {}
+        }
+    }
+}
+
+/// The output of a container; `Err` says why there is none.
+pub(super) fn open(board: &dyn Board, target: &Target, request: &LogRequest<'_>) -> Result<Box<dyn Log>, Failure> {
+    board.logs(request).map_err(|refusal| match refusal {
+        Refusal::NotRunning(_) => waiting(board, target, request.container),
+        other => refused(other, target),
+    })
+}
+
+/// Passes output on as it comes, each stream as what it is, until the container is over.
+pub(super) async fn relay(log: &mut dyn Log, io: &Io) -> Result<(), Failure> {
+    loop {
+        let read = log.next().map_err(|why| Failure(format!("error: {why}")))?;
+        let piece = read.map(|piece| (if piece.error { Kind::Err } else { Kind::Out }, piece.bytes.to_vec()));
+        match piece {
+            Some((kind, bytes)) => io.outbox.write(kind, &bytes).await,
+            None if !log.more().await => return Ok(()),
             None => {}
         }
     }

@@ -1,5 +1,6 @@
 //! Carries a [`Command`] out on a [`Board`], in kubectl's words. Every verb can be dropped at any moment: that is Ctrl-C.
 
+mod attach;
 mod change;
 mod describe;
 mod exec;
@@ -11,6 +12,7 @@ use super::board::{Board, Seen};
 use super::catalog;
 use super::grammar::{Command, Scope, Target};
 use super::outbox::Outbox;
+use super::terminal::Terminal;
 use super::wire::Kind;
 use crate::agent::{Refusal, Shutdown};
 use exec::Stdin;
@@ -32,6 +34,8 @@ pub struct Io {
     pub width: Option<usize>,
     /// What may be passed on to a program in a container.
     pub stdin: Option<Rc<Stdin>>,
+    /// The terminal that the caller types at, where it is one.
+    pub terminal: Option<Rc<Terminal>>,
 }
 
 impl Io {
@@ -71,6 +75,7 @@ async fn carry_out(board: &dyn Board, command: Command, io: &Io) -> Done {
         Command::Describe { scope, names } => describe::pods(board, &scope, &names, io).await,
         Command::Logs(logs) => logs::logs(board, &logs, io).await,
         Command::Exec(exec) => exec::exec(board, &exec, io).await,
+        Command::Attach(attach) => attach::attach(board, &attach, io).await,
         Command::Delete(delete) => change::delete(board, &delete, io).await,
         Command::Restart(target) => change::restart(board, &target, io).await,
         Command::SetCondition(set) => change::set_condition(board, &set, io).await,
@@ -141,6 +146,14 @@ async fn tell_missing(missing: &[String], io: &Io) -> u8 {
         io.err(&format!("{}\n", not_found(name).0)).await;
     }
     u8::from(!missing.is_empty())
+}
+
+/// The caller's terminal for a program that is to be typed into; says so where it has none.
+async fn terminal_for(io: &Io) -> Option<Rc<Terminal>> {
+    if io.terminal.is_none() {
+        io.err("Unable to use a TTY - input is not a terminal or the right kind of file\n").await;
+    }
+    io.terminal.clone()
 }
 
 /// The container that is meant: the one that was named, else the first app container. Says so where there was a choice.

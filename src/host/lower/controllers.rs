@@ -1,14 +1,14 @@
 //! What all controllers have in common (spec 54–58): a template, a selector, and pods that are named, labelled and owned alike.
 
-use super::names;
 use super::objects::{Metadata, PodObject, describe, metadata};
 use super::{cronjob, job, workloads};
+use super::{facts, names};
 use crate::host::arena::Arena;
 use crate::host::diagnostic::quote;
 use crate::host::read::{Object, Place};
 use crate::host::schema::{self, Table};
 use crate::manifest::limits;
-use crate::manifest::owner::Owner;
+use crate::manifest::owner::{Controller, Owner};
 use crate::manifest::pod::{EnvVar, Pair, Source, Volume};
 use std::format;
 use std::prelude::v1::*;
@@ -29,6 +29,11 @@ pub(super) struct Given<'a> {
 }
 
 impl<'a> Given<'a> {
+    /// The CronJob that has pods for several runs, which may use the same things in turn.
+    pub(super) fn cron_job(&self) -> Option<Owner<'a>> {
+        self.owner.filter(|owner| matches!(owner.controller, Controller::Job(rules) if rules.schedule.is_some()))
+    }
+
     /// The variable of each of its containers.
     pub(super) fn variable(&self) -> Option<EnvVar<'a>> {
         self.index.map(|value| EnvVar { key: "JOB_COMPLETION_INDEX", value, secret: false })
@@ -121,15 +126,21 @@ impl<'a> Document<'a> {
     }
 
     /// `restartPolicy` is one of `policies`; what stands for none is Always.
-    pub(super) fn restarts(&self, policies: &[&'static str]) {
-        let Some(pod) = &self.pod else { return };
+    pub(super) fn restarts(&self, policies: &[&'static str]) -> Option<&'static str> {
+        let pod = self.pod.as_ref()?;
         match pod.get("restartPolicy") {
-            Some(place) => drop(place.one_of(policies)),
+            Some(place) => return place.one_of(policies),
             None if !policies.contains(&"Always") => {
                 pod.place.error(format!("restartPolicy: is required here: {}", policies.join(" or ")));
             }
             None => {}
         }
+        None
+    }
+
+    /// The names of the template's containers.
+    pub(super) fn containers(&self) -> Vec<&'a str> {
+        self.pod.as_ref().map(facts::containers).unwrap_or_default()
     }
 
     /// Checks that `selector` selects the pods of the template. That of a ReplicationController is labels and nothing else.
@@ -216,7 +227,7 @@ impl<'a> Document<'a> {
     }
 
     /// The owner of its pods.
-    pub(super) fn owner(&self, controller: crate::manifest::owner::Controller) -> Option<Owner<'a>> {
+    pub(super) fn owner(&self, controller: Controller<'a>) -> Option<Owner<'a>> {
         Some(Owner { controller, name: self.meta.name })
     }
 

@@ -1,12 +1,14 @@
 //! CronJobs (spec 54–58): a Job and the minutes at which it begins, both checked here so that the board only compares numbers.
 
 use super::controllers::Document;
-use super::job;
 use super::objects::{PodObject, metadata};
+use super::{job, zone};
 use crate::host::arena::Arena;
 use crate::host::read::{Object, Place};
 use crate::host::schema;
+use crate::manifest::limits;
 use crate::manifest::owner::{Concurrency, Schedule};
+use crate::manifest::zone::Zone;
 use std::format;
 use std::prelude::v1::*;
 
@@ -17,42 +19,35 @@ pub(super) fn lower<'a>(root: &Place<'a>, arena: &'a Arena) -> Option<Vec<PodObj
     let spec = object.require("spec")?.object(&schema::CRON_JOB_SPEC)?;
     let schedule = schedule(&spec);
     let suspended = spec.flag("suspend").unwrap_or(false);
-    let keeps = |name| spec.get(name).and_then(|place| place.integer(0..=i64::from(i32::MAX))) != Some(0);
-    let keeps_any = [keeps("successfulJobsHistoryLimit"), keeps("failedJobsHistoryLimit")].contains(&true);
     let template = spec.require("jobTemplate")?.object(&schema::JOB_TEMPLATE)?;
     let _ = template.get("metadata").and_then(|place| place.object(&schema::METADATA));
     let document = Document::of(arena, meta, template.require("spec")?.object(&schema::JOB_SPEC)?)?;
     Some(job::pods(&document, schedule, |rules| {
         rules.parallelism = if suspended { 0 } else { rules.parallelism };
-        rules.ttl_seconds = if keeps_any { rules.ttl_seconds } else { Some(0) };
     }))
 }
 
 fn schedule(spec: &Object<'_>) -> Option<Schedule> {
-    if let Some(place) = spec.get("timeZone") {
-        let zone = place.text()?;
-        if !matches!(zone, "UTC" | "Etc/UTC" | "") {
-            place.error(format!("{} is not supported on the board yet: only Etc/UTC is", place.quoted(zone)));
-        }
-    }
+    let zone = spec.get("timeZone").map_or(Some(Zone::UTC), |place| zone::zone(&place));
     let policy = spec.get("concurrencyPolicy");
     let concurrency = match policy.as_ref().and_then(|word| word.one_of(&["Allow", "Forbid", "Replace"])) {
         Some("Replace") => Concurrency::Replace,
-        Some("Allow") => {
-            let what =
-                "a board has one run at a time: one that is due before the last has ended is left out, as with Forbid";
-            policy.iter().for_each(|place| place.warning(what));
-            Concurrency::Forbid
-        }
-        _ => Concurrency::Forbid,
+        Some("Forbid") => Concurrency::Forbid,
+        _ => Concurrency::Allow,
     };
+    let runs = if concurrency == Concurrency::Allow { limits::CRON_RUNS as u8 } else { 1 };
+    let keeps = |name, default| {
+        let most = spec.get(name).and_then(|place| place.integer(0..=i64::from(i32::MAX))).unwrap_or(default);
+        u8::try_from(most).unwrap_or(u8::MAX).min(runs)
+    };
+    let keeps = [keeps("successfulJobsHistoryLimit", 3), keeps("failedJobsHistoryLimit", 1)];
     let deadline = spec.get("startingDeadlineSeconds").and_then(|place| place.integer(0..=i64::from(i32::MAX)));
     let place = spec.require("schedule")?;
     let text = place.text()?;
     match parse(text) {
         Ok(times) => {
             let deadline_seconds = deadline.and_then(|n| u32::try_from(n).ok());
-            let schedule = Schedule { concurrency, deadline_seconds, ..times };
+            let schedule = Schedule { concurrency, deadline_seconds, runs, keeps, zone: zone?, ..times };
             if schedule.next(0).is_none() {
                 place.error(format!("{} names a date that never comes", place.quoted(text)));
             }
@@ -94,6 +89,9 @@ fn parse(text: &str) -> Result<Schedule, String> {
         weekdays: u8::try_from(bits(weekday, "day of the week", 0..=6, &WEEKDAYS, 0)?).unwrap_or(u8::MAX),
         concurrency: Concurrency::Forbid,
         deadline_seconds: None,
+        zone: Zone::UTC,
+        runs: 1,
+        keeps: [1, 1],
     })
 }
 

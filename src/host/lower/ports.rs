@@ -6,6 +6,7 @@ use crate::host::diagnostic::Span;
 use crate::host::read::{Object, Place};
 use crate::host::schema;
 use crate::manifest::limits;
+use crate::manifest::owner::Owner;
 use crate::manifest::pod::{Container, ContainerKind, Pod, Port};
 use std::collections::BTreeMap;
 use std::format;
@@ -102,12 +103,16 @@ pub(super) fn check_pod(host_network: bool, containers: &[(Place<'_>, Container<
 
 /// Failure F28: on the node's network a port belongs to one container of all pods.
 pub(super) fn check_node(cx: &Context<'_>, found: &[PodObject<'_>], pods: &[Pod<'_>]) {
-    let mut taken: BTreeMap<(u16, bool), (Span, String)> = BTreeMap::new();
+    let mut taken: BTreeMap<(u16, bool), (Span, String, Option<Owner<'_>>)> = BTreeMap::new();
     for (object, pod) in found.iter().zip(pods).filter(|(_, pod)| pod.sharing.host_network) {
         for (index, container) in pod.containers.iter().enumerate().filter(|(_, c)| c.kind != ContainerKind::Init) {
             let place = container_place(object, pod, index).unwrap_or_else(|| object.place.clone());
             for port in container.ports {
-                if let Some((first, name)) = taken.get(&(port.container, port.udp)) {
+                let cron_job = object.meta.given.cron_job();
+                if let Some((first, name, owner)) = taken.get(&(port.container, port.udp)) {
+                    if cron_job.is_some() && cron_job == *owner {
+                        continue;
+                    }
                     let first = cx.sources.place(*first);
                     place.error(format!(
                         "the port {} of the board is taken by the container {name} at {first}",
@@ -115,7 +120,7 @@ pub(super) fn check_node(cx: &Context<'_>, found: &[PodObject<'_>], pods: &[Pod<
                     ));
                 } else {
                     let name = format!("{}/{}", pod.name, container.name);
-                    taken.insert((port.container, port.udp), (place.at(), name));
+                    taken.insert((port.container, port.udp), (place.at(), name, cron_job));
                 }
             }
         }

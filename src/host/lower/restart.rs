@@ -1,10 +1,10 @@
-//! `restartPolicy` and `restartPolicyRules` of a container.
+//! `restartPolicy`, `restartPolicyRules` and `resizePolicy` of a container.
 
 use super::Context;
 use super::pod::policy_of;
 use crate::host::read::{Object, Place};
 use crate::host::schema;
-use crate::manifest::pod::{ContainerKind, Operator, RestartPolicy, RestartRule};
+use crate::manifest::pod::{ContainerKind, Operator, Resize, ResizePolicy, RestartPolicy, RestartRule};
 use crate::manifest::{List, limits};
 use std::format;
 use std::prelude::v1::*;
@@ -38,10 +38,15 @@ fn rule<'c>(cx: &'c Context<'_>, place: &Place<'_>) -> Option<RestartRule<'c>> {
     {
         action.error("RestartAllContainers is not supported on the board yet: Restart restarts the one container");
     }
-    let codes = rule.require("exitCodes")?.object(&schema::EXIT_CODES)?;
-    let operator = codes.require("operator").and_then(|operator| operator.one_of(&["In", "NotIn"]));
+    let (operator, values) = exit_codes(&rule.require("exitCodes")?.object(&schema::EXIT_CODES)?)?;
+    Some(RestartRule { operator, codes: cx.arena.list(values) })
+}
+
+/// `operator` and `values`, of exit codes.
+pub(super) fn exit_codes(object: &Object<'_>) -> Option<(Operator, Vec<u8>)> {
+    let operator = object.require("operator").and_then(|operator| operator.one_of(&["In", "NotIn"]));
     let mut values: Vec<u8> = Vec::new();
-    for value in codes.get("values").iter().flat_map(|list| list.list(limits::EXIT_CODES)) {
+    for value in object.get("values").iter().flat_map(|list| list.list(limits::EXIT_CODES)) {
         let Some(number) = value.integer(i64::from(i32::MIN)..=i64::from(i32::MAX)) else { continue };
         match u8::try_from(number) {
             Ok(code) if values.contains(&code) => value.error(format!("{code} is there twice")),
@@ -49,6 +54,23 @@ fn rule<'c>(cx: &'c Context<'_>, place: &Place<'_>) -> Option<RestartRule<'c>> {
             Err(_) => value.warning("is no exit code, and changes nothing: those are 0 to 255"),
         }
     }
-    let operator = if operator? == "In" { Operator::In } else { Operator::NotIn };
-    Some(RestartRule { operator, codes: cx.arena.list(values) })
+    Some((if operator? == "In" { Operator::In } else { Operator::NotIn }, values))
+}
+
+/// What a change of its resources takes, each resource once.
+pub(super) fn resize(object: &Object<'_>) -> ResizePolicy {
+    let mut policies: [Option<Resize>; 2] = [None; 2];
+    for place in object.get("resizePolicy").iter().flat_map(|list| list.list(limits::RESIZE_POLICIES)) {
+        let Some(policy) = place.object(&schema::RESIZE) else { continue };
+        let name = policy.require("resourceName").and_then(|name| name.one_of(&["cpu", "memory"]));
+        let how = policy.require("restartPolicy").and_then(|how| how.one_of(&["NotRequired", "RestartContainer"]));
+        let (Some(name), Some(how)) = (name, how) else { continue };
+        let resource = &mut policies[usize::from(name == "memory")];
+        if resource.is_some() {
+            place.error(format!("{name} is there twice"));
+        }
+        *resource = Some(if how == "RestartContainer" { Resize::Restart } else { Resize::InPlace });
+    }
+    let [cpu, memory] = policies.map(Option::unwrap_or_default);
+    ResizePolicy { cpu, memory }
 }

@@ -154,7 +154,7 @@ fn claim<'c, 'a: 'c>(cx: &'c Context<'a>, meta: &Metadata<'a>, object: &Object<'
         ));
     }
     if let Some(claim) = objects::lookup(known, meta.namespace, name) {
-        claim.uses(&place, meta.name);
+        claim.uses(&place, meta.given.cron_job().map_or(meta.name, |owner| owner.name));
         if let Some(volume) = claim.bound((meta.namespace, name), &cx.objects.persistent) {
             return Some(Source::HostPath { path: cx.arena.str(&volume.path), kind: volume.kind });
         }

@@ -17,7 +17,7 @@ const REVISION_HASH: &str = "controller-revision-hash";
 /// A Deployment: pods NAME-HASH-SUFFIX of a ReplicaSet NAME-HASH.
 pub(super) fn deployment<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
     document.selects(false);
-    document.restarts(&["Always"]);
+    let _ = document.restarts(&["Always"]);
     let controller = Controller::ReplicaSet(strategy(&document.spec));
     let hash = document.hash();
     let set = document.arena.str(&format!("{}-{hash}", document.meta.name));
@@ -28,7 +28,7 @@ pub(super) fn deployment<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
 /// A ReplicaSet of its own: pods NAME-SUFFIX.
 pub(super) fn replica_set<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
     document.selects(false);
-    document.restarts(&["Always"]);
+    let _ = document.restarts(&["Always"]);
     let owner = document.owner(Controller::ReplicaSet(Replacement::EndFirst));
     many(document, document.meta.name, &[], &Given { owner, ..Given::default() })
 }
@@ -36,7 +36,7 @@ pub(super) fn replica_set<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
 /// A ReplicationController: the same, with the selector of its time.
 pub(super) fn replication_controller<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
     document.selects(true);
-    document.restarts(&["Always"]);
+    let _ = document.restarts(&["Always"]);
     let owner = document.owner(Controller::ReplicationController);
     many(document, document.meta.name, &[], &Given { owner, ..Given::default() })
 }
@@ -44,7 +44,7 @@ pub(super) fn replication_controller<'a>(document: &Document<'a>) -> Vec<PodObje
 /// A DaemonSet: one pod on each node, so one.
 pub(super) fn daemon_set<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
     document.selects(false);
-    document.restarts(&["Always"]);
+    let _ = document.restarts(&["Always"]);
     let update = document.spec.get("updateStrategy").and_then(|place| place.object(&schema::DAEMON_STRATEGY));
     let surges = update.as_ref().is_some_and(|update| {
         let kind = update.get("type").and_then(|word| word.one_of(&["RollingUpdate", "OnDelete"]));
@@ -60,7 +60,7 @@ pub(super) fn daemon_set<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
 pub(super) fn stateful_set<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
     let spec = &document.spec;
     document.selects(false);
-    document.restarts(&["Always"]);
+    let _ = document.restarts(&["Always"]);
     if let Some(update) = spec.get("updateStrategy").and_then(|place| place.object(&schema::STATEFUL_STRATEGY)) {
         let _ = update.get("type").and_then(|word| word.one_of(&["RollingUpdate", "OnDelete"]));
     }

@@ -1,6 +1,6 @@
 //! The fields of the controllers' documents.
 
-use super::Support::{Cluster, NotYet, Only, Read};
+use super::Support::{Cluster, Only, Read};
 use super::{Field, Table, unraw};
 
 table!(DEPLOYMENT "Deployment" { apiVersion: Read, kind: Read, metadata: Read, spec: Read, status: Cluster });
@@ -38,11 +38,17 @@ table!(CLAIM_TEMPLATE "PersistentVolumeClaimTemplate" {
 });
 table!(JOB "Job" { apiVersion: Read, kind: Read, metadata: Read, spec: Read, status: Cluster });
 table!(JOB_SPEC "JobSpec" {
-    activeDeadlineSeconds: Read, backoffLimit: Read, backoffLimitPerIndex: NotYet, completionMode: Read, completions: Read,
-    managedBy: Only(&["kubernetes.io/job-controller"]), manualSelector: Cluster, maxFailedIndexes: NotYet, parallelism: Read,
-    podFailurePolicy: NotYet, podReplacementPolicy: Only(&["TerminatingOrFailed", "Failed"]), selector: Cluster,
-    successPolicy: NotYet, suspend: Read, template: Read, ttlSecondsAfterFinished: Read,
+    activeDeadlineSeconds: Read, backoffLimit: Read, backoffLimitPerIndex: Read, completionMode: Read, completions: Read,
+    managedBy: Only(&["kubernetes.io/job-controller"]), manualSelector: Cluster, maxFailedIndexes: Read, parallelism: Read,
+    podFailurePolicy: Read, podReplacementPolicy: Read, selector: Cluster,
+    successPolicy: Read, suspend: Read, template: Read, ttlSecondsAfterFinished: Read,
 });
+table!(FAILURE_POLICY "PodFailurePolicy" { rules: Read });
+table!(FAILURE_RULE "PodFailurePolicyRule" { action: Read, onExitCodes: Read, onPodConditions: Read });
+table!(FAILURE_CODES "PodFailurePolicyOnExitCodesRequirement" { containerName: Read, operator: Read, values: Read });
+table!(FAILURE_CONDITION "PodFailurePolicyOnPodConditionsPattern" { status: Read, r#type: Read });
+table!(SUCCESS_POLICY "SuccessPolicy" { rules: Read });
+table!(SUCCESS_RULE "SuccessPolicyRule" { succeededCount: Read, succeededIndexes: Read });
 table!(CRON_JOB "CronJob" { apiVersion: Read, kind: Read, metadata: Read, spec: Read, status: Cluster });
 table!(CRON_JOB_SPEC "CronJobSpec" {
     concurrencyPolicy: Read, failedJobsHistoryLimit: Read, jobTemplate: Read, schedule: Read, startingDeadlineSeconds: Read,
@@ -74,6 +80,12 @@ pub static CONTROLLER_TYPES: &[&Table] = &[
     &CLAIM_TEMPLATE,
     &JOB,
     &JOB_SPEC,
+    &FAILURE_POLICY,
+    &FAILURE_RULE,
+    &FAILURE_CODES,
+    &FAILURE_CONDITION,
+    &SUCCESS_POLICY,
+    &SUCCESS_RULE,
     &CRON_JOB,
     &CRON_JOB_SPEC,
     &JOB_TEMPLATE,
