@@ -28,15 +28,19 @@ pub(super) fn begin(agent: &Agent) {
         }
         settings.thresholds = [Some(Threshold::Amount(0)); 4];
     }
-    let stalls = Stalls::listen().map_err(|error| format!("{error}"));
-    let stalls = stalls.and_then(|it| Async::new_nonblocking(it).map_err(|error| format!("{error}")));
-    if let Err(error) = &stalls {
-        log::info!("memory is looked at every now and then, since the kernel does not tell of stalls: {error}");
-    }
-    let mut keeper = Keeper { machine: Evict::new(settings), ruler: Ruler::default(), stalls: stalls.ok() };
+    let machine = Evict::new(settings);
+    let stalls = if machine.heeds(Signal::MemoryAvailable) { stalls() } else { None };
+    let mut keeper = Keeper { machine, ruler: Ruler::default(), stalls };
     let reclaim = keeper.look(agent);
     let agent = agent.clone();
     agent.clone().spawn(async move { keeper.attend(&agent, reclaim).await });
+}
+
+/// Where the kernel does not tell, memory is looked at now and then.
+fn stalls() -> Option<Async<Stalls>> {
+    let stalls = Stalls::listen().map_err(|error| format!("{error}"));
+    let stalls = stalls.and_then(|it| Async::new_nonblocking(it).map_err(|error| format!("{error}")));
+    stalls.inspect_err(|error| log::info!("the kernel does not tell of stalls for memory: {error}")).ok()
 }
 
 /// Of what there is too little, the border, and what there is.
@@ -80,8 +84,8 @@ impl Keeper {
             };
             let stalled = async {
                 match &self.stalls {
-                    Some(stalls) if self.machine.heeds(Signal::MemoryAvailable) => stalls.readable().await.is_ok(),
-                    _ => pending().await,
+                    Some(stalls) => stalls.readable().await.is_ok(),
+                    None => pending().await,
                 }
             };
             let time = async {
