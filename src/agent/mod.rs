@@ -4,6 +4,7 @@
 
 mod adopt;
 mod begin;
+mod blocks;
 pub mod boot;
 pub mod config;
 mod confine;

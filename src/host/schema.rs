@@ -80,19 +80,19 @@ table!(SECRET "Secret" {
 table!(CLAIM "PersistentVolumeClaim" { apiVersion: Read, kind: Read, metadata: Read, spec: Read, status: Cluster });
 table!(CLAIM_SPEC "PersistentVolumeClaimSpec" {
     accessModes: Read, dataSource: NotYet, dataSourceRef: NotYet, resources: Read, selector: Cluster, storageClassName: Read,
-    volumeAttributesClassName: Cluster, volumeMode: Only(&["Filesystem"]), volumeName: Read,
+    volumeAttributesClassName: Cluster, volumeMode: Read, volumeName: Read,
 });
 table!(CLAIM_RESOURCES "VolumeResourceRequirements" { limits: Read, requests: Read });
 table!(PERSISTENT_VOLUME "PersistentVolume" { apiVersion: Read, kind: Read, metadata: Read, spec: Read, status: Cluster });
 table!(PERSISTENT_VOLUME_SPEC "PersistentVolumeSpec" {
     accessModes: Read, capacity: Read, claimRef: Read, hostPath: Read, local: Read, mountOptions: NotYet, nodeAffinity: Cluster,
     persistentVolumeReclaimPolicy: Only(&["Retain"]), storageClassName: Read, volumeAttributesClassName: Cluster,
-    volumeMode: Only(&["Filesystem"]), awsElasticBlockStore: NotYet, azureDisk: NotYet, azureFile: NotYet, cephfs: NotYet,
+    volumeMode: Read, awsElasticBlockStore: NotYet, azureDisk: NotYet, azureFile: NotYet, cephfs: NotYet,
     cinder: NotYet, csi: NotYet, fc: NotYet, flexVolume: NotYet, flocker: NotYet, gcePersistentDisk: NotYet, glusterfs: NotYet,
     iscsi: NotYet, nfs: NotYet, photonPersistentDisk: NotYet, portworxVolume: NotYet, quobyte: NotYet, rbd: NotYet,
     scaleIO: NotYet, storageos: NotYet, vsphereVolume: NotYet,
 });
-table!(LOCAL "LocalVolumeSource" { fsType: Only(&[""]), path: Read });
+table!(LOCAL "LocalVolumeSource" { fsType: Read, path: Read });
 table!(METADATA "ObjectMeta" {
     name: Read, namespace: Read, labels: Read, annotations: Read, generateName: NotYet, creationTimestamp: Cluster,
     deletionGracePeriodSeconds: Cluster, deletionTimestamp: Cluster, finalizers: Cluster, generation: Cluster,
@@ -123,7 +123,7 @@ table!(CONTAINER "Container" {
     name: Read, ports: Read, readinessProbe: Read, resizePolicy: Read, resources: Read, restartPolicy: Read,
     restartPolicyRules: Read, securityContext: Read, startupProbe: Read, stdin: Read, stdinOnce: Read,
     terminationMessagePath: Read, terminationMessagePolicy: Read, tty: Read,
-    volumeDevices: NotYet, volumeMounts: Read, workingDir: Read,
+    volumeDevices: Read, volumeMounts: Read, workingDir: Read,
 });
 table!(SECURITY "SecurityContext" {
     allowPrivilegeEscalation: Read, appArmorProfile: Read, capabilities: Read, privileged: Read, procMount: Read,
@@ -183,6 +183,7 @@ table!(SLEEP "SleepAction" { seconds: Read });
 table!(MOUNT "VolumeMount" {
     mountPath: Read, mountPropagation: Read, name: Read, readOnly: Read, recursiveReadOnly: Read, subPath: Read, subPathExpr: Read,
 });
+table!(VOLUME_DEVICE "VolumeDevice" { devicePath: Read, name: Read });
 table!(VOLUME "Volume" {
     name: Read, configMap: Read, emptyDir: Read, hostPath: Read, persistentVolumeClaim: Read, secret: Read,
     awsElasticBlockStore: NotYet, azureDisk: NotYet, azureFile: NotYet, cephfs: NotYet, cinder: NotYet, csi: NotYet,
@@ -309,6 +310,7 @@ pub static POD_TYPES: &[&Table] = &[
     &TCP_SOCKET,
     &GRPC,
     &MOUNT,
+    &VOLUME_DEVICE,
     &VOLUME,
     &EMPTY_DIR,
     &HOST_PATH,

@@ -299,6 +299,10 @@ fn volumes() -> List<'static, Volume<'static>> {
         ("scratch", Source::EmptyDir { memory: false, size_limit: None }),
         ("memory", Source::EmptyDir { memory: true, size_limit: Some(1 << 20) }),
         ("claim", Source::Claim { name: "www.data", read_only: true }),
+        ("local", Source::Local { claim: "local", path: "/dev/sda1", fs_type: "ext4", read_only: false }),
+        ("device", Source::Block { disk: Disk::Device { claim: "device", path: "/dev/sdb" }, read_only: true }),
+        ("disk", Source::Block { disk: Disk::Claim { claim: "disk", bytes: 1 << 20 }, read_only: false }),
+        ("own", Source::Block { disk: Disk::Own { bytes: 1 << 16 }, read_only: false }),
     ];
     let last = [("config", Source::Files { secret: false, files }), ("secret", Source::Files { secret: true, files })];
     let hosts = kinds.map(|(name, kind)| (name, Source::HostPath { path: "/run/x", kind }));

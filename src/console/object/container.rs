@@ -5,7 +5,7 @@ use crate::console::emit::{Emit, Kind};
 use crate::manifest::List;
 use crate::manifest::fact;
 use crate::manifest::pod::{
-    Container, ContainerKind, EnvVar, MessagePolicy, Operator, Pod, Propagation, Resize, ResizePolicy,
+    Container, ContainerKind, EnvVar, MessagePolicy, Mount, Operator, Pod, Propagation, Resize, ResizePolicy,
 };
 use crate::manifest::probe::ProbeKind;
 use crate::manifest::terminal::Stdin;
@@ -179,11 +179,22 @@ fn ports(emit: &mut dyn Emit, container: &Container<'_>) -> fmt::Result {
 }
 
 fn mounts(emit: &mut dyn Emit, pod: &Pod<'_>, container: &Container<'_>) -> fmt::Result {
-    if container.mounts.is_empty() {
+    let is_block = |mount: &Mount<'_>| pod.volumes.get(mount.volume.into()).is_some_and(|it| it.source.is_block());
+    if container.mounts.iter().any(|mount| is_block(&mount)) {
+        emit.begin("volumeDevices", Kind::List)?;
+        for mount in container.mounts.iter().filter(is_block) {
+            emit.open(Kind::Map)?;
+            emit.pair("devicePath", mount.path)?;
+            emit.pair("name", pod.volumes.get(mount.volume.into()).map_or("", |v| v.name))?;
+            emit.close()?;
+        }
+        emit.close()?;
+    }
+    if container.mounts.iter().all(|mount| is_block(&mount)) {
         return Ok(());
     }
     emit.begin("volumeMounts", Kind::List)?;
-    for mount in container.mounts {
+    for mount in container.mounts.iter().filter(|mount| !is_block(mount)) {
         emit.open(Kind::Map)?;
         emit.pair("mountPath", mount.path)?;
         if mount.propagation != Propagation::None {
