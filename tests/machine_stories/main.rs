@@ -10,4 +10,5 @@ mod probes;
 mod renew;
 mod restart;
 mod rollout;
+mod storage;
 mod story;
