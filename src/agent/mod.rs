@@ -11,6 +11,7 @@ mod connect;
 mod downward;
 pub mod drive;
 mod effect;
+mod ephemeral;
 pub mod events;
 mod evict;
 mod fail;
@@ -44,6 +45,7 @@ mod words;
 pub use config::{Config, Facts};
 pub use drive::{Agent, Entry, Error, Outcome, Shutdown, run};
 pub use effect::Streams;
+pub use ephemeral::Debug;
 pub use gates::Gate;
 pub use verbs::{Exec, Refusal, Usage};
 

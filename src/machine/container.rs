@@ -114,9 +114,9 @@ impl Container {
         }
     }
 
-    /// `restartCount`.
+    /// `restartCount`. The instances of an ephemeral container before the newest were other containers.
     pub fn restarts(&self) -> u32 {
-        self.instance.saturating_sub(1)
+        if self.is_ephemeral() { 0 } else { self.instance.saturating_sub(1) }
     }
 
     /// `ready`: it runs and its readiness probe says so, or it is an init container that has succeeded. One that is being stopped may still serve (spec 73).
@@ -124,6 +124,7 @@ impl Container {
         match self.rules.kind {
             ContainerKind::Init => self.succeeded(),
             ContainerKind::Sidecar | ContainerKind::App => self.serves(),
+            ContainerKind::Ephemeral => false,
         }
     }
 
@@ -310,8 +311,12 @@ impl Container {
         }
     }
 
-    /// It could not be made: tried again whatever the restart policy.
+    /// It could not be made: tried again whatever the restart policy, unless somebody waits for it by hand.
     fn refuse(&mut self, now: Instant, reason: Reason, backoff: &Backoff) {
+        if self.is_ephemeral() {
+            self.state = State::Ended(terminated(NOT_EXECUTED, None, now));
+            return;
+        }
         self.state = State::BackOff { reason, due: now.after(backoff.after_refusal(self.memo.failures)), after: None };
     }
 

@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod container;
 pub mod cron;
 pub mod effect;
+mod ephemeral;
 pub mod evict;
 pub mod failure;
 pub mod gates;

@@ -138,6 +138,8 @@ pub struct Start<'a> {
     pub stdin: Stdin,
     /// Its standard streams are a terminal of its own.
     pub tty: bool,
+    /// It has no PID namespace of its own, but that of this container, which must run.
+    pub target: Option<u8>,
 }
 
 /// What of the node a container sees and may change.
@@ -410,6 +412,7 @@ mod tests {
             seccomp: &[6, 0, 0, 0, 0, 0, 0xff, 0x7f],
             stdin: Stdin::Once,
             tty: true,
+            target: Some(2),
         };
         let mut buffer = [0; 256];
         let packet = encode(&Order::Start(start), &mut buffer).unwrap();
