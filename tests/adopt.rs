@@ -223,8 +223,8 @@ fn directories(path: &Path) -> BTreeSet<String> {
 }
 
 fn pod_name(node: &Node, uid: &str) -> String {
-    let meta = fs::read_to_string(node.run_dir().join("pods").join(uid).join("meta")).unwrap_or_default();
-    meta.lines().nth(2).unwrap_or("?").to_string()
+    let meta = fs::read(node.run_dir().join("pods").join(uid).join("meta")).unwrap_or_default();
+    String::from_utf8_lossy(&meta).lines().nth(2).unwrap_or("?").to_string()
 }
 
 /// Nothing is there that is not a pod's.
@@ -384,18 +384,20 @@ fn spec_102_an_idle_agent_and_its_pod_inits_never_wake() {
 }
 
 #[test]
-fn failure_f2_a_pod_of_another_version_or_manifest_is_ended_and_made_anew() {
+fn failure_f2_a_pod_that_an_agent_of_another_version_has_made_is_ended_and_made_anew() {
     let mut node = Node::new();
     node.settings = settings();
     let life = Life::start(&node, None);
     assert!(life.settles());
     let before = steady(&node);
     life.die();
-    // As if the manifest had said something else of it when it was made.
+    // As if its manifest were in a format of another version.
     let uid = before[0].0.split('/').next().unwrap();
     let meta = node.run_dir().join("pods").join(uid).join("meta");
-    let text = fs::read_to_string(&meta).unwrap();
-    fs::write(&meta, text.trim_end().rsplit_once('\n').unwrap().0.to_string() + "\n0\n").unwrap();
+    let mut bytes = fs::read(&meta).unwrap();
+    let version = bytes.windows(8).position(|magic| magic == b"podlingM").expect("its manifest") + 8;
+    bytes[version] += 1;
+    fs::write(&meta, bytes).unwrap();
 
     let mut life = Life::start(&node, None);
     assert!(life.settles());

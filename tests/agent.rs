@@ -460,8 +460,10 @@ fn output_is_kept_in_a_ring() {
 #[test]
 fn a_local_run_leaves_nothing_behind() {
     let node = Node::new();
+    let manifest = node.manifest(&pod("here", "exec sleep 1000", "", ""));
     let local = agent::local::Local {
-        manifest: node.manifest(&pod("here", "exec sleep 1000", "", "")),
+        source: agent::Source(std::sync::Arc::new(|| Err("nobody asks for it".into()))),
+        manifest,
         images: vec![node.data_dir().join("images")],
         program: Some(PathBuf::from(env!("CARGO_BIN_EXE_podlingd"))),
         claims: None,

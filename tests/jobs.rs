@@ -192,3 +192,31 @@ fn spec_54_some_successes_may_be_enough() {
         assert_eq!(phases(&board), [Phase::Succeeded]);
     });
 }
+
+#[test]
+fn spec_54_a_job_is_over_for_the_next_manifest_too() {
+    let node = Node::new();
+    let yaml = |word: &str| {
+        job("exit 0", "ttlSecondsAfterFinished: 0")
+            + &node::pod("other", &format!(": {word}; exec sleep 100000"), "", "")
+    };
+    node.run_first(&yaml("one"), async |board| {
+        board.running("other", "main").await;
+        board.event("Completed").await;
+        board.until("its pod is removed", |agent| (agent.pods().len() == 1).then_some(())).await;
+    });
+    node.run_first(&yaml("two"), async |board| {
+        board
+            .until("the other pod is replaced", |agent| {
+                let pods = agent.pods();
+                (pods.len() == 1 && !pods[0].machine().is_terminating()).then_some(())
+            })
+            .await;
+        board.running("other", "main").await;
+        assert_eq!((count(&board, "SuccessfulCreate"), count(&board, "Completed")), (0, 0));
+    });
+    // Another Job of its name is another Job.
+    node.run(&yaml("two").replace("exit 0", "exit 0; true"), async |board| {
+        board.event("Completed").await;
+    });
+}

@@ -109,6 +109,7 @@ fn rules() -> impl Strategy<Value = Rules> {
                 post_start: pre_stop,
                 probes: if kind == ContainerKind::Init { [None; 3] } else { probes },
                 restart: Restart::by(restart_policy),
+                edition: 0,
             })
             .collect(),
         active_deadline,

@@ -1,22 +1,26 @@
 //! What an agent finds when it starts: pods that run are taken over, everything else is ended and removed (failure F1).
 //!
 //! A pod-init is known by its socket: where that refuses, no process holds the listener, and there is none. What cannot be taken
-//! over (never set up, another version, another boot's, no longer in the manifest) is ended like a deleted pod.
+//! over (never set up, another version, another boot's) is ended at once. What the manifest in force says otherwise than the one
+//! that a pod was made by, the pod takes up where it can; else it is a former pod, which ends like a deleted one.
 
-use super::drive::Agent;
+use super::drive::{Agent, Place};
 use super::effect::instance_group;
 use super::ephemeral::{self, Kept};
+use super::kept::{self, Meta};
 use super::link::Link;
 use super::paths::PodPaths;
-use super::sandbox::{self, Meta, Remains, Sandbox};
+use super::sandbox::{self, Remains, Sandbox};
 use super::trouble::Trouble;
-use super::{downward, fail, volumes, words};
+use super::{downward, fail, resize, volumes, words};
+use crate::machine::change::Change;
 use crate::machine::effect::Event;
 use crate::manifest::limits;
-use crate::manifest::pod::Pod;
+use crate::manifest::pod::{Manifest, Pod};
 use crate::manifest::record::{ContainerRecord, Life, PodRecord};
 use crate::manifest::status::{Uid, Verdict};
 use crate::manifest::time::Instant;
+use crate::manifest::{check, codec};
 use crate::pod::wire::{self, Hello, Report};
 use std::format;
 use std::fs;
@@ -55,15 +59,7 @@ pub(super) async fn adopt(agent: &Agent) {
     // Where a name is free already and its pod still ends, the one that lives is the pod.
     found.sort_by_key(|(adopted, _)| (adopted.record.ending.is_some(), adopted.created));
     for (adopted, meta) in found {
-        let uid = adopted.sandbox.uid;
-        let mut pods = agent.manifest().pods.iter().enumerate();
-        match pods.find(|(_, pod)| is_same(pod, &meta)) {
-            Some((index, pod)) => take_over(agent, index, pod, adopted),
-            None => {
-                log::info!("pod {}/{} ({uid}) is no longer in the manifest", meta.namespace, meta.name);
-                stray.push(uid);
-            }
-        }
+        identify(agent, adopted, meta);
         fail::point("adopted");
     }
     for uid in stray {
@@ -73,8 +69,45 @@ pub(super) async fn adopt(agent: &Agent) {
     agent.spawn(downward::attend(agent.clone()));
 }
 
-fn is_same(pod: &Pod<'_>, meta: &Meta) -> bool {
-    pod.namespace == meta.namespace && pod.name == meta.name && sandbox::digest(pod) == meta.digest
+/// Takes a pod over as what the manifest in force makes of it (spec 40, 57).
+fn identify(agent: &Agent, adopted: Adopted, meta: Meta) {
+    let (uid, manifest) = (adopted.sandbox.uid, agent.manifest());
+    let named = |pod: &Pod<'_>| (pod.namespace, pod.name) == (&meta.namespace, &meta.name);
+    let wanted = manifest.pods.iter().enumerate().find(|(_, pod)| named(pod));
+    if let Some((index, pod)) = wanted {
+        let body = kept::alone(&pod, manifest.filters);
+        let change = match (body == meta.manifest, check::manifest(&meta.manifest), check::manifest(&body)) {
+            (true, ..) => Change::Same,
+            (false, Ok(runs), Ok(wanted)) => Change::between(&runs, &wanted),
+            (false, ..) => Change::Replaced,
+        };
+        if change != Change::Replaced {
+            if change == Change::InPlace {
+                log::info!("pod {}/{} ({uid}) takes up what the manifest says now", meta.namespace, meta.name);
+                resize::resize(agent, uid, &meta.manifest, &pod, &adopted.containers);
+            }
+            if body != meta.manifest
+                && let Err(why) = (Meta { manifest: body, ..meta }).write(&agent.paths().pod(uid))
+            {
+                // Then the next agent comes to the same.
+                log::warn!("pod {uid}: {why}");
+            }
+            take_over(agent, Place::Current(index), (pod, manifest.filters), adopted);
+            if change == Change::InPlace {
+                downward::tell(agent, uid);
+            }
+            return;
+        }
+    }
+    let place = Place::Former(wanted.map(|(index, _)| index));
+    // It lives as long as the process: that of a pod which is soon gone, or that an update waits with.
+    let Ok(Manifest { pods, filters, .. }) = check::manifest(meta.manifest.leak()) else { return };
+    if let Some(pod) = pods.get(0) {
+        log::info!("pod {}/{} ({uid}) is not in the manifest any more as it runs", pod.namespace, pod.name);
+        agent.images().also_for(pod);
+        take_over(agent, place, (pod, filters), adopted);
+        agent.step(uid, Event::Delete { grace: None, force: false, replace: false });
+    }
 }
 
 /// Connects to the pod-init behind a directory, and makes sure that it is the one.
@@ -113,7 +146,12 @@ async fn hello(agent: &Agent, link: &Link) -> Result<Hello, Trouble> {
 }
 
 /// Makes a pod that was found one of this agent's.
-fn take_over(agent: &Agent, index: usize, pod: Pod<'static>, mut adopted: Adopted) {
+fn take_over(
+    agent: &Agent,
+    place: Place,
+    (pod, filters): (Pod<'static>, kept::Filters<'static>),
+    mut adopted: Adopted,
+) {
     let sandbox = adopted.sandbox.clone();
     let uid = sandbox.uid;
     let put_in: Vec<String> = adopted
@@ -145,7 +183,7 @@ fn take_over(agent: &Agent, index: usize, pod: Pod<'static>, mut adopted: Adopte
     }
     log::info!("pod {}/{} ({uid}) is taken over", pod.namespace, pod.name);
     let was_deleted = agent.paths().deleted(pod.namespace, pod.name).exists() && adopted.record.ending.is_none();
-    agent.readmit(index, pod, adopted);
+    agent.readmit(place, (pod, filters), adopted);
     agent.spawn(sandbox::attend(agent.clone(), sandbox));
     if was_deleted {
         agent.step(uid, Event::Delete { grace: None, force: false, replace: false });
@@ -210,8 +248,8 @@ pub(super) fn forget_deleted(agent: &Agent) {
     }
 }
 
-pub(super) fn manifest_mark(agent: &Agent) -> String {
-    let digest = agent.manifest().pods.iter().fold(0u64, |sum, pod| sum.rotate_left(5) ^ sandbox::digest(&pod));
+fn manifest_mark(agent: &Agent) -> String {
+    let digest = agent.manifest().pods.iter().fold(0u64, |sum, pod| sum.rotate_left(5) ^ codec::digest(&pod));
     format!("{digest:x}")
 }
 

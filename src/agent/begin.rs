@@ -37,25 +37,40 @@ fn failed(what: String) -> Error {
     Error::Failed(what.into())
 }
 
-/// The signals that end an agent.
-pub(super) struct Signals(Vec<Async<OwnedFd>>);
+/// The signals that an agent hears: those that end it, and the one that has it read its manifest again.
+pub(super) struct Signals {
+    ends: Vec<Async<OwnedFd>>,
+    reload: Async<OwnedFd>,
+}
 
 impl Signals {
     /// To be made before any thread is: all inherit what is blocked.
     pub(super) fn new() -> Result<Signals, Error> {
         let blocked = raw::mask_signals(true)
-            .and_then(|()| [libc::SIGTERM, libc::SIGINT].into_iter().map(raw::signal_fd).collect());
+            .and_then(|()| [libc::SIGTERM, libc::SIGINT, libc::SIGHUP].into_iter().map(raw::signal_fd).collect());
         let fds: Vec<OwnedFd> = blocked.map_err(|errno| failed(format!("watch for signals: {errno}")))?;
         let watched: Result<Vec<_>, _> = fds.into_iter().map(Async::new).collect();
-        Ok(Signals(watched.map_err(|e| failed(format!("watch for signals: {e}")))?))
+        let mut ends = watched.map_err(|e| failed(format!("watch for signals: {e}")))?;
+        let reload = ends.pop().ok_or_else(|| failed("watch for signals".into()))?;
+        Ok(Signals { ends, reload })
     }
 
-    /// Ends the agent with the first of them.
+    /// Does what they ask for, until the first that ends the agent.
     pub(super) async fn attend(self, agent: Agent) {
-        let waits: Vec<_> = self.0.iter().map(|signal| Box::pin(signal.readable())).collect();
-        let _ = first(waits).await;
-        log::info!("told to end by a signal");
-        agent.end(Shutdown::Exit);
+        let waits: Vec<_> = self.ends.iter().map(|signal| Box::pin(signal.readable())).collect();
+        let end = async {
+            let _ = first(waits).await;
+            log::info!("told to end by a signal");
+            agent.end(Shutdown::Exit);
+        };
+        let reload = async {
+            while self.reload.readable().await.is_ok() {
+                // Several are one.
+                while rustix::io::read(&self.reload, &mut [0; 128]).is_ok() {}
+                agent.reload_by_signal();
+            }
+        };
+        smol::future::or(end, reload).await;
     }
 }
 
@@ -72,7 +87,7 @@ async fn first<T>(mut futures: Vec<core::pin::Pin<Box<impl Future<Output = T>>>>
 }
 
 /// Everything that must stand before there can be an agent. What else is wrong with the node is told, and no reason to have none.
-pub(super) fn prepare(config: Config) -> Result<Parts, Error> {
+pub(super) fn prepare(mut config: Config) -> Result<Parts, Error> {
     let paths = Paths::new(&config);
     for directory in [paths.run(), &paths.pods(), &paths.mounted_images(), &paths.deleted_pods()] {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
@@ -89,17 +104,19 @@ pub(super) fn prepare(config: Config) -> Result<Parts, Error> {
     {
         log::warn!("protect the agent from the want of memory: {error}");
     }
-    let (manifest, sequence) = match config.manifest.as_ref().map(|bytes| load(bytes, config.class.as_deref())) {
-        Some(Ok(loaded)) => loaded,
-        Some(Err(why)) => {
+    // It stays where it is for as long as the process lives: everything reads it in place.
+    let file: &'static [u8] = config.manifest.take().unwrap_or_default().leak();
+    let (manifest, sequence) = match check_file(file, config.class.as_deref()) {
+        _ if file.is_empty() => (Manifest::default(), None),
+        Ok((manifest, sequence)) => (manifest, Some(sequence)),
+        Err(why) => {
             troubles.push(why);
             (Manifest::default(), None)
         }
-        None => (Manifest::default(), None),
     };
     let facts = facts(&config, &cgroups, sequence, &troubles);
     let program = program(config.program.as_deref()).map_err(|e| failed(format!("{e}")))?;
-    Ok(Parts { config, facts, manifest, cgroups, program, _lock: lock })
+    Ok(Parts { config, facts, file, manifest, cgroups, program, _lock: lock })
 }
 
 /// Only one agent lives (failure F4): the lock goes with the process that holds it.
@@ -129,9 +146,8 @@ fn lock(path: &Path) -> Result<OwnedFd, Error> {
     Err(Error::Running { pid: None })
 }
 
-/// Checks a manifest once. It stays where it is for as long as the process lives: everything reads it in place.
-fn load(bytes: &[u8], class: Option<&str>) -> Result<(Manifest<'static>, Option<u64>), String> {
-    let bytes: &'static [u8] = Box::leak(Box::from(bytes));
+/// Checks the file of a manifest for boards of that class, or of any; with its sequence number.
+pub(super) fn check_file<'a>(bytes: &'a [u8], class: Option<&str>) -> Result<(Manifest<'a>, u64), String> {
     let (header, body) = codec::open(bytes, Kind::Manifest).map_err(|e| format!("manifest: {e}"))?;
     if let Some(class) = class.filter(|class| *class != header.class) {
         return Err(format!(
@@ -140,7 +156,7 @@ fn load(bytes: &[u8], class: Option<&str>) -> Result<(Manifest<'static>, Option<
         ));
     }
     let manifest = check::manifest(body).map_err(|e| format!("manifest: {e}"))?;
-    Ok((manifest, Some(header.sequence)))
+    Ok((manifest, header.sequence))
 }
 
 fn facts(config: &Config, cgroups: &Hierarchy, sequence: Option<u64>, troubles: &[String]) -> Facts {

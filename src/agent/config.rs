@@ -1,5 +1,6 @@
 //! What an agent is told when it is started, and what it knows of its node.
 
+use super::reload::Source;
 use crate::machine::evict::Pressure;
 use crate::manifest::status::Message;
 use std::path::PathBuf;
@@ -24,6 +25,8 @@ pub struct Config {
     pub resolv_conf: String,
     /// The manifest, as its file was read from a slot; `None` where no slot holds a good one.
     pub manifest: Option<Vec<u8>>,
+    /// Where a newer one is read from when the agent is told to; `None` where there is no such place.
+    pub source: Option<Source>,
     /// What is wrong with the node, for people (no valid manifest, a missing data partition): told as events at the start.
     pub troubles: Vec<String>,
     /// Whether the node may be rebooted and switched off through this agent.
@@ -50,6 +53,7 @@ impl Config {
             class: Some(String::from(class)),
             resolv_conf: String::new(),
             manifest: None,
+            source: None,
             troubles: Vec::new(),
             power: true,
             protect: true,

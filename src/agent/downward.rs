@@ -148,6 +148,17 @@ fn own_address(table: &str) -> Option<Ipv4Addr> {
     })
 }
 
+/// Brings the files of a pod up to date that has just been told something new.
+pub(super) fn tell(agent: &Agent, uid: Uid) {
+    let (node, pods) = (agent.node(), agent.pods());
+    if let Some(entry) = pods.iter().find(|entry| entry.uid() == uid) {
+        let teller = Teller { paths: agent.paths(), node: &node, uid, pod: entry.manifest() };
+        if let Err(why) = volumes::refresh(&teller) {
+            log::warn!("pod {uid}: {why}");
+        }
+    }
+}
+
 /// Whether a pod has files that may have to be written anew while it runs.
 fn changes(pod: &Pod<'_>) -> bool {
     pod.volumes.iter().any(|volume| match volume.source {
@@ -160,7 +171,8 @@ fn changes(pod: &Pod<'_>) -> bool {
 
 /// Keeps the files of all pods current. Where no pod has any that change, nothing is listened for.
 pub(super) async fn attend(agent: Agent) {
-    if !agent.manifest().pods.iter().any(|pod| changes(&pod)) {
+    let former = agent.pods().iter().any(|entry| changes(entry.manifest()));
+    if !former && !agent.manifest().pods.iter().any(|pod| changes(&pod)) {
         return;
     }
     let listening = Addresses::listen().map_err(|error| format!("{error}"));

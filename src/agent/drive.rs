@@ -4,6 +4,7 @@ use super::config::{Config, Facts};
 use super::ephemeral::Kept;
 use super::events::Events;
 use super::images::Images;
+use super::kept::Filters;
 use super::paths::Paths;
 use super::queue::Queue;
 use super::sandbox::Sandbox;
@@ -24,10 +25,12 @@ use std::future::Future;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::prelude::v1::*;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Poll, Waker};
 
 mod admit;
+
+pub(super) use admit::Place;
 
 /// What to do when all pods have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +41,8 @@ pub enum Shutdown {
     Reboot,
     /// Switch it off.
     PowerOff,
+    /// Nothing ends but the agent: its program is executed again ([`super::execute_again`]), and adopts the pods.
+    Again,
 }
 
 /// How an agent's life ended.
@@ -51,7 +56,7 @@ impl Outcome {
     /// The exit code of the process: 0, [`super::EXIT_REBOOT`] or [`super::EXIT_POWER_OFF`].
     pub fn exit_code(self) -> u8 {
         match self.shutdown {
-            Shutdown::Exit => 0,
+            Shutdown::Exit | Shutdown::Again => 0,
             Shutdown::Reboot => super::EXIT_REBOOT,
             Shutdown::PowerOff => super::EXIT_POWER_OFF,
         }
@@ -92,6 +97,8 @@ pub struct Agent(Rc<Inner>);
 pub(super) struct Parts {
     pub(super) config: Config,
     pub(super) facts: Facts,
+    /// The file of the manifest, as it was handed in.
+    pub(super) file: &'static [u8],
     pub(super) manifest: Manifest<'static>,
     pub(super) cgroups: Hierarchy,
     pub(super) program: OwnedFd,
@@ -103,7 +110,8 @@ struct Inner {
     paths: Paths,
     parts: Parts,
     facts: RefCell<Facts>,
-    executor: Rc<LocalExecutor<'static>>,
+    /// That of [`run`], which its tasks must not keep.
+    executor: Weak<LocalExecutor<'static>>,
     images: RefCell<Images>,
     events: RefCell<Events>,
     entries: RefCell<Vec<Entry>>,
@@ -130,9 +138,10 @@ enum News {
 
 /// One pod on this node.
 pub struct Entry {
-    /// Which pod of the manifest.
-    pub(super) index: usize,
+    pub(super) place: Place,
     pod: Pod<'static>,
+    /// The filters that its containers name by their index.
+    pub(super) filters: Filters<'static>,
     uid: Uid,
     pub(super) machine: Box<machine::pod::Pod>,
     pub(super) sandbox: Option<Rc<Sandbox>>,
@@ -151,6 +160,10 @@ impl Entry {
     /// Its identity.
     pub fn uid(&self) -> Uid {
         self.uid
+    }
+    /// Whether it runs as a manifest before the one in force had it.
+    pub(super) fn is_former(&self) -> bool {
+        matches!(self.place, Place::Former(_))
     }
     /// When it was accepted.
     pub fn created(&self) -> Instant {
@@ -179,7 +192,9 @@ impl Agent {
     pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         // Behind a pointer, so that what a task is to the executor is made once and not for each kind: 12 KiB of program.
         let task: Pin<Box<dyn Future<Output = ()>>> = Box::pin(task);
-        self.0.executor.spawn(task).detach();
+        if let Some(executor) = self.0.executor.upgrade() {
+            executor.spawn(task).detach();
+        }
     }
 
     /// How often something that a listing shows has changed so far.
@@ -210,7 +225,7 @@ impl Agent {
 
 /// What the other rooms of this floor use.
 impl Agent {
-    pub(super) fn new(parts: Parts, executor: Rc<LocalExecutor<'static>>) -> Agent {
+    pub(super) fn new(parts: Parts, executor: Weak<LocalExecutor<'static>>) -> Agent {
         Agent(Rc::new(Inner {
             paths: Paths::new(&parts.config),
             facts: RefCell::new(parts.facts.clone()),
@@ -250,6 +265,10 @@ impl Agent {
 
     pub(super) fn manifest(&self) -> Manifest<'static> {
         self.0.parts.manifest
+    }
+
+    pub(super) fn manifest_file(&self) -> &'static [u8] {
+        self.0.parts.file
     }
 
     pub(super) fn cgroups(&self) -> &Hierarchy {
@@ -302,9 +321,15 @@ impl Agent {
         self.0.news.push(News::Look);
     }
 
-    /// Ends all pods, and then the agent. The first order stands, but powering off is never forgotten.
+    /// Ends all pods, and then the agent. The first order stands, but powering off is never forgotten; and one that has the pods
+    /// live on gives way to every other.
     pub(super) fn end(&self, how: Shutdown) {
-        if self.0.ending.get().is_none_or(|before| before == Shutdown::Exit) {
+        let gives_way = |before| match before {
+            Shutdown::Again => true,
+            Shutdown::Exit => how != Shutdown::Again,
+            Shutdown::Reboot | Shutdown::PowerOff => false,
+        };
+        if self.0.ending.get().is_none_or(gives_way) {
             self.0.ending.set(Some(how));
         }
         self.look();
@@ -400,6 +425,9 @@ impl Agent {
             let mut next = self.let_time_pass();
             self.reconcile();
             if let Some(how) = self.0.ending.get() {
+                if how == Shutdown::Again {
+                    return Outcome { shutdown: how };
+                }
                 let budget = Duration::from_secs(self.settings().shutdown_grace_seconds.into());
                 let shutdown = ending.get_or_insert_with(|| shutdown::Shutdown::new(self.now(), budget));
                 if self.shut_down(shutdown) {
@@ -443,7 +471,7 @@ pub fn run(config: Config, attach: impl FnOnce(&Agent)) -> Result<Outcome, Error
     let signals = begin::Signals::new()?;
     let parts = begin::prepare(config)?;
     let executor = Rc::new(LocalExecutor::new());
-    let agent = Agent::new(parts, executor.clone());
+    let agent = Agent::new(parts, Rc::downgrade(&executor));
     smol::block_on(executor.run(async {
         begin::tell_troubles(&agent);
         adopt::forget_deleted(&agent);
@@ -454,8 +482,10 @@ pub fn run(config: Config, attach: impl FnOnce(&Agent)) -> Result<Outcome, Error
         jobs::begin(&agent);
         agent.spawn(signals.attend(agent.clone()));
         let outcome = agent.drive().await;
-        agent.images().leave(agent.paths());
-        agent.cgroups().leave();
+        if outcome.shutdown != Shutdown::Again {
+            agent.images().leave(agent.paths());
+            agent.cgroups().leave();
+        }
         Ok(outcome)
     }))
 }

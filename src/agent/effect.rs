@@ -36,16 +36,17 @@ pub(super) fn instance_group(uid: Uid, container: &str, instance: u32) -> String
 pub(super) fn carry(agent: &Agent, entry: &mut Entry, effect: Effect) {
     let (uid, pod) = (entry.uid(), *entry.manifest());
     match effect {
-        Effect::CreateSandbox => match sandbox::create(agent, uid, &pod, (entry.created(), entry.machine().accepted()))
-        {
-            Ok(made) => {
-                entry.sandbox = Some(made.clone());
-                agent.spawn(sandbox::attend(agent.clone(), made.clone()));
-                // Orders wait in the socket until the pod-init has come so far.
-                ownership::settle(agent, uid, &pod, &made);
+        Effect::CreateSandbox => {
+            match sandbox::create(agent, uid, (&pod, entry.filters), (entry.created(), entry.machine().accepted())) {
+                Ok(made) => {
+                    entry.sandbox = Some(made.clone());
+                    agent.spawn(sandbox::attend(agent.clone(), made.clone()));
+                    // Orders wait in the socket until the pod-init has come so far.
+                    ownership::settle(agent, uid, &pod, &made);
+                }
+                Err((why, sandbox)) => unmake(agent, uid, sandbox, why),
             }
-            Err((why, sandbox)) => unmake(agent, uid, sandbox, why),
-        },
+        }
         Effect::Start { container, instance, memo } => {
             if let Err(Refused { reason, why }) = start_container(agent, entry, container, instance, memo) {
                 agent.tell(uid, Event::StartFailed { container, instance, reason, message: why.message() });
@@ -181,9 +182,8 @@ fn start_container(agent: &Agent, entry: &Entry, index: u8, instance: u32, memo:
     let put_in = entry.ephemeral().find(|it| it.container.name == container.name);
     let target = put_in.and_then(|it| entry.position(it.target?)).map(|at| at as u8);
     let which = start::Which { uid, pod, container, target, index, instance, memo };
-    let filters = agent.manifest().filters;
     let ordered =
-        start::order(agent.paths(), &mut agent.images(), &agent.node(), which, (doors, filters), |order, fds| {
+        start::order(agent.paths(), &mut agent.images(), &agent.node(), which, (doors, entry.filters), |order, fds| {
             agent.order(sandbox, order, fds).map_err(|e| Refused::new(deaf(e)))
         });
     if ordered.is_err() {

@@ -5,7 +5,7 @@ use super::paths::Paths;
 use super::trouble::Trouble;
 use crate::manifest::codec::{self, Kind};
 use crate::manifest::image::{Image, platform_of_machine, record_name, runs, squashfs_name};
-use crate::manifest::pod::Manifest;
+use crate::manifest::pod::{Manifest, Pod};
 use crate::manifest::status::Reason;
 use crate::manifest::{check, limits};
 use std::format;
@@ -98,12 +98,14 @@ fn invalid(reference: &str, why: &str) -> Refused {
 /// it has pulled. A mount costs more than all the rest of a container's start, and what has been read stays in the page cache.
 pub(super) struct Images {
     manifest: Manifest<'static>,
+    /// Pods beside those of the manifest.
+    more: Vec<Pod<'static>>,
     mounted: Vec<[u8; 32]>,
 }
 
 impl Images {
     pub(super) fn new(manifest: Manifest<'static>) -> Images {
-        Images { manifest, mounted: Vec::new() }
+        Images { manifest, more: Vec::new(), mounted: Vec::new() }
     }
 
     /// The detached mount of an image for one container; mounts the image where that has not been done yet.
@@ -159,12 +161,26 @@ impl Images {
         self.mounted = names.iter().filter_map(|at| parse_hex(at.file_name()?.to_str()?)).collect();
     }
 
+    /// Keeps the images of a pod that the manifest does not have, for as long as there is it.
+    pub(super) fn also_for(&mut self, pod: Pod<'static>) {
+        self.more.push(pod);
+    }
+
+    /// Such a pod is gone, if it is one.
+    pub(super) fn not_for(&mut self, paths: &Paths, pod: &Pod<'_>) {
+        if let Some(at) = self.more.iter().position(|other| other == pod) {
+            self.more.swap_remove(at);
+            self.sweep(paths);
+        }
+    }
+
     /// Unmounts what the manifest does not name; containers that run on it keep it until they end.
     pub(super) fn sweep(&mut self, paths: &Paths) {
         let named: Vec<[u8; 32]> = self
             .manifest
             .pods
             .iter()
+            .chain(self.more.iter().copied())
             .flat_map(|pod| pod.images())
             .filter_map(|reference| Some(Record::read(paths, reference).ok()?.image().ok()?.sha256))
             .collect();

@@ -5,13 +5,14 @@
 
 use super::drive::{Agent, Entry};
 use super::owners::{self, is_sibling};
-use super::{adopt, trouble::Trouble};
+use super::trouble::Trouble;
 use crate::machine::backoff::Backoff;
 use crate::machine::cron::CronJob;
 use crate::machine::effect;
 use crate::machine::failure::{self, Match};
 use crate::machine::job::{Note, Order, Orders, Place, Verdict};
 use crate::machine::pod::Container;
+use crate::manifest::codec;
 use crate::manifest::job::FailureAction;
 use crate::manifest::limits;
 use crate::manifest::owner::{Controller, JobRules};
@@ -34,6 +35,8 @@ struct Job {
     rules: JobRules<'static>,
     /// Its pods: indices in the manifest, by place.
     pods: Vec<usize>,
+    /// A number for what its pods are, and when: how far it has come is for the same Job only.
+    mark: u64,
     machine: CronJob,
     /// What was written down of it last.
     noted: Vec<u8>,
@@ -51,14 +54,20 @@ fn jobs(agent: &Agent) -> Vec<Job> {
     let mut jobs: Vec<Job> = Vec::new();
     for (index, pod) in agent.manifest().pods.iter().enumerate() {
         let Some(Controller::Job(rules)) = pod.owner.map(|owner| owner.controller) else { continue };
+        // Its other rules may change while it runs, as in Kubernetes.
+        let mark = codec::digest(&(Pod { owner: None, ..pod }, rules.schedule));
         match jobs.iter_mut().find(|job| is_sibling(&job.pod, &pod)) {
-            Some(job) => job.pods.push(index),
+            Some(job) => {
+                job.pods.push(index);
+                job.mark = job.mark.rotate_left(5) ^ mark;
+            }
             None => {
-                let machine = recall(agent, &pod).unwrap_or_default();
-                jobs.push(Job { pod, rules, pods: Vec::from([index]), machine, noted: Vec::new() });
+                let (pods, machine) = (Vec::from([index]), CronJob::default());
+                jobs.push(Job { pod, rules, pods, mark, machine, noted: Vec::new() });
             }
         }
     }
+    jobs.iter_mut().for_each(|job| job.machine = recall(agent, job).unwrap_or_default());
     jobs
 }
 
@@ -183,8 +192,7 @@ impl Job {
         fs::create_dir_all(&folder).map_err(Trouble::at("make", &folder))?;
         // Whole or not at all, since an agent may die at any instant.
         let new = folder.join(".new");
-        fs::write(&new, [adopt::manifest_mark(agent).as_bytes(), bytes].concat())
-            .map_err(Trouble::at("write", &new))?;
+        fs::write(&new, [&self.mark.to_le_bytes()[..], bytes].concat()).map_err(Trouble::at("write", &new))?;
         fs::rename(&new, &path).map_err(Trouble::at("rename", &new))?;
         self.noted = bytes.to_vec();
         Ok(())
@@ -194,7 +202,7 @@ impl Job {
 /// How the place of pod `index` stands, and who is there.
 fn place(agent: &Agent, index: usize, rules: &JobRules<'static>) -> (Place, Option<Uid>) {
     let pods = agent.pods();
-    let here = |entry: &&Entry| entry.index == index && !entry.machine().is_hidden();
+    let here = |entry: &&Entry| entry.place.index() == Some(index) && !entry.machine().is_hidden();
     let Some(entry) = pods.iter().find(here) else {
         let is_forsaken =
             agent.manifest().pods.get(index).is_some_and(|pod| agent.paths().deleted(pod.namespace, pod.name).exists());
@@ -202,7 +210,8 @@ fn place(agent: &Agent, index: usize, rules: &JobRules<'static>) -> (Place, Opti
     };
     let machine = entry.machine();
     let place = match machine.phase() {
-        _ if machine.is_terminating() => Place::Ending,
+        // What it was before this manifest is none of this Job's doing.
+        _ if machine.is_terminating() || entry.is_former() => Place::Ending,
         Phase::Succeeded => Place::Succeeded,
         Phase::Failed => Place::Failed(judge(agent, entry, rules).map_or(FailureAction::Count, |found| found.action)),
         Phase::Pending | Phase::Running | Phase::Unknown => {
@@ -230,7 +239,8 @@ fn judge(agent: &Agent, entry: &Entry, rules: &JobRules<'static>) -> Option<Matc
 /// What is said of the pod of `index`, where it is one that fails the whole Job.
 fn final_failure(agent: &Agent, index: usize, rules: &JobRules<'static>) -> Option<String> {
     let pods = agent.pods();
-    let entry = pods.iter().find(|entry| entry.index == index && entry.machine().phase() == Phase::Failed)?;
+    let entry =
+        pods.iter().find(|entry| entry.place.index() == Some(index) && entry.machine().phase() == Phase::Failed)?;
     let found = judge(agent, entry, rules).filter(|found| found.action == FailureAction::FailJob)?;
     let mut text = String::new();
     found.tell(&mut text, entry.manifest().namespace, entry.manifest().name).ok()?;
@@ -249,8 +259,8 @@ fn file(agent: &Agent, pod: &Pod<'_>) -> PathBuf {
     agent.paths().jobs().join(format!("{}_{name}", pod.namespace))
 }
 
-/// What another agent of the same manifest has written down.
-fn recall(agent: &Agent, pod: &Pod<'_>) -> Option<CronJob> {
-    let bytes = fs::read(file(agent, pod)).ok()?;
-    postcard::from_bytes(bytes.strip_prefix(adopt::manifest_mark(agent).as_bytes())?).ok()
+/// What another agent has written down of the same Job.
+fn recall(agent: &Agent, job: &Job) -> Option<CronJob> {
+    let bytes = fs::read(file(agent, &job.pod)).ok()?;
+    postcard::from_bytes(bytes.strip_prefix(&job.mark.to_le_bytes())?).ok()
 }

@@ -4,6 +4,7 @@
 
 mod adopt;
 mod begin;
+mod blocks;
 pub mod boot;
 pub mod config;
 mod confine;
@@ -21,6 +22,7 @@ mod hooks;
 mod http;
 mod images;
 mod jobs;
+mod kept;
 mod link;
 pub mod local;
 pub mod logger;
@@ -32,6 +34,8 @@ pub mod paths;
 mod payload;
 mod probes;
 mod queue;
+mod reload;
+mod resize;
 mod sandbox;
 mod start;
 pub mod store;
@@ -47,6 +51,7 @@ pub use drive::{Agent, Entry, Error, Outcome, Shutdown, run};
 pub use effect::Streams;
 pub use ephemeral::Debug;
 pub use gates::Gate;
+pub use reload::{Reload, Source, execute_again};
 pub use verbs::{Exec, Refusal, Usage};
 
 /// The agent's exit code when pods were ended and the board is to restart.

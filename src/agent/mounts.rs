@@ -22,6 +22,8 @@ pub(super) struct Tmpfs {
     pub(super) mode: u16,
     /// Keep it out of the swap, where the kernel can.
     pub(super) secret: bool,
+    /// Device nodes in it work.
+    pub(super) devices: bool,
 }
 
 /// Mounts a new tmpfs.
@@ -37,7 +39,8 @@ pub(super) fn tmpfs(at: &Path, what: Tmpfs) -> Result<(), Error> {
             let _ = fsconfig_set_flag(context.as_fd(), c"noswap");
         }
         fsconfig_create(context.as_fd())?;
-        fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, mount::NODEV | mount::NOSUID)
+        let nodev = if what.devices { mount::NOSUID } else { mount::NODEV | mount::NOSUID };
+        fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, nodev)
     };
     attach(make().attempt("mount", "tmpfs")?, at)
 }

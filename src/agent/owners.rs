@@ -16,7 +16,10 @@ pub(super) fn may_come(agent: &Agent, index: usize, pod: &Pod<'_>) -> bool {
             let before =
                 agent.manifest().pods.iter().enumerate().take(index).filter(|(_, other)| is_sibling(pod, other));
             before.filter(|(_, other)| !agent.paths().deleted(other.namespace, other.name).exists()).all(|(at, _)| {
-                agent.pods().iter().any(|entry| entry.index == at && !entry.machine().is_hidden() && is_ready(entry))
+                agent
+                    .pods()
+                    .iter()
+                    .any(|entry| entry.place.index() == Some(at) && !entry.machine().is_hidden() && is_ready(entry))
             })
         }
         // A Job's pods come when their time has ([`super::jobs`]).

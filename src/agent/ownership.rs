@@ -1,12 +1,13 @@
 //! `fsGroup`: gives a volume to the pod's group, with the bits that kubelet gives. No link is followed, and what is right is left alone.
 
+use super::blocks;
 use super::drive::Agent;
 use super::effect;
 use super::sandbox::Sandbox;
 use super::trouble::Trouble;
 use crate::machine::effect::Event;
 use crate::manifest::limits;
-use crate::manifest::pod::{FsGroup, FsGroupChange, Pod, Source};
+use crate::manifest::pod::{FsGroup, FsGroupChange, Pod, Source, Volume};
 use crate::manifest::status::Uid;
 use crate::sys;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, chmodat, chownat, fstat, openat};
@@ -132,7 +133,7 @@ impl Walk {
 /// Tells a pod's machine that its sandbox stands, once its claims belong to its group. They may hold many files: others have their
 /// turn meanwhile.
 pub(super) fn settle(agent: &Agent, uid: Uid, pod: &Pod<'static>, sandbox: &Rc<Sandbox>) {
-    let claims = claims(agent, pod);
+    let claims = claims(agent, uid, pod);
     let (Some(group), false) = (pod.fs_group, claims.is_empty()) else {
         return agent.tell(uid, Event::SandboxReady);
     };
@@ -160,12 +161,13 @@ pub(super) fn settle(agent: &Agent, uid: Uid, pod: &Pod<'static>, sandbox: &Rc<S
 }
 
 /// The claims that a pod may write.
-fn claims(agent: &Agent, pod: &Pod<'_>) -> Vec<PathBuf> {
-    let path = |source| match source {
+fn claims(agent: &Agent, uid: Uid, pod: &Pod<'_>) -> Vec<PathBuf> {
+    let path = |volume: &Volume<'_>| match volume.source {
         Source::Claim { name, read_only: false } => Some(agent.paths().claim(pod.namespace, name)),
+        Source::Local { path, read_only: false, .. } => Some(blocks::local(&agent.paths().pod(uid), volume.name, path)),
         _ => None,
     };
-    pod.volumes.iter().filter_map(|volume| path(volume.source)).collect()
+    pod.volumes.iter().filter_map(|volume| path(&volume)).collect()
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ pub(super) fn write(
 ) -> Result<(), Trouble> {
     let now = fs::read_link(root.join(DATA)).ok();
     let same = |file: &File<'_>| fs::read(root.join(DATA).join(file.path)).is_ok_and(|is| *is == *file.data);
-    if now.is_some() && files.iter().all(same) {
+    if now.is_some() && files.iter().all(same) && count(&root.join(DATA)) == files.len() {
         return Ok(());
     }
     let version =
@@ -68,10 +68,20 @@ pub(super) fn write(
             _ => {}
         }
     }
-    match now {
-        Some(old) => remove(&root.join(old)).map_err(Trouble::at("remove a version before", &place)),
-        None => Ok(()),
+    let Some(old) = now else { return Ok(()) };
+    // Links to what is in no version any more.
+    for entry in fs::read_dir(root).map_err(Trouble::at("read", root))?.flatten() {
+        if fs::symlink_metadata(entry.path()).is_ok_and(|it| it.is_symlink()) && !entry.path().exists() {
+            let _ = fs::remove_file(entry.path());
+        }
     }
+    remove(&root.join(old)).map_err(Trouble::at("remove a version before", &place))
+}
+
+/// How many files there are below a folder.
+fn count(folder: &Path) -> usize {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| if entry.file_type().is_ok_and(|kind| kind.is_dir()) { count(&entry.path()) } else { 1 }).sum()
 }
 
 fn directory(path: &Path) -> io::Result<()> {
@@ -130,10 +140,12 @@ mod tests {
             fs::read_to_string(root.join("key")).unwrap() + &fs::read_to_string(root.join("a/b/c")).unwrap(),
             "22"
         );
+        write(root, &two[..1], |_| Ok(())).unwrap();
+        assert!(!root.join("a").exists(), "what is gone is gone");
         let mut names: Vec<String> =
             fs::read_dir(root).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
-        assert_eq!(names, ["..data", "..v2", "a", "key"]);
+        assert_eq!(names, ["..data", "..v3", "key"]);
     }
 
     #[test]

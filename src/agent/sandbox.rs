@@ -4,6 +4,7 @@ use super::confine;
 use super::downward::Teller;
 use super::drive::Agent;
 use super::fail;
+use super::kept::{self, Filters, Meta};
 use super::link::Link;
 use super::paths::PodPaths;
 use super::queue::Answer;
@@ -37,61 +38,6 @@ const SHM_BYTES: u64 = 64 << 20;
 const QUIT: Duration = Duration::from_secs(2);
 /// How long killed processes may take to be gone. Then whatever they wait for is reported, and nothing waits for them (failure F22).
 const GONE: Duration = Duration::from_secs(10);
-
-/// The first line of a meta file: what it is, and in which version.
-const META: &str = "podling pod 2";
-
-/// What a pod is, for the agent that adopts it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Meta {
-    /// Its namespace.
-    pub(super) namespace: String,
-    /// Its name.
-    pub(super) name: String,
-    /// When it was made.
-    pub(super) created: Instant,
-    /// When there was room for it.
-    pub(super) accepted: Instant,
-    /// [`digest`] of what the manifest said of it.
-    pub(super) digest: u64,
-}
-
-impl Meta {
-    pub(super) fn read(own: &PodPaths) -> Option<Meta> {
-        let text = fs::read_to_string(own.meta()).ok()?;
-        let mut lines = text.strip_prefix(META)?.strip_prefix('\n')?.lines();
-        let mut next = || lines.next().map(String::from);
-        let (namespace, name) = (next()?, next()?);
-        let created = Instant(next()?.parse().ok()?);
-        let accepted = Instant(next()?.parse().ok()?);
-        let digest = u64::from_str_radix(&next()?, 16).ok()?;
-        Some(Meta { namespace, name, created, accepted, digest })
-    }
-
-    fn write(&self, own: &PodPaths) -> io::Result<()> {
-        let Meta { namespace, name, created, accepted, digest } = self;
-        let text = format!("{META}\n{namespace}\n{name}\n{}\n{}\n{digest:x}\n", created.0, accepted.0);
-        let whole = own.run.join("meta.new");
-        fs::write(&whole, text)?;
-        fs::rename(whole, own.meta())
-    }
-}
-
-/// A number for everything that the manifest says of a pod: another pod of the same name is not to be taken for it (FNV-1a).
-pub(super) fn digest(pod: &Pod<'_>) -> u64 {
-    struct Fnv(u64);
-    impl postcard::ser_flavors::Flavor for Fnv {
-        type Output = u64;
-        fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-            Ok(())
-        }
-        fn finalize(self) -> postcard::Result<u64> {
-            Ok(self.0)
-        }
-    }
-    postcard::serialize_with_flavor(pod, Fnv(0xcbf2_9ce4_8422_2325)).unwrap_or_default()
-}
 
 /// Who waits for what a pod-init was asked for by number.
 pub(super) enum Wait {
@@ -146,13 +92,13 @@ pub(super) fn init_file(own: &PodPaths) -> std::path::PathBuf {
 pub(super) fn create(
     agent: &Agent,
     uid: Uid,
-    pod: &Pod<'_>,
+    (pod, filters): (&Pod<'_>, Filters<'_>),
     since: (Instant, Instant),
 ) -> Result<Rc<Sandbox>, (Trouble, Option<Rc<Sandbox>>)> {
     let own = agent.paths().pod(uid);
     let (link, init) = begin(agent, uid, pod, &own).map_err(|why| (why, None))?;
     let sandbox = Sandbox::new(uid, link, init, false);
-    match furnish(agent, &sandbox, pod, since, &own) {
+    match furnish(agent, &sandbox, (pod, filters), since, &own) {
         Ok(()) => Ok(sandbox),
         Err(why) => Err((why, Some(sandbox))),
     }
@@ -178,13 +124,12 @@ fn begin(agent: &Agent, uid: Uid, pod: &Pod<'_>, own: &PodPaths) -> Result<(Link
 fn furnish(
     agent: &Agent,
     sandbox: &Rc<Sandbox>,
-    pod: &Pod<'_>,
+    (pod, filters): (&Pod<'_>, Filters<'_>),
     (created, accepted): (Instant, Instant),
     own: &PodPaths,
 ) -> Result<(), Trouble> {
     let (namespace, name) = (pod.namespace.into(), pod.name.into());
-    let meta = Meta { namespace, name, created, accepted, digest: digest(pod) };
-    meta.write(own).map_err(Trouble::at("write", &own.meta()))?;
+    Meta { namespace, name, created, accepted, manifest: kept::alone(pod, filters) }.write(own)?;
     fail::point("meta written");
     volumes::make(&Teller { paths: agent.paths(), node: &agent.node(), uid: sandbox.uid, pod })?;
     managed_files(agent, own, pod).map_err(Trouble::at("write", &own.etc("")))?;

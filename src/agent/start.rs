@@ -37,6 +37,11 @@ impl Bytes {
         }
     }
 
+    /// The bytes of all of them.
+    pub(super) fn into_vec(self) -> Vec<u8> {
+        self.0
+    }
+
     /// The list of all of them.
     pub(super) fn list<T>(&self) -> List<'_, T> {
         List::from_bytes(&self.0)

@@ -1,5 +1,6 @@
 //! A pod's volumes (spec 31–35): made before its first container, found again by name, removed with the pod where they are its own.
 
+use super::blocks;
 use super::downward::Teller;
 use super::images::{Images, Record, Refused};
 use super::mounts::{self, Tmpfs};
@@ -31,14 +32,14 @@ pub(super) fn make(teller: &Teller<'_>) -> Result<(), Trouble> {
     let Teller { paths, uid, pod, .. } = *teller;
     let own = paths.pod(uid);
     // Containers write to them: a tmpfs of their own, so that they fill nobody else's.
-    in_memory(&own.etc(""), Tmpfs { size: Some(limits::MANAGED_FILES), mode: 0o755, secret: false })?;
+    in_memory(&own.etc(""), Tmpfs { size: Some(limits::MANAGED_FILES), mode: 0o755, secret: false, devices: false })?;
     for volume in pod.volumes {
         let made = match volume.source {
             Source::EmptyDir { memory: true, size_limit } => {
                 let path = own.memory_volume(volume.name);
                 // What is written to it counts as the memory of who writes: more than the pod may have cannot be in it.
                 let size = size_limit.into_iter().chain(pod.resources.memory_limit).min();
-                in_memory(&path, Tmpfs { size, mode: 0o777, secret: false })
+                in_memory(&path, Tmpfs { size, mode: 0o777, secret: false, devices: false })
                     .and_then(|_| give(&path, pod, Access::Write))
             }
             Source::EmptyDir { memory: false, .. } => {
@@ -50,6 +51,10 @@ pub(super) fn make(teller: &Teller<'_>) -> Result<(), Trouble> {
             Source::Files { .. } | Source::Projected { .. } => write_files(teller, &volume),
             // Mounted with the first container that asks for it.
             Source::Image { .. } => Ok(()),
+            Source::Block { disk, read_only } => blocks::make(paths, &own, pod, volume.name, (disk, read_only)),
+            Source::Local { path, fs_type, read_only, .. } => {
+                blocks::make_local(&own, volume.name, Path::new(path), fs_type, read_only)
+            }
         };
         super::fail::point("volume made");
         made.map_err(|why| format!("pod {}: volume {}: {why}", pod.name, volume.name))?;
@@ -81,6 +86,11 @@ pub(super) fn open(
         Source::HostPath { path, .. } => (PathBuf::from(path), MountAttrFlags::empty()),
         Source::Claim { name, read_only: false } => (paths.claim(pod.namespace, name), MountAttrFlags::empty()),
         Source::Claim { name, read_only: true } => (paths.claim(pod.namespace, name), RDONLY),
+        Source::Local { path, read_only, .. } => {
+            let attributes = if read_only { RDONLY } else { MountAttrFlags::empty() };
+            (blocks::local(&own, volume.name, path), attributes)
+        }
+        Source::Block { .. } => (blocks::node(&own.memory_volume(volume.name)), MountAttrFlags::empty()),
         Source::Files { .. } | Source::Projected { .. } => (own.memory_volume(volume.name), RDONLY),
         Source::Image { reference } => {
             let record = Record::read(paths, reference)?;
@@ -92,7 +102,8 @@ pub(super) fn open(
     let place = part(root, mount.sub_path)
         .map_err(|why| Refused::config(&format!("pod {}: volume {}: {why}", pod.name, volume.name)))?;
     // What is mounted on the node is part of a hostPath; and what may be mounted later shows below what is mounted now.
-    let whole = matches!(volume.source, Source::HostPath { .. }) || mount.propagation != Propagation::None;
+    let whole = matches!(volume.source, Source::HostPath { .. } | Source::Local { .. })
+        || mount.propagation != Propagation::None;
     let opened = attributed(&place, mount, whole, attributes).map_err(|error| at(error.into()))?;
     if mount.propagation != Propagation::None && !mounts::is_shared(&place) {
         let word = mount.propagation.as_str();
@@ -144,6 +155,7 @@ fn attributed(
 
 /// Takes away all mounts of a pod's volumes. What lies on disk is removed by [`wipe`].
 pub(super) fn unmount(own: &PodPaths) {
+    blocks::release(own);
     // A container with mountPropagation: Bidirectional may have left mounts in a volume on disk.
     for at in [&own.run, &own.data].into_iter().flat_map(|directory| mounts::below(directory)) {
         if let Err(error) = mounts::detach(&at) {
@@ -213,7 +225,7 @@ fn open_directory(path: &Path) -> Result<(), Trouble> {
 }
 
 /// A tmpfs; says whether it is new.
-fn in_memory(path: &Path, what: Tmpfs) -> Result<bool, Trouble> {
+pub(super) fn in_memory(path: &Path, what: Tmpfs) -> Result<bool, Trouble> {
     // What is not even there is no mount, which is quicker seen than all mounts are read.
     if path.exists() && mounts::is_mounted(path) {
         return Ok(false);
@@ -231,7 +243,7 @@ fn write_files(teller: &Teller<'_>, volume: &Volume<'_>) -> Result<(), Trouble> 
         Source::Projected { files } => files.iter().any(|file| matches!(file.content, Content::Secret(_))),
         _ => false,
     };
-    in_memory(&root, Tmpfs { size: None, mode: 0o777, secret })?;
+    in_memory(&root, Tmpfs { size: None, mode: 0o777, secret, devices: false })?;
     fill(teller, volume, &root)
 }
 
@@ -260,10 +272,11 @@ fn fill(teller: &Teller<'_>, volume: &Volume<'_>, root: &Path) -> Result<(), Tro
     give(root)
 }
 
-/// Writes what has changed in the projected volumes of a pod.
+/// Writes what has changed in the volumes of a pod that are made of files.
 pub(super) fn refresh(teller: &Teller<'_>) -> Result<(), Trouble> {
     let own = teller.paths.pod(teller.uid);
-    for volume in teller.pod.volumes.iter().filter(|volume| matches!(volume.source, Source::Projected { .. })) {
+    let is_of_files = |volume: &Volume<'_>| matches!(volume.source, Source::Files { .. } | Source::Projected { .. });
+    for volume in teller.pod.volumes.iter().filter(is_of_files) {
         let root = own.memory_volume(volume.name);
         if root.exists() {
             fill(teller, &volume, &root)?;

@@ -65,13 +65,14 @@ fn main() -> ExitCode {
 mod local {
     use anyhow::Context;
     use podling::agent::local::{self, Local};
-    use podling::agent::logger;
+    use podling::agent::{Outcome, Shutdown, Source, execute_again, logger};
     use podling::console::attach::{Place, attach};
     use podling::console::{client, socket};
     use podling::host::{boards, build};
     use podling::manifest::codec::{self, Kind};
     use std::path::PathBuf;
     use std::process::ExitCode;
+    use std::sync::Arc;
 
     /// pod-init is this same program, executed again under that name.
     pub(super) fn become_pod_init() {
@@ -99,25 +100,45 @@ mod local {
     impl Run {
         pub(super) fn run(self) -> anyhow::Result<()> {
             anyhow::ensure!(rustix::process::geteuid().is_root(), "namespaces and mounts need root: run it with sudo");
-            let mut board = boards::load(&self.board)?;
-            // What depends on the processor, seccomp filters, is for the one that it runs on.
-            board.arch = boards::Arch::host().unwrap_or(board.arch);
-            let (compiled, _) = build::compile(&self.files, &board)?;
-            let mut manifest = codec::seal(Kind::Manifest, &board.class, 1, &compiled.body)?.to_vec();
-            manifest.extend_from_slice(&compiled.body);
+            let (files, board) = (self.files, self.board);
+            let manifest = match local::handed_over() {
+                Some(manifest) => manifest,
+                None => compile(&files, &board)?,
+            };
             logger::install(log::LevelFilter::Info);
-            let local = Local { manifest, images: self.images, program: None, claims: self.claims };
-            local::run(local, |agent| {
+            let source = Source(Arc::new(move || {
+                if files.iter().any(|file| file.as_os_str() == "-") {
+                    return Err("standard input cannot be read twice: name files".into());
+                }
+                compile(&files, &board).map_err(|error| format!("{error:#}"))
+            }));
+            let local = Local { manifest, source, images: self.images, program: None, claims: self.claims };
+            let outcome = local::run(local, |agent| {
                 attach(agent, Place::default());
                 let socket = agent.run_dir().join(socket::NAME);
                 log::info!(
-                    "Ctrl-C ends the pods; ask about them with: podling console --socket {} get pods",
+                    "Ctrl-C ends the pods; 'kill -HUP {}' takes up what the files say by then; ask about them with: podling \
+                     console --socket {} get pods",
+                    std::process::id(),
                     socket.display()
                 );
-            })
-            .map(|_| ())
-            .with_context(|| "run the pods here")
+            });
+            match outcome.with_context(|| "run the pods here")? {
+                Outcome { shutdown: Shutdown::Again } => anyhow::bail!(execute_again()),
+                Outcome { .. } => Ok(()),
+            }
         }
+    }
+
+    /// The manifest of these files, for this machine.
+    fn compile(files: &[PathBuf], board: &str) -> anyhow::Result<Vec<u8>> {
+        let mut board = boards::load(board)?;
+        // What depends on the processor, seccomp filters, is for the one that it runs on.
+        board.arch = boards::Arch::host().unwrap_or(board.arch);
+        let (compiled, _) = build::compile(files, &board)?;
+        let mut manifest = codec::seal(Kind::Manifest, &board.class, 1, &compiled.body)?.to_vec();
+        manifest.extend_from_slice(&compiled.body);
+        Ok(manifest)
     }
 
     #[derive(Debug, clap::Args)]

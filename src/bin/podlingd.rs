@@ -2,12 +2,13 @@
 
 use podling::agent::boot::{self, ethernet, facts};
 use podling::agent::local::{self, Local};
-use podling::agent::{self, Agent, Config, Error, Outcome, logger};
+use podling::agent::{self, Agent, Config, Error, Outcome, Shutdown, Source, logger};
 use podling::console::attach::{Place, attach};
 use podling::console::{client, socket};
 use podling::pod;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 fn main() -> ExitCode {
     // What is not UTF-8 is no word of ours; it is shown as it can be.
@@ -42,21 +43,27 @@ fn run_agent(troubles: &[&str]) -> ExitCode {
 
 /// `podlingd run MANIFEST IMAGES…`: a manifest in the foreground of any machine, with the packed images of those directories.
 fn run_local(manifest: &str, images: &[&str]) -> ExitCode {
-    let local = match std::fs::read(manifest) {
-        Ok(bytes) => {
-            Local { manifest: bytes, images: images.iter().map(PathBuf::from).collect(), program: None, claims: None }
-        }
+    let file = manifest.to_string();
+    let read = move || std::fs::read(&file).map_err(|error| format!("read {file}: {error}"));
+    let manifest = match local::handed_over().map_or_else(&read, Ok) {
+        Ok(bytes) => bytes,
         Err(error) => {
-            eprintln!("podlingd: read {manifest}: {error}");
+            eprintln!("podlingd: {error}");
             return ExitCode::FAILURE;
         }
     };
+    let (images, source) = (images.iter().map(PathBuf::from).collect(), Source(Arc::new(read)));
+    let local = Local { manifest, source, images, program: None, claims: None };
     run(|watch| local::run(local, watch), Place::default())
 }
 
 fn run(agent: impl FnOnce(&dyn Fn(&Agent)) -> Result<Outcome, Error>, place: Place) -> ExitCode {
     logger::install(log::LevelFilter::Info);
     match agent(&|agent| attach(agent, place.clone())) {
+        Ok(Outcome { shutdown: Shutdown::Again }) => {
+            log::error!("{}", agent::execute_again());
+            ExitCode::FAILURE
+        }
         Ok(outcome) => ExitCode::from(outcome.exit_code()),
         Err(error) => {
             log::error!("{error}");

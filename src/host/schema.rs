@@ -80,19 +80,19 @@ table!(SECRET "Secret" {
 table!(CLAIM "PersistentVolumeClaim" { apiVersion: Read, kind: Read, metadata: Read, spec: Read, status: Cluster });
 table!(CLAIM_SPEC "PersistentVolumeClaimSpec" {
     accessModes: Read, dataSource: NotYet, dataSourceRef: NotYet, resources: Read, selector: Cluster, storageClassName: Read,
-    volumeAttributesClassName: Cluster, volumeMode: Only(&["Filesystem"]), volumeName: Read,
+    volumeAttributesClassName: Cluster, volumeMode: Read, volumeName: Read,
 });
 table!(CLAIM_RESOURCES "VolumeResourceRequirements" { limits: Read, requests: Read });
 table!(PERSISTENT_VOLUME "PersistentVolume" { apiVersion: Read, kind: Read, metadata: Read, spec: Read, status: Cluster });
 table!(PERSISTENT_VOLUME_SPEC "PersistentVolumeSpec" {
     accessModes: Read, capacity: Read, claimRef: Read, hostPath: Read, local: Read, mountOptions: NotYet, nodeAffinity: Cluster,
     persistentVolumeReclaimPolicy: Only(&["Retain"]), storageClassName: Read, volumeAttributesClassName: Cluster,
-    volumeMode: Only(&["Filesystem"]), awsElasticBlockStore: NotYet, azureDisk: NotYet, azureFile: NotYet, cephfs: NotYet,
+    volumeMode: Read, awsElasticBlockStore: NotYet, azureDisk: NotYet, azureFile: NotYet, cephfs: NotYet,
     cinder: NotYet, csi: NotYet, fc: NotYet, flexVolume: NotYet, flocker: NotYet, gcePersistentDisk: NotYet, glusterfs: NotYet,
     iscsi: NotYet, nfs: NotYet, photonPersistentDisk: NotYet, portworxVolume: NotYet, quobyte: NotYet, rbd: NotYet,
     scaleIO: NotYet, storageos: NotYet, vsphereVolume: NotYet,
 });
-table!(LOCAL "LocalVolumeSource" { fsType: Only(&[""]), path: Read });
+table!(LOCAL "LocalVolumeSource" { fsType: Read, path: Read });
 table!(METADATA "ObjectMeta" {
     name: Read, namespace: Read, labels: Read, annotations: Read, generateName: NotYet, creationTimestamp: Cluster,
     deletionGracePeriodSeconds: Cluster, deletionTimestamp: Cluster, finalizers: Cluster, generation: Cluster,
@@ -120,10 +120,10 @@ table!(POD_SECURITY "PodSecurityContext" {
 });
 table!(CONTAINER "Container" {
     args: Read, command: Read, env: Read, envFrom: Read, image: Read, imagePullPolicy: Read, lifecycle: Read, livenessProbe: Read,
-    name: Read, ports: Read, readinessProbe: Read, resizePolicy: NotYet, resources: Read, restartPolicy: Read,
+    name: Read, ports: Read, readinessProbe: Read, resizePolicy: Read, resources: Read, restartPolicy: Read,
     restartPolicyRules: Read, securityContext: Read, startupProbe: Read, stdin: Read, stdinOnce: Read,
     terminationMessagePath: Read, terminationMessagePolicy: Read, tty: Read,
-    volumeDevices: NotYet, volumeMounts: Read, workingDir: Read,
+    volumeDevices: Read, volumeMounts: Read, workingDir: Read,
 });
 table!(SECURITY "SecurityContext" {
     allowPrivilegeEscalation: Read, appArmorProfile: Read, capabilities: Read, privileged: Read, procMount: Read,
@@ -177,11 +177,13 @@ table!(GRPC "GRPCAction" { port: Read, service: Read });
 table!(READINESS_GATE "PodReadinessGate" { conditionType: Read });
 table!(RESTART_RULE "ContainerRestartRule" { action: Read, exitCodes: Read });
 table!(EXIT_CODES "ContainerRestartRuleOnExitCodes" { operator: Read, values: Read });
+table!(RESIZE "ContainerResizePolicy" { resourceName: Read, restartPolicy: Read });
 table!(EXEC "ExecAction" { command: Read });
 table!(SLEEP "SleepAction" { seconds: Read });
 table!(MOUNT "VolumeMount" {
     mountPath: Read, mountPropagation: Read, name: Read, readOnly: Read, recursiveReadOnly: Read, subPath: Read, subPathExpr: Read,
 });
+table!(VOLUME_DEVICE "VolumeDevice" { devicePath: Read, name: Read });
 table!(VOLUME "Volume" {
     name: Read, configMap: Read, emptyDir: Read, hostPath: Read, persistentVolumeClaim: Read, secret: Read,
     awsElasticBlockStore: NotYet, azureDisk: NotYet, azureFile: NotYet, cephfs: NotYet, cinder: NotYet, csi: NotYet,
@@ -297,6 +299,7 @@ pub static POD_TYPES: &[&Table] = &[
     &READINESS_GATE,
     &RESTART_RULE,
     &EXIT_CODES,
+    &RESIZE,
     &LIFECYCLE,
     &HANDLER,
     &EXEC,
@@ -307,6 +310,7 @@ pub static POD_TYPES: &[&Table] = &[
     &TCP_SOCKET,
     &GRPC,
     &MOUNT,
+    &VOLUME_DEVICE,
     &VOLUME,
     &EMPTY_DIR,
     &HOST_PATH,

@@ -45,6 +45,8 @@ pub struct ContainerRules {
     pub post_start: bool,
     /// Its probes, by [`crate::manifest::probe::ProbeKind`].
     pub probes: [Option<Timing>; limits::PROBES],
+    /// What an instance is made of ([`crate::manifest::pod::Container::edition`]): one that is made of something else is renewed.
+    pub edition: u64,
 }
 
 /// Where a container is. Each state owns its deadline.
@@ -114,9 +116,9 @@ impl Container {
         }
     }
 
-    /// `restartCount`. The instances of an ephemeral container before the newest were other containers.
+    /// `restartCount`.
     pub fn restarts(&self) -> u32 {
-        if self.is_ephemeral() { 0 } else { self.instance.saturating_sub(1) }
+        self.memo.restarts
     }
 
     /// `ready`: it runs and its readiness probe says so, or it is an init container that has succeeded. One that is being stopped may still serve (spec 73).
@@ -177,6 +179,11 @@ impl Container {
         !matches!(self.state, State::Queued { .. })
     }
 
+    /// Its newest instance is not made of what it should be any more.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.instance > 0 && self.memo.edition != self.rules.edition
+    }
+
     /// How it ended, if it is over for good.
     pub(super) fn ended(&self) -> Option<Terminated> {
         match self.state {
@@ -222,7 +229,7 @@ impl Container {
     /// A container that waits for its turn.
     pub(super) fn new(rules: ContainerRules, reason: Reason) -> Container {
         let state = State::Queued { reason, due: Instant(0), after: None };
-        let (memo, probes) = (Memo::default(), Probes::default());
+        let (memo, probes) = (Memo::NEW, Probes::default());
         Container { rules, instance: 0, memo, state, probes, message: heapless::String::new() }
     }
 
@@ -236,6 +243,10 @@ impl Container {
         let mut container = Container::new(rules, reason);
         container.instance = record.instance;
         container.memo = record.memo;
+        if container.is_outdated() {
+            // What went wrong with another image says nothing about this one.
+            container.memo.failures = 0;
+        }
         match record.life {
             Life::None if record.instance == 0 => {}
             Life::None => container.state = State::Starting,
@@ -243,8 +254,14 @@ impl Container {
                 container.state = State::Running { started };
                 container.probes = Probes::begin(&rules, started, record.stage);
             }
+            Life::Ended { started: None, finished, .. } if container.is_outdated() => {
+                container.state = State::BackOff { reason: Reason::ContainerCreating, due: finished, after: None };
+            }
             Life::Ended { started: None, finished, exit } if exit.code != NOT_EXECUTED.code => {
                 container.refuse(finished, Reason::CreateContainerError, backoff);
+            }
+            Life::Ended { started, finished, exit } if record.stage == Stage::Renewed => {
+                container.restart_after(terminated(exit, started, finished), finished);
             }
             Life::Ended { started, finished, exit } => {
                 container.state = State::Ended(terminated(exit, started, finished))
@@ -266,7 +283,9 @@ impl Container {
 
     fn start(&mut self, after: Option<Terminated>, me: u8, effects: &mut Effects) {
         self.instance = self.instance.saturating_add(1);
-        self.memo = Memo { failures: self.memo.failures.saturating_add(1), last: after.or(self.memo.last) };
+        let (failures, last) = (self.memo.failures.saturating_add(1), after.or(self.memo.last));
+        let restarts = self.memo.restarts.saturating_add(after.is_some().into());
+        self.memo = Memo { failures, last, edition: self.rules.edition, restarts };
         self.message.clear();
         self.probes = Probes::default();
         self.state = State::Starting;
@@ -356,7 +375,7 @@ impl Container {
     pub(super) fn unmade(&mut self, now: Instant) {
         if self.state == State::Starting {
             self.memo.failures = self.memo.failures.saturating_sub(1);
-            self.state = State::Queued { reason: Reason::ContainerCreating, due: now, after: self.memo.last };
+            self.state = State::Queued { reason: Reason::ContainerCreating, due: now, after: None };
         }
         self.lost(now);
         self.requeue();
@@ -376,7 +395,8 @@ impl Container {
         }
         let wait = backoff.after_end(self.memo.failures);
         let due = ended.finished.after(wait);
-        self.state = State::BackOff { reason: Reason::CrashLoopBackOff, due, after: Some(ended) };
+        let reason = if self.has_failed_hook() { Reason::PostStartHookError } else { Reason::CrashLoopBackOff };
+        self.state = State::BackOff { reason, due, after: Some(ended) };
         if due > now {
             let text = backoff_text(wait, &self.message);
             self.say(&text);

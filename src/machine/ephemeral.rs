@@ -20,6 +20,7 @@ impl ContainerRules {
             restart: Restart::by(RestartPolicy::Never),
             post_start: false,
             probes: [None; limits::PROBES],
+            edition: 0,
         }
     }
 }

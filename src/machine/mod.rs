@@ -4,6 +4,7 @@ pub use crate::manifest::time;
 
 pub mod admit;
 pub mod backoff;
+pub mod change;
 pub mod container;
 pub mod cron;
 pub mod effect;

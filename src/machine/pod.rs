@@ -56,6 +56,7 @@ impl Rules {
             pre_stop: container.pre_stop.is_some(),
             restart: Restart::new(&container, pod.restart_policy),
             post_start: container.post_start.is_some(),
+            edition: container.edition(),
             probes: ProbeKind::ALL
                 .map(|kind| container.probes.iter().find(|probe| probe.kind == kind).map(|probe| probe.timing)),
         };

@@ -11,6 +11,7 @@
 //! | Ready       | liveness, readiness | ·                      | liveness: → ProbeFailed; readiness: → Started            |
 //! | HookFailed  | nothing: it is stopped                       | |                                                          |
 //! | ProbeFailed | nothing: it is stopped                       | |                                                          |
+//! | Renewed     | nothing: it is stopped, and started again    | |                                                          |
 //!
 //! A stage for which there is nothing to run is passed at once.
 
@@ -96,7 +97,9 @@ impl Probes {
                     self.schedule(rules, started, now, ProbeKind::Readiness);
                 }
             }
-            Stage::HookFailed | Stage::ProbeFailed(_) => self.runs.iter_mut().for_each(|(run, _)| *run = Run::Idle),
+            Stage::HookFailed | Stage::ProbeFailed(_) | Stage::Renewed => {
+                self.runs.iter_mut().for_each(|(run, _)| *run = Run::Idle)
+            }
         }
     }
 
@@ -200,7 +203,7 @@ impl Container {
 
     /// Its postStart hook has not ended, or has failed: people are not told yet that it runs.
     pub(super) fn is_unborn(&self) -> bool {
-        self.probes.stage == Stage::HookFailed || self.probes.hook != Run::Idle
+        self.has_failed_hook() || self.probes.hook != Run::Idle
     }
 
     /// A probe has found it to be ill: whatever its exit code, it failed.
@@ -210,7 +213,12 @@ impl Container {
 
     /// Nobody but itself has ended it: its hook or one of its probes failed.
     pub(super) fn is_to_blame(&self) -> bool {
-        self.is_ill() || self.probes.stage == Stage::HookFailed
+        self.is_ill() || self.has_failed_hook()
+    }
+
+    /// Its postStart hook has failed.
+    pub(super) fn has_failed_hook(&self) -> bool {
+        self.probes.stage == Stage::HookFailed
     }
 
     /// As with kubelet, containers behind it whose turn has not come wait for its postStart hook.
@@ -233,7 +241,19 @@ impl Container {
 impl Container {
     /// Begins the probes that are due, and the end of a container that they have found to be ill.
     pub(super) fn attend(&mut self, now: Instant, setting: Setting, me: u8, effects: &mut Effects) {
+        // An init container goes on to its end, as with kubelet: what it has done is not undone.
+        if let State::Running { started } = self.state
+            && self.is_outdated()
+            && !setting.ending
+            && self.rules.kind != ContainerKind::Init
+        {
+            self.enter(now, started, Stage::Renewed, me, effects);
+        }
         match (self.state, self.probes.stage) {
+            (State::Running { .. }, Stage::Renewed) if !setting.ending => {
+                let why = "Container {} definition changed, will be restarted";
+                self.stop_because(why, now.after(setting.grace), Manner::Gently, me, effects);
+            }
             (State::Running { .. }, Stage::HookFailed) if !setting.ending => {
                 self.stop_because(
                     "Container {} failed postStart hook",

@@ -329,6 +329,26 @@ impl Flavor for Compare<'_> {
     }
 }
 
+/// A number for what a value says (FNV-1a): two that say the same have the same one, two that do not hardly ever.
+pub fn digest<T: Serialize>(value: &T) -> u64 {
+    postcard::serialize_with_flavor(value, Fnv(0xcbf2_9ce4_8422_2325)).unwrap_or_default()
+}
+
+struct Fnv(u64);
+
+impl Flavor for Fnv {
+    type Output = u64;
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<u64> {
+        Ok(self.0)
+    }
+}
+
 /// A class is typed on command lines and names a directory below `boards/`.
 pub(super) fn is_class(class: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);

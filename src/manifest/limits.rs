@@ -80,6 +80,8 @@ pub const CLUSTER_CRITICAL: i32 = 2_000_000_000;
 pub const NODE_CRITICAL: i32 = 2_000_001_000;
 /// `readinessGates` of one pod: as many as a word has bits.
 pub const READINESS_GATES: usize = 16;
+/// `resizePolicy` of one container: more are said to be too many than one for each resource.
+pub const RESIZE_POLICIES: usize = 8;
 /// `restartPolicyRules` of one container.
 pub const RESTART_RULES: usize = 20;
 /// Exit codes of one of them.

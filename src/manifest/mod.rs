@@ -17,6 +17,7 @@ pub mod owner;
 pub mod pod;
 pub mod probe;
 pub mod record;
+mod resize;
 pub mod security;
 pub mod status;
 pub mod terminal;

@@ -11,6 +11,7 @@ use super::eviction::Eviction;
 use super::fact::Fact;
 use super::owner::Owner;
 use super::probe::{HttpGet, Probe};
+pub use super::resize::{Resize, ResizePolicy};
 pub use super::security::{Confinement, Device, ProcMount, Seccomp};
 use super::terminal::Stdin;
 use serde::{Deserialize, Serialize};
@@ -296,6 +297,8 @@ pub struct Container<'a> {
     pub stdin: Stdin,
     /// `tty`: its standard streams are a terminal of its own.
     pub tty: bool,
+    /// `resizePolicy`.
+    pub resize: ResizePolicy,
 }
 
 impl Container<'_> {
@@ -329,6 +332,7 @@ impl Default for Container<'_> {
             probes: List::EMPTY,
             stdin: Stdin::None,
             tty: false,
+            resize: ResizePolicy::default(),
         }
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The life of one container so far, as its pod-init knows it.
 ///
-/// Instances are numbered from 1; the restart count is the instance less one.
+/// Instances are numbered from 1, those included that could not be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerRecord {
     /// The newest instance that was ordered, 0 where none was.
@@ -23,7 +23,7 @@ pub struct ContainerRecord {
 impl ContainerRecord {
     /// A container that was never started.
     pub const NEW: ContainerRecord =
-        ContainerRecord { instance: 0, memo: Memo { failures: 0, last: None }, life: Life::None, stage: Stage::New };
+        ContainerRecord { instance: 0, memo: Memo::NEW, life: Life::None, stage: Stage::New };
 }
 
 /// What the agent wants to be told again after its own death.
@@ -33,6 +33,15 @@ pub struct Memo {
     pub failures: u16,
     /// `lastState.terminated`.
     pub last: Option<Terminated>,
+    /// What it was started as ([`super::pod::Container::edition`]): an agent with another manifest sees by it what is to be renewed.
+    pub edition: u64,
+    /// `restartCount`: starts after an end, this instance included.
+    pub restarts: u32,
+}
+
+impl Memo {
+    /// That of a container which was never started.
+    pub const NEW: Memo = Memo { failures: 0, last: None, edition: 0, restarts: 0 };
 }
 
 /// How far a running instance has come, by its postStart hook and its probes. Each stage includes those before it, but the last.
@@ -51,6 +60,8 @@ pub enum Stage {
     HookFailed,
     /// Its startup or liveness probe failed: it is to be ended, and counts as failed whatever its exit code is.
     ProbeFailed(ProbeKind),
+    /// It is being ended to be started again: whatever its exit code and its restart policy are.
+    Renewed,
 }
 
 /// The life of one instance.

@@ -46,6 +46,14 @@ impl Seccomp<'_> {
             Seccomp::RuntimeDefault { filter } | Seccomp::Localhost { filter, .. } => Some(filter),
         }
     }
+
+    /// The same, to give it another.
+    pub const fn filter_mut(&mut self) -> Option<&mut u8> {
+        match self {
+            Seccomp::Unconfined => None,
+            Seccomp::RuntimeDefault { filter } | Seccomp::Localhost { filter, .. } => Some(filter),
+        }
+    }
 }
 
 /// `securityContext.procMount`.

@@ -103,6 +103,8 @@ pub enum Reason {
     CreateContainerError,
     /// Waiting: the program could not be executed.
     RunContainerError,
+    /// Waiting: its postStart hook failed, and the next start is not due yet.
+    PostStartHookError,
     /// Terminated: exit code 0.
     Completed,
     /// Terminated: another exit code, or a signal.
@@ -125,6 +127,7 @@ impl Reason {
             Reason::CreateContainerConfigError => "CreateContainerConfigError",
             Reason::CreateContainerError => "CreateContainerError",
             Reason::RunContainerError => "RunContainerError",
+            Reason::PostStartHookError => "PostStartHookError",
             Reason::Completed => "Completed",
             Reason::Error => "Error",
             Reason::OomKilled => "OOMKilled",

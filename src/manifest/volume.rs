@@ -126,6 +126,49 @@ pub enum Source<'a> {
         /// `reference`, normalised by [`crate::manifest::image::normalise`].
         reference: &'a str,
     },
+    /// A claim with `volumeMode: Block`: a device without a file system, for `volumeDevices`.
+    Block {
+        /// What is behind it.
+        #[serde(borrow)]
+        disk: Disk<'a>,
+        /// `readOnly`.
+        read_only: bool,
+    },
+    /// A claim on a PersistentVolume of the kind `local`: a directory of the node, or the file system on a block device of it.
+    Local {
+        /// `claimName`.
+        claim: &'a str,
+        /// `local.path`.
+        path: &'a str,
+        /// `local.fsType`, for a block device.
+        fs_type: &'a str,
+        /// `readOnly`.
+        read_only: bool,
+    },
+}
+
+/// What is behind a block device in a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Disk<'a> {
+    /// A block device of the node, of a PersistentVolume.
+    Device {
+        /// `claimName`.
+        claim: &'a str,
+        /// `local.path`.
+        path: &'a str,
+    },
+    /// A file on the data partition, of a claim without a PersistentVolume.
+    Claim {
+        /// `claimName`.
+        claim: &'a str,
+        /// Its size.
+        bytes: u64,
+    },
+    /// A file that lives as long as the pod.
+    Own {
+        /// Its size.
+        bytes: u64,
+    },
 }
 
 impl<'a> Source<'a> {
@@ -133,6 +176,21 @@ impl<'a> Source<'a> {
     pub const fn image(&self) -> Option<&'a str> {
         match *self {
             Source::Image { reference } => Some(reference),
+            _ => None,
+        }
+    }
+
+    /// Whether it is a block device.
+    pub const fn is_block(&self) -> bool {
+        matches!(self, Source::Block { .. })
+    }
+
+    /// The name of the claim that it is.
+    pub const fn claim(&self) -> Option<&'a str> {
+        match *self {
+            Source::Claim { name: claim, .. }
+            | Source::Local { claim, .. }
+            | Source::Block { disk: Disk::Device { claim, .. } | Disk::Claim { claim, .. }, .. } => Some(claim),
             _ => None,
         }
     }

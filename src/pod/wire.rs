@@ -6,6 +6,7 @@
 //! that this has been done.
 
 use crate::manifest::List;
+use crate::manifest::codec;
 use crate::manifest::limits;
 use crate::manifest::pod::Pair;
 use crate::manifest::record::{ContainerRecord, Ending, Memo, PodRecord, Stage};
@@ -321,9 +322,7 @@ pub fn decode_report(packet: &[u8]) -> Option<Report> {
 
 /// A value that fills the packet, and whose own encoding is this packet: one meaning has one form.
 fn decode<'a, T: Serialize + Deserialize<'a>>(packet: &'a [u8]) -> Option<T> {
-    let (value, rest) = postcard::take_from_bytes::<T>(packet).ok()?;
-    let left = postcard::serialize_with_flavor(&value, Same { rest: packet }).ok()?;
-    (rest.is_empty() && left.is_empty()).then_some(value)
+    codec::decode(packet).ok()
 }
 
 /// Whether a list decodes to its last byte into canonical elements, and has at most `most`.
@@ -333,36 +332,10 @@ fn is_sound<'a, T: Serialize + Deserialize<'a>>(list: List<'a, T>, most: usize) 
         if rest.is_empty() {
             return true;
         }
-        let Ok((element, after)) = postcard::take_from_bytes::<T>(rest) else { return false };
-        let same = Same { rest: &rest[..rest.len() - after.len()] };
-        if after.len() >= rest.len() || postcard::serialize_with_flavor(&element, same).is_err() {
-            return false;
-        }
+        let Ok((_, after)) = codec::take::<T>(rest) else { return false };
         rest = after;
     }
     rest.is_empty()
-}
-
-/// Compares what is written to it with what it expects; its output is what is left to be expected.
-struct Same<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> postcard::ser_flavors::Flavor for Same<'a> {
-    type Output = &'a [u8];
-
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.try_extend(&[byte])
-    }
-
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.rest = self.rest.strip_prefix(bytes).ok_or(postcard::Error::DeserializeBadEncoding)?;
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<&'a [u8]> {
-        Ok(self.rest)
-    }
 }
 
 #[cfg(test)]

@@ -257,6 +257,15 @@ impl Group<'_> {
         }
     }
 
+    /// Gives it other limits: what has none now has none.
+    pub fn relimit(&self, limits: &Limits) -> Result<(), Error> {
+        for (tree, dir) in self.dirs() {
+            limit::lift(tree, &dir)?;
+            limit(tree, &dir, limits)?;
+        }
+        Ok(())
+    }
+
     /// How often the kernel has killed something in it for want of memory.
     pub fn oom_kills(&self) -> u64 {
         self.dirs()

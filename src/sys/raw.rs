@@ -206,8 +206,11 @@ const _: () = assert!(size_of::<LoopConfig>() == 304);
 
 const LOOP_CONFIGURE: u64 = 0x4C0A;
 const LOOP_CTL_GET_FREE: u64 = 0x4C82;
-const LO_FLAGS_READ_ONLY: u32 = 1;
-const LO_FLAGS_AUTOCLEAR: u32 = 4;
+const LOOP_CLR_FD: u64 = 0x4C01;
+/// Nothing can be written to the loop device.
+pub const LO_FLAGS_READ_ONLY: u32 = 1;
+/// The kernel lets go of the file with the last user of the loop device.
+pub const LO_FLAGS_AUTOCLEAR: u32 = 4;
 
 /// The number of a loop device that was free a moment ago.
 pub fn loop_free(control: impl AsFd) -> Result<u32> {
@@ -216,20 +219,26 @@ pub fn loop_free(control: impl AsFd) -> Result<u32> {
     Ok(number as u32)
 }
 
-/// Puts `file` behind the loop device, read-only; let go of by the kernel with its last user.
-pub fn loop_configure(device: impl AsFd, file: impl AsFd) -> Result<()> {
+/// Puts `file` behind the loop device, with the flags of loop(4).
+pub fn loop_configure(device: impl AsFd, file: impl AsFd, flags: u32) -> Result<()> {
     let config = LoopConfig {
         fd: file.as_fd().as_raw_fd() as u32,
         block_size: 0,
         before_flags: [0; 5],
         numbers: [0; 3],
-        flags: LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR,
+        flags,
         names: [0; 160],
         init: [0; 2],
         reserved: [0; 8],
     };
     // SAFETY: the structure is laid out as the kernel's `loop_config` (its size is asserted above) and outlives the call.
     checked(unsafe { libc::ioctl(device.as_fd().as_raw_fd(), LOOP_CONFIGURE as _, &raw const config) }).map(drop)
+}
+
+/// Lets go of the file behind the loop device, now or with its last user.
+pub fn loop_clear(device: impl AsFd) -> Result<()> {
+    // SAFETY: this request takes no argument.
+    checked(unsafe { libc::ioctl(device.as_fd().as_raw_fd(), LOOP_CLR_FD as _) }).map(drop)
 }
 
 /// Whether the kernel knows a system call at all, asked with arguments that it must refuse.

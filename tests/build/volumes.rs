@@ -3,7 +3,9 @@
 use super::{compile, compile_for, pod};
 use podling::host::boards::BoardFile;
 use podling::manifest::check;
-use podling::manifest::pod::{FsGroup, FsGroupChange, GroupsPolicy, HostPathKind, Mount, Pod, Propagation, Source};
+use podling::manifest::pod::{
+    Disk, FsGroup, FsGroupChange, GroupsPolicy, HostPathKind, Mount, Pod, Propagation, Source,
+};
 
 /// Calls `look` with the first pod of `text`.
 #[track_caller]
@@ -220,4 +222,43 @@ fn spec_35_a_claim_for_one_pod_is_used_by_one() {
     both("ReadWriteOncePod").refused("the claim is ReadWriteOncePod, and the pod \"one\" uses it already");
     assert_eq!(both("ReadWriteOnce").errors, 0);
     compile(&(claim("ReadWriteTwice") + &user("one"))).refused("\"ReadWriteTwice\" is not a value for this");
+}
+
+#[test]
+fn spec_35_volume_modes_decide_between_devices_and_file_systems() {
+    let claim = |spec: &str| {
+        format!(
+            "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: c}}\nspec: {{volumeMode: Block{spec}}}\n---\n"
+        )
+    };
+    let user = |inside: &str| pod("volumes: [{name: v, persistentVolumeClaim: {claimName: c}}]", inside);
+    let (sized, device) =
+        (", resources: {requests: {storage: 1Mi}}", "volumeDevices: [{name: v, devicePath: /dev/xvda}]");
+    first(&(claim(sized) + &user(device)), |pod| {
+        let disk = Disk::Claim { claim: "c", bytes: 1 << 20 };
+        assert_eq!(pod.volumes.get(0).unwrap().source, Source::Block { disk, read_only: false });
+        assert_eq!(pod.containers.get(0).unwrap().mounts.get(0).unwrap().path, "/dev/xvda");
+    });
+    compile(&(claim("") + &user(device))).refused("resources.requests.storage: is required with volumeMode: Block");
+    compile(&(claim(sized) + &user("volumeMounts: [{name: v, mountPath: /v}]"))).refused("it is for volumeDevices");
+    compile(&user(device)).refused("this volume has a file system: volumeMode: Block makes a device of a claim");
+    let two = claim(sized) + &user(device) + "---\n" + &user(device).replace("name: web", "name: other");
+    compile(&two).refused("the claim is a block device for one pod, and the pod \"web\" uses it already");
+    let volume = |mode: &str, of: &str| {
+        format!(
+            "apiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: p}}\nspec: {{volumeMode: {mode}, claimRef: {{name: c}}, {of}}}\n---\n"
+        )
+    };
+    first(&(volume("Block", "local: {path: /dev/sda}") + &claim(sized) + &user(device)), |pod| {
+        let disk = Disk::Device { claim: "c", path: "/dev/sda" };
+        assert_eq!(pod.volumes.get(0).unwrap().source, Source::Block { disk, read_only: false });
+    });
+    let files = volume("Filesystem", "local: {path: /dev/sda, fsType: xfs}");
+    compile(&(files.clone() + &claim(sized) + &user(device))).refused("have a different volumeMode");
+    let mounted = user("volumeMounts: [{name: v, mountPath: /v}]");
+    first(&(files + &claim(sized).replace("Block", "Filesystem") + &mounted), |pod| {
+        let source = Source::Local { claim: "c", path: "/dev/sda", fs_type: "xfs", read_only: false };
+        assert_eq!(pod.volumes.get(0).unwrap().source, source);
+    });
+    compile(&(volume("Block", "hostPath: {path: /dev/sda}") + &pod("", ""))).refused("volumeMode: Block is for local");
 }

@@ -137,6 +137,7 @@ pub fn app(name: &'static str) -> Container<'static> {
         message_policy: MessagePolicy::File,
         restart_policy: None,
         restart_rules: List::EMPTY,
+        resize: ResizePolicy::default(),
         facts: List::EMPTY,
         confinement: Confinement::default(),
         post_start: None,
@@ -234,6 +235,7 @@ pub fn full() -> Pod<'static> {
                     RestartRule { operator: Operator::In, codes: list([42u8, 0]) },
                     RestartRule { operator: Operator::NotIn, codes: list([255u8]) },
                 ]),
+                resize: ResizePolicy { cpu: Resize::InPlace, memory: Resize::Restart },
                 post_start: Some(Hook::HttpGet(http_get())),
                 probes: list([
                     probe(ProbeKind::Startup, Action::HttpGet(http_get())),
@@ -291,6 +293,10 @@ fn volumes() -> List<'static, Volume<'static>> {
         ("scratch", Source::EmptyDir { memory: false, size_limit: None }),
         ("memory", Source::EmptyDir { memory: true, size_limit: Some(1 << 20) }),
         ("claim", Source::Claim { name: "www.data", read_only: true }),
+        ("local", Source::Local { claim: "local", path: "/dev/sda1", fs_type: "ext4", read_only: false }),
+        ("device", Source::Block { disk: Disk::Device { claim: "device", path: "/dev/sdb" }, read_only: true }),
+        ("disk", Source::Block { disk: Disk::Claim { claim: "disk", bytes: 1 << 20 }, read_only: false }),
+        ("own", Source::Block { disk: Disk::Own { bytes: 1 << 16 }, read_only: false }),
     ];
     let last = [("config", Source::Files { secret: false, files }), ("secret", Source::Files { secret: true, files })];
     let hosts = kinds.map(|(name, kind)| (name, Source::HostPath { path: "/run/x", kind }));

@@ -167,6 +167,7 @@ fn spec_44_what_cannot_be_made_waits_and_is_tried_again_whatever_the_policy() {
         assert_eq!(story.pod.containers()[0].message(), "what went wrong");
         story.wakes_at(10).asks(&["start 0.2"]).waits(0, Reason::ContainerCreating).failed(0, reason);
         story.wakes_at(30).asks(&["start 0.3"]).started(0).is(Phase::Running);
+        assert_eq!(story.pod.containers()[0].restarts(), 0, "it never ran before");
     }
 }
 
@@ -355,6 +356,7 @@ fn spec_48_a_sandbox_that_fails_at_its_last_touches_costs_no_container_its_life(
     story.asks(&["remove"]).is(Phase::Pending).waits(0, Reason::ContainerCreating);
     story.tell(Event::SandboxRemoved).asks(&["create"]).tell(Event::SandboxReady).asks(&["start 0.2"]);
     story.wakes_at(10).asks(&["start 1.2"]);
+    assert_eq!([0, 1].map(|at: usize| story.pod.containers()[at].restarts()), [0, 0]);
 }
 
 #[test]

@@ -8,5 +8,6 @@ mod evict;
 mod gates;
 mod life;
 mod probes;
+mod renew;
 mod restart;
 mod story;

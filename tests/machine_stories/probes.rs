@@ -212,7 +212,8 @@ fn spec_44_a_failing_post_start_kills_the_container() {
     story.started(0).hook(0, Some("exit code 1")).asks(&["stage 0 HookFailed", "stop 0"]);
     assert_eq!(story.said(), ["FailedPostStartHook: exit code 1", "Killing: Container {} failed postStart hook"]);
     story.waits(0, Reason::ContainerCreating).wakes_at(30).asks(&["kill 0"]).exited(0, Exit::by_signal(9));
-    story.asks(&[&start(0, 2)]).started(0).hook(0, Some("again"));
+    story.asks(&[&start(0, 2)]).started(0).hook(0, Some("again")).exited(0, FAILED).asks(&[]);
+    story.waits(0, Reason::PostStartHookError).wakes_at(40).asks(&[&start(0, 3)]).started(0).hook(0, Some("again"));
     // Its exit code decides, as in Kubernetes.
     story.exited(0, Exit::OK).asks(&[]).is(Phase::Succeeded);
 }

@@ -29,6 +29,7 @@ pub fn rules(policy: RestartPolicy, kinds: &[ContainerKind]) -> Rules {
                 post_start: false,
                 probes: [None; 3],
                 restart: Restart::by(policy),
+                edition: 0,
             })
             .collect(),
         active_deadline: None,
@@ -225,5 +226,10 @@ pub const FAILED: Exit = Exit { code: 1, signal: 0, oom: false };
 pub const TERM: Exit = Exit::by_signal(15);
 
 pub fn record(instance: u32, failures: u16, life: Life) -> ContainerRecord {
-    ContainerRecord { instance, memo: Memo { failures, last: None }, life, stage: Stage::New }
+    ContainerRecord {
+        instance,
+        memo: Memo { failures, restarts: instance.saturating_sub(1), ..Memo::NEW },
+        life,
+        stage: Stage::New,
+    }
 }

@@ -80,9 +80,14 @@ impl Node {
 
     /// The same, as if it were for that platform.
     pub fn put_image_for(&self, platform: &str) {
+        self.put_image_as("busybox", platform);
+    }
+
+    /// The same under another name.
+    pub fn put_image_as(&self, name: &str, platform: &str) {
         let images = self.data_dir().join("images");
         let (squashfs, sha256) = busybox();
-        let reference = normalise("busybox").unwrap();
+        let reference = normalise(name).unwrap();
         fs::copy(&squashfs, images.join(squashfs_name(&sha256).as_str())).expect("copy the image");
         let env = bytes(&["PATH=/bin", "FROM=image"]);
         let cmd = bytes(&["/bin/sh"]);
@@ -150,9 +155,24 @@ impl Node {
         self.assert_clean();
     }
 
+    /// The same for one of several agents after each other: the pods live on for the next one, with another manifest.
+    pub fn run_first<F: Future<Output = ()> + 'static>(&self, yaml: &str, script: impl FnOnce(Board) -> F + Send) {
+        let outcome = self.run_until(self.config(yaml), Shutdown::Again, script);
+        assert_eq!(outcome.shutdown, Shutdown::Again);
+    }
+
     pub fn run_config<F: Future<Output = ()> + 'static>(
         &self,
         config: Config,
+        script: impl FnOnce(Board) -> F + Send,
+    ) -> Outcome {
+        self.run_until(config, Shutdown::Exit, script)
+    }
+
+    fn run_until<F: Future<Output = ()> + 'static>(
+        &self,
+        config: Config,
+        how: Shutdown,
         script: impl FnOnce(Board) -> F + Send,
     ) -> Outcome {
         let failed = std::sync::Arc::new(Mutex::new(true));
@@ -168,7 +188,7 @@ impl Node {
                             panic!("the test takes too long; {}", board.describe());
                         };
                         // A panic must not leave the agent running for ever.
-                        let end = End(board.0.clone());
+                        let end = End(board.0.clone(), how);
                         smol::future::or(task, late).await;
                         *told.lock().unwrap() = false;
                         drop(end);
@@ -276,11 +296,11 @@ impl Drop for Node {
     }
 }
 
-struct End(Agent);
+struct End(Agent, Shutdown);
 
 impl Drop for End {
     fn drop(&mut self) {
-        let _ = self.0.shutdown(Shutdown::Exit);
+        let _ = self.0.shutdown(if thread::panicking() { Shutdown::Exit } else { self.1 });
     }
 }
 

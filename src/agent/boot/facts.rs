@@ -1,7 +1,7 @@
 //! What this board is and what it is to run, read from its own files: the board record and the slots.
 
-use crate::agent::Config;
 use crate::agent::store::{Error, Flash, Loaded, Store};
+use crate::agent::{Config, Source};
 use crate::machine::slot::Slot;
 use crate::manifest::board::{Board, Network};
 use crate::manifest::codec::{self, Kind};
@@ -11,6 +11,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::string::String;
+use std::sync::Arc;
 use std::vec::Vec;
 
 /// The board record, in the initramfs.
@@ -67,6 +68,7 @@ pub fn node(troubles: Vec<String>) -> Node {
         }
     };
     let mut config = Config::board(board.hostname, board.class);
+    config.source = Some(Source(Arc::new(manifest)));
     config.resolv_conf = resolv_conf(&board);
     config.troubles = troubles;
     config.allow_privileged = board.allow_privileged;
@@ -76,6 +78,18 @@ pub fn node(troubles: Vec<String>) -> Node {
         Err(error) => config.troubles.push(format!("open the manifest slots {}: {error}", board.slots)),
     }
     Node { config, console: Some(Path::new("/dev").join(board.console)), network: board.network }
+}
+
+/// The newest manifest of this board's slots, as it is there now.
+///
+/// # Errors
+/// Something is wrong with the slots; also where there still is a good one in the other.
+fn manifest() -> Result<Vec<u8>, String> {
+    let config = node(Vec::new()).config;
+    match config.manifest {
+        Some(manifest) if config.troubles.is_empty() => Ok(manifest),
+        _ => Err(config.troubles.join("; ")),
+    }
 }
 
 /// Hands the newest manifest over, and what is wrong with the slots.

@@ -1,6 +1,7 @@
 //! Who is here: pods are taken in as there is room for them, higher priorities first (spec 96), and let go of when they are gone.
 
 use super::{Agent, Entry};
+use crate::agent::kept::Filters;
 use crate::agent::{adopt, begin, gates, owners};
 use crate::machine;
 use crate::machine::admit::{Amount, Lacks};
@@ -13,6 +14,30 @@ use crate::manifest::time::Duration;
 use core::cmp::Reverse;
 use std::prelude::v1::*;
 
+/// Where a pod stands in the manifest in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::agent) enum Place {
+    /// It is pod number so of it.
+    Current(usize),
+    /// It runs as a manifest before this one had it. Where this one has another pod of its name, that one waits for its end.
+    Former(Option<usize>),
+}
+
+impl Place {
+    /// The pod of the manifest that bears its name.
+    pub(in crate::agent) fn index(self) -> Option<usize> {
+        match self {
+            Place::Current(index) => Some(index),
+            Place::Former(index) => index,
+        }
+    }
+
+    /// Its place in listings.
+    fn rank(self) -> usize {
+        self.index().unwrap_or(usize::MAX)
+    }
+}
+
 impl Agent {
     /// Takes a new pod in. One for which there is no room is here as well, and waits.
     pub(in crate::agent) fn accept(&self, index: usize, pod: Pod<'static>) {
@@ -22,14 +47,20 @@ impl Agent {
             None => machine::pod::Pod::new(self.now(), rules, &mut effects),
             Some(lacks) => machine::pod::Pod::held(self.now(), rules, lacks, &mut effects),
         });
+        let (place, filters) = (Place::Current(index), self.manifest().filters);
         self.add(
-            Entry { index, pod, uid: begin::new_uid(), machine, sandbox: None, ephemeral: Vec::new() },
+            Entry { place, pod, filters, uid: begin::new_uid(), machine, sandbox: None, ephemeral: Vec::new() },
             &mut effects,
         );
     }
 
     /// Takes in a pod that an agent before this one has made: it has been promised its room.
-    pub(in crate::agent) fn readmit(&self, index: usize, pod: Pod<'static>, found: adopt::Adopted) {
+    pub(in crate::agent) fn readmit(
+        &self,
+        place: Place,
+        (pod, filters): (Pod<'static>, Filters<'static>),
+        found: adopt::Adopted,
+    ) {
         let mut effects = self.0.effects.borrow_mut();
         let (mut rules, created) = (Rules::new(&pod, self.settings()), found.created);
         let waited = found.accepted.since(created);
@@ -43,8 +74,9 @@ impl Agent {
             Box::new(adopt(self.now(), created, rules, (found.record, found.verdict), &found.containers, &mut effects));
         self.add(
             Entry {
-                index,
+                place,
                 pod,
+                filters,
                 uid: found.sandbox.uid,
                 machine,
                 sandbox: Some(found.sandbox),
@@ -56,16 +88,19 @@ impl Agent {
 
     fn add(&self, entry: Entry, effects: &mut Effects) {
         let mut entries = self.0.entries.borrow_mut();
-        let at = entries.partition_point(|other| other.index <= entry.index);
+        let at = entries.partition_point(|other| other.place.rank() <= entry.place.rank());
         entries.insert(at, entry);
         self.carry_out(&mut entries[at], effects);
     }
 
     /// Lets go of the pods that are gone, and takes in those that should be here and are not (spec 10, 63, 64, 96).
     pub(super) fn reconcile(&self) {
-        let gone: Vec<Uid> = self.pods().iter().filter(|entry| entry.machine.is_gone()).map(Entry::uid).collect();
-        for uid in gone {
+        let is_gone = |entry: &&Entry| entry.machine.is_gone();
+        let gone: Vec<(Uid, Pod<'_>)> =
+            self.pods().iter().filter(is_gone).map(|entry| (entry.uid, entry.pod)).collect();
+        for (uid, pod) in gone {
             self.0.entries.borrow_mut().retain(|entry| entry.uid != uid);
+            self.images().not_for(self.paths(), &pod);
             self.has_changed();
             adopt::clean(self, uid);
         }
@@ -74,7 +109,8 @@ impl Agent {
         }
         self.admit_waiting();
         let is_missing = |(index, pod): &(usize, Pod<'static>)| {
-            let here = self.pods().iter().any(|entry| entry.index == *index && !entry.machine.is_hidden());
+            let here =
+                self.pods().iter().any(|entry| entry.place.index() == Some(*index) && !entry.machine.is_hidden());
             !here && !self.paths().deleted(pod.namespace, pod.name).exists() && owners::may_come(self, *index, pod)
         };
         let mut missing: Vec<(usize, Pod<'static>)> =

@@ -4,7 +4,9 @@ use super::{Options, REDACTED, flag, probe, projected, resources, restart_policy
 use crate::console::emit::{Emit, Kind};
 use crate::manifest::List;
 use crate::manifest::fact;
-use crate::manifest::pod::{Container, ContainerKind, EnvVar, MessagePolicy, Operator, Pod, Propagation};
+use crate::manifest::pod::{
+    Container, ContainerKind, EnvVar, MessagePolicy, Mount, Operator, Pod, Propagation, Resize, ResizePolicy,
+};
 use crate::manifest::probe::ProbeKind;
 use crate::manifest::terminal::Stdin;
 use alloc::string::String;
@@ -31,6 +33,7 @@ pub(super) fn container(
     emit.pair("name", container.name)?;
     ports(emit, container)?;
     probe::probe(emit, container, ProbeKind::Readiness)?;
+    resize_policy(emit, &container.resize)?;
     resources(emit, &container.resources, container.confinement.devices)?;
     if container.kind == ContainerKind::Sidecar {
         emit.pair("restartPolicy", "Always")?;
@@ -130,6 +133,20 @@ fn is_operator(container: &Container<'_>, rest: &str) -> bool {
     rest.starts_with('$') || name.is_some_and(known)
 }
 
+fn resize_policy(emit: &mut dyn Emit, policy: &ResizePolicy) -> fmt::Result {
+    if *policy == ResizePolicy::default() {
+        return Ok(());
+    }
+    emit.begin("resizePolicy", Kind::List)?;
+    for (name, resize) in [("cpu", policy.cpu), ("memory", policy.memory)] {
+        emit.open(Kind::Map)?;
+        emit.pair("resourceName", name)?;
+        emit.pair("restartPolicy", if resize == Resize::Restart { "RestartContainer" } else { "NotRequired" })?;
+        emit.close()?;
+    }
+    emit.close()
+}
+
 fn restart_rules(emit: &mut dyn Emit, container: &Container<'_>) -> fmt::Result {
     if container.restart_rules.is_empty() {
         return Ok(());
@@ -164,11 +181,22 @@ fn ports(emit: &mut dyn Emit, container: &Container<'_>) -> fmt::Result {
 }
 
 fn mounts(emit: &mut dyn Emit, pod: &Pod<'_>, container: &Container<'_>) -> fmt::Result {
-    if container.mounts.is_empty() {
+    let is_block = |mount: &Mount<'_>| pod.volumes.get(mount.volume.into()).is_some_and(|it| it.source.is_block());
+    if container.mounts.iter().any(|mount| is_block(&mount)) {
+        emit.begin("volumeDevices", Kind::List)?;
+        for mount in container.mounts.iter().filter(is_block) {
+            emit.open(Kind::Map)?;
+            emit.pair("devicePath", mount.path)?;
+            emit.pair("name", pod.volumes.get(mount.volume.into()).map_or("", |v| v.name))?;
+            emit.close()?;
+        }
+        emit.close()?;
+    }
+    if container.mounts.iter().all(|mount| is_block(&mount)) {
         return Ok(());
     }
     emit.begin("volumeMounts", Kind::List)?;
-    for mount in container.mounts {
+    for mount in container.mounts.iter().filter(|mount| !is_block(mount)) {
         emit.open(Kind::Map)?;
         emit.pair("mountPath", mount.path)?;
         if mount.propagation != Propagation::None {

@@ -20,6 +20,7 @@ use crate::manifest::limits;
 use crate::manifest::pod::{
     Device, FsGroupChange, GroupsPolicy, HostPathKind, Pair, Pod, Resources, RestartPolicy, Source, Volume,
 };
+use crate::manifest::volume::Disk;
 use alloc::boxed::Box;
 use core::fmt::{self, Display, Write};
 
@@ -340,10 +341,25 @@ fn volume(emit: &mut dyn Emit, pod: &Pod<'_>, volume: &Volume<'_>) -> fmt::Resul
             emit.close()?;
             emit.pair("name", volume.name)?;
         }
-        Source::Claim { name, read_only } => {
+        Source::Block { disk: Disk::Own { bytes }, .. } => {
+            emit.begin("ephemeral", Kind::Map)?;
+            emit.begin("volumeClaimTemplate", Kind::Map)?;
+            emit.begin("spec", Kind::Map)?;
+            emit.begin("resources", Kind::Map)?;
+            emit.begin("requests", Kind::Map)?;
+            text(emit, "storage", Bytes(bytes))?;
+            emit.close()?;
+            emit.close()?;
+            emit.pair("volumeMode", "Block")?;
+            emit.close()?;
+            emit.close()?;
+            emit.close()?;
+            emit.pair("name", volume.name)?;
+        }
+        Source::Claim { read_only, .. } | Source::Local { read_only, .. } | Source::Block { read_only, .. } => {
             emit.pair("name", volume.name)?;
             emit.begin("persistentVolumeClaim", Kind::Map)?;
-            emit.pair("claimName", name)?;
+            emit.pair("claimName", volume.source.claim().unwrap_or_default())?;
             flag(emit, "readOnly", read_only)?;
             emit.close()?;
         }

@@ -80,7 +80,7 @@ pub(super) async fn shutdown(board: &dyn Board, how: Shutdown, io: &Io) -> Done 
     let then = match how {
         Shutdown::Reboot => "the board will restart",
         Shutdown::PowerOff => "the board will switch itself off",
-        Shutdown::Exit => "the agent will end",
+        Shutdown::Exit | Shutdown::Again => "the agent will end",
     };
     io.out(&format!("All pods are being ended; then {then}.\n")).await;
     Ok(0)

@@ -16,6 +16,7 @@ use crate::manifest::pod::{
 use crate::manifest::probe::{Action, ProbeKind, Timing};
 use crate::manifest::status::{ContainerState, Terminated};
 use crate::manifest::time::Instant;
+use crate::manifest::volume::Disk;
 use std::format;
 use std::net::Ipv4Addr;
 use std::prelude::v1::*;
@@ -289,13 +290,22 @@ fn volume(sheet: &mut Sheet, volume: &Volume<'_>) {
             sheet.line(2, "Path", path);
             sheet.line(2, "HostPathType", host_path_kind(kind));
         }
-        Source::Claim { name, read_only } => {
+        Source::Block { disk: Disk::Own { bytes }, .. } => {
+            sheet.line(
+                2,
+                "Type",
+                "EphemeralVolume (an inline specification for a volume that shares a pod's lifetime)",
+            );
+            sheet.line(2, "Capacity", &Bytes(bytes).to_string());
+            sheet.line(2, "VolumeMode", "Block");
+        }
+        Source::Claim { read_only, .. } | Source::Local { read_only, .. } | Source::Block { read_only, .. } => {
             sheet.line(
                 2,
                 "Type",
                 "PersistentVolumeClaim (a reference to a PersistentVolumeClaim in the same namespace)",
             );
-            sheet.line(2, "ClaimName", name);
+            sheet.line(2, "ClaimName", volume.source.claim().unwrap_or_default());
             sheet.line(2, "ReadOnly", if read_only { "true" } else { "false" });
         }
         Source::Files { secret, files } => {

@@ -6,6 +6,7 @@ use super::{names, volumes};
 use crate::host::diagnostic::{Span, quote};
 use crate::host::read::{Object, Place};
 use crate::host::{schema, units};
+use crate::manifest::check::rule;
 use crate::manifest::limits;
 use crate::manifest::pod::HostPathKind;
 use core::cell::RefCell;
@@ -21,6 +22,8 @@ pub(super) struct Claim<'a> {
     pub(super) at: Span,
     /// `ReadWriteOncePod`.
     exclusive: bool,
+    /// With `volumeMode: Block`, and how large.
+    pub(super) block: Option<u64>,
     /// `volumeName`.
     volume: &'a str,
     class: &'a str,
@@ -32,24 +35,30 @@ pub(super) struct Claim<'a> {
 pub(super) struct Persistent<'a> {
     pub(super) at: Span,
     pub(super) path: String,
-    pub(super) kind: HostPathKind,
+    pub(super) kind: PersistentKind<'a>,
     class: &'a str,
     /// `claimRef`, or the claim that was bound to it.
     claim: RefCell<Option<(String, String)>>,
+}
+
+/// What a PersistentVolume is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum PersistentKind<'a> {
+    HostPath(HostPathKind),
+    /// `local`, with its `fsType`.
+    Local(&'a str),
+    /// `local`, with `volumeMode: Block`.
+    Block,
 }
 
 /// Reads the claim in `object`.
 pub(super) fn claim<'a>(object: &Object<'a>, meta: &Metadata<'a>) -> Claim<'a> {
     let none = || Claim { at: meta.at, ..Claim::default() };
     let Some(spec) = object.require("spec").and_then(|spec| spec.object(&schema::CLAIM_SPEC)) else { return none() };
-    if let Some(resources) = spec.get("resources").and_then(|place| place.object(&schema::CLAIM_RESOURCES)) {
-        for list in ["requests", "limits"].into_iter().filter_map(|name| resources.get(name)) {
-            storage(&list);
-        }
-    }
+    let block = block(&spec);
     let exclusive = modes(&spec).contains(&"ReadWriteOncePod");
     let text = |name| spec.get(name).and_then(|place| place.text()).unwrap_or_default();
-    Claim { exclusive, volume: text("volumeName"), class: text("storageClassName"), ..none() }
+    Claim { exclusive, block, volume: text("volumeName"), class: text("storageClassName"), ..none() }
 }
 
 fn modes(spec: &Object<'_>) -> Vec<&'static str> {
@@ -61,26 +70,54 @@ fn modes(spec: &Object<'_>) -> Vec<&'static str> {
     modes
 }
 
-fn storage(list: &Place<'_>) {
-    for (name, amount) in list.map(limits::PAIRS) {
-        if name == "storage" {
-            let _ = resources::amount(&amount, units::bytes);
-        }
+/// The size of a claim that is to be a block device, which must say one; its resources are checked in any case.
+pub(super) fn block(spec: &Object<'_>) -> Option<u64> {
+    let resources = spec.get("resources").and_then(|place| place.object(&schema::CLAIM_RESOURCES));
+    let of = |list| resources.as_ref().and_then(|resources| storage(&resources.get(list)?));
+    let (asked, _) = (of("requests"), of("limits"));
+    let is_block = is_block(spec);
+    if is_block && asked.is_none() {
+        spec.place.error("resources.requests.storage: is required with volumeMode: Block");
     }
+    is_block.then_some(asked.unwrap_or(1))
+}
+
+/// `volumeMode`.
+fn is_block(spec: &Object<'_>) -> bool {
+    spec.get("volumeMode").and_then(|word| word.one_of(&["Filesystem", "Block"])) == Some("Block")
+}
+
+fn storage(list: &Place<'_>) -> Option<u64> {
+    let amounts = list.map(limits::PAIRS).into_iter().filter(|(name, _)| *name == "storage");
+    amounts.filter_map(|(_, amount)| resources::amount(&amount, units::bytes)).last()
 }
 
 /// Reads the volume in `object`.
 pub(super) fn persistent<'a>(object: &Object<'a>, meta: &Metadata<'a>) -> Option<Persistent<'a>> {
     let spec = object.require("spec")?.object(&schema::PERSISTENT_VOLUME_SPEC)?;
     let _ = modes(&spec);
-    if let Some(capacity) = spec.get("capacity") {
-        storage(&capacity);
-    }
+    let _ = spec.get("capacity").and_then(|capacity| storage(&capacity));
+    let block = is_block(&spec);
     let (path, kind) = match (spec.get("hostPath"), spec.get("local")) {
-        (Some(place), None) => volumes::host_path(&place.object(&schema::HOST_PATH)?)?,
+        (Some(place), None) => {
+            if block {
+                place.error("cannot be a block device: volumeMode: Block is for local");
+            }
+            let (path, kind) = volumes::host_path(&place.object(&schema::HOST_PATH)?)?;
+            (path, PersistentKind::HostPath(kind))
+        }
         (None, Some(place)) => {
-            let path = names::absolute(&place.object(&schema::LOCAL)?.require("path")?)?;
-            (path, HostPathKind::Any)
+            let object = place.object(&schema::LOCAL)?;
+            let file_system = object.get("fsType").map(|place| (place.text().unwrap_or_default(), place));
+            if let Some((name, place)) = &file_system
+                && !name.is_empty()
+                && !(rule::KERNEL_NAME.holds)(name)
+            {
+                place.error(format!("{} is not the name of a file system", place.quoted(name)));
+            }
+            let path = names::absolute(&object.require("path")?)?;
+            let name = file_system.map_or("", |(name, _)| name);
+            (path, if block { PersistentKind::Block } else { PersistentKind::Local(name) })
         }
         _ => {
             if !spec.has_refused() {
@@ -107,6 +144,16 @@ impl Claim<'_> {
         }
     }
 
+    /// The same for a block device on the data partition: each pod would have a loop device of its own over it.
+    pub(super) fn is_only_for(&self, place: &Place<'_>, pod: &str) {
+        if let Some(first) = self.user.borrow().as_ref().filter(|first| *first != pod) {
+            place.error(format!(
+                "the claim is a block device for one pod, and the pod {} uses it already",
+                quote(first)
+            ));
+        }
+    }
+
     /// The volume that it is bound to: the one that either names, else a free one of the same class. `None`: a folder of its own.
     pub(super) fn bound<'v, 'a>(
         &self,
@@ -116,7 +163,10 @@ impl Claim<'_> {
         let is_own = |volume: &&Persistent<'_>| {
             volume.claim.borrow().as_ref().is_some_and(|(of, called)| of == namespace && called == name)
         };
-        let is_free = |volume: &&Persistent<'_>| volume.claim.borrow().is_none() && volume.class == self.class;
+        let is_alike = |volume: &&Persistent<'_>| (volume.kind == PersistentKind::Block) == self.block.is_some();
+        let is_free = |volume: &&Persistent<'_>| {
+            volume.claim.borrow().is_none() && volume.class == self.class && is_alike(volume)
+        };
         let named = || volumes.iter().find(|(known, _)| **known == self.volume).map(|(_, volume)| volume);
         let free = || volumes.values().find(is_free).filter(|_| self.volume.is_empty());
         let found = named().or_else(|| volumes.values().find(is_own)).or_else(free)?;

@@ -50,6 +50,7 @@ pub(super) fn lower<'c, 'a: 'c>(
         confinement: confine::container(cx, pod, object),
         stdin: stdin(object),
         tty: object.flag("tty").unwrap_or(false),
+        resize: restart::resize(object),
     }
 }
 

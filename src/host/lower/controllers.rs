@@ -1,15 +1,15 @@
 //! What all controllers have in common (spec 54–58): a template, a selector, and pods that are named, labelled and owned alike.
 
 use super::objects::{Metadata, PodObject, describe, metadata};
+use super::{claims, facts, names};
 use super::{cronjob, job, workloads};
-use super::{facts, names};
 use crate::host::arena::Arena;
 use crate::host::diagnostic::quote;
 use crate::host::read::{Object, Place};
 use crate::host::schema::{self, Table};
 use crate::manifest::limits;
 use crate::manifest::owner::{Controller, Owner};
-use crate::manifest::pod::{EnvVar, Pair, Source, Volume};
+use crate::manifest::pod::{Disk, EnvVar, Pair, Source, Volume};
 use std::format;
 use std::prelude::v1::*;
 
@@ -22,8 +22,8 @@ pub(super) struct Given<'a> {
     pub(super) hostname: Option<&'a str>,
     /// The service whose domain it is in.
     pub(super) service: Option<&'a str>,
-    /// Volumes and the claims that they are.
-    pub(super) claims: Vec<(&'a str, &'a str)>,
+    /// Volumes and the claims that they are; how large, where they are block devices.
+    pub(super) claims: Vec<(&'a str, &'a str, Option<u64>)>,
     /// Its number among the completions of a Job.
     pub(super) index: Option<&'a str>,
 }
@@ -44,8 +44,12 @@ impl<'a> Given<'a> {
     where
         'a: 'c,
     {
-        for (volume, claim) in &self.claims {
-            let volume = Volume { name: volume, source: Source::Claim { name: claim, read_only: false } };
+        for (volume, claim, block) in &self.claims {
+            let source = match *block {
+                Some(bytes) => Source::Block { disk: Disk::Claim { claim, bytes }, read_only: false },
+                None => Source::Claim { name: claim, read_only: false },
+            };
+            let volume = Volume { name: volume, source };
             match volumes.iter_mut().find(|v| v.name == volume.name) {
                 Some(own) => *own = volume,
                 None => volumes.push(volume),
@@ -248,10 +252,11 @@ fn safe(number: u32) -> String {
     format!("{number}").bytes().map(|digit| char::from(LETTERS[usize::from(digit) % LETTERS.len()])).collect()
 }
 
-/// A claim of `volumeClaimTemplates`: the name of the volume.
-pub(super) fn claim_template<'a>(place: &Place<'a>) -> Option<&'a str> {
+/// A claim of `volumeClaimTemplates`: the name of the volume, and its size where it is a block device.
+pub(super) fn claim_template<'a>(place: &Place<'a>) -> Option<(&'a str, Option<u64>)> {
     let object = place.object(&schema::CLAIM_TEMPLATE)?;
-    let _ = object.require("spec").and_then(|spec| spec.object(&schema::CLAIM_SPEC));
+    let spec = object.require("spec").and_then(|spec| spec.object(&schema::CLAIM_SPEC));
+    let block = spec.as_ref().and_then(claims::block);
     let meta = object.require("metadata")?.object(&schema::METADATA)?;
-    names::label(&meta.require("name")?)
+    Some((names::label(&meta.require("name")?)?, block))
 }

@@ -1,4 +1,4 @@
-//! Where a container mounts the volumes of its pod (spec 31), and which part of them.
+//! Where a container mounts the volumes of its pod (spec 31), and which part of them; and which of them are its devices.
 
 use super::Context;
 use super::env::Environment;
@@ -33,6 +33,9 @@ pub(super) fn lower<'c, 'a: 'c>(
         let (Some((volume, always)), Some(path)) = (volume, path) else {
             continue;
         };
+        if volumes.is_block(volume) {
+            place.error("this volume is a block device: it is for volumeDevices");
+        }
         if mounts.iter().any(|m| m.path == path) {
             place.error(format!("{} is taken by another volume of this container", quote(&path)));
             continue;
@@ -40,7 +43,31 @@ pub(super) fn lower<'c, 'a: 'c>(
         let (path, read_only) = (cx.arena.str(&path), read_only || always);
         mounts.push(Mount { volume, path, read_only, sub_path, recursive_read_only, propagation });
     }
+    devices(cx, volumes, container, &mut mounts);
     mounts
+}
+
+/// Adds the `volumeDevices` of a container.
+fn devices<'c>(cx: &'c Context<'_>, volumes: &Volumes<'c>, container: &Object<'_>, mounts: &mut Vec<Mount<'c>>) {
+    for place in container.get("volumeDevices").iter().flat_map(|list| list.list(limits::MOUNTS)) {
+        let Some(object) = place.object(&schema::VOLUME_DEVICE) else { continue };
+        let volume = object.require("name").and_then(|name| volumes.find(&name));
+        let path = object.require("devicePath").and_then(|path| mount_path(&path));
+        let (Some((volume, read_only)), Some(path)) = (volume, path) else { continue };
+        if !volumes.is_block(volume) {
+            place.error("this volume has a file system: volumeMode: Block makes a device of a claim");
+        }
+        if mounts.iter().any(|m| m.path == path) {
+            place.error(format!("{} is taken by another volume of this container", quote(&path)));
+        }
+        mounts.push(Mount { volume, path: cx.arena.str(&path), read_only, ..Mount::default() });
+    }
+    if mounts.len() > limits::MOUNTS {
+        let most = limits::MOUNTS;
+        container
+            .place
+            .error(format!("at most {most} volumes and devices are possible, and there are {}", mounts.len()));
+    }
 }
 
 /// Where a volume is mounted.

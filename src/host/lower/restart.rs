@@ -1,10 +1,10 @@
-//! `restartPolicy` and `restartPolicyRules` of a container.
+//! `restartPolicy`, `restartPolicyRules` and `resizePolicy` of a container.
 
 use super::Context;
 use super::pod::policy_of;
 use crate::host::read::{Object, Place};
 use crate::host::schema;
-use crate::manifest::pod::{ContainerKind, Operator, RestartPolicy, RestartRule};
+use crate::manifest::pod::{ContainerKind, Operator, Resize, ResizePolicy, RestartPolicy, RestartRule};
 use crate::manifest::{List, limits};
 use std::format;
 use std::prelude::v1::*;
@@ -55,4 +55,22 @@ pub(super) fn exit_codes(object: &Object<'_>) -> Option<(Operator, Vec<u8>)> {
         }
     }
     Some((if operator? == "In" { Operator::In } else { Operator::NotIn }, values))
+}
+
+/// What a change of its resources takes, each resource once.
+pub(super) fn resize(object: &Object<'_>) -> ResizePolicy {
+    let mut policies: [Option<Resize>; 2] = [None; 2];
+    for place in object.get("resizePolicy").iter().flat_map(|list| list.list(limits::RESIZE_POLICIES)) {
+        let Some(policy) = place.object(&schema::RESIZE) else { continue };
+        let name = policy.require("resourceName").and_then(|name| name.one_of(&["cpu", "memory"]));
+        let how = policy.require("restartPolicy").and_then(|how| how.one_of(&["NotRequired", "RestartContainer"]));
+        let (Some(name), Some(how)) = (name, how) else { continue };
+        let resource = &mut policies[usize::from(name == "memory")];
+        if resource.is_some() {
+            place.error(format!("{name} is there twice"));
+        }
+        *resource = Some(if how == "RestartContainer" { Resize::Restart } else { Resize::InPlace });
+    }
+    let [cpu, memory] = policies.map(Option::unwrap_or_default);
+    ResizePolicy { cpu, memory }
 }

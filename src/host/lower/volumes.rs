@@ -1,6 +1,7 @@
 //! Volumes (spec 31–35) and where containers mount them.
 
 use super::Context;
+use super::claims::{self, PersistentKind};
 use super::names;
 use super::objects::{self, Data, Metadata};
 use super::projected::{self, Pod};
@@ -10,7 +11,7 @@ use crate::host::read::{Object, Place, did_you_mean};
 use crate::host::suggest::nearest;
 use crate::host::{schema, units};
 use crate::manifest::limits;
-use crate::manifest::pod::{File, HostPathKind, Source, Volume};
+use crate::manifest::pod::{Disk, File, HostPathKind, Source, Volume};
 use std::format;
 use std::prelude::v1::*;
 
@@ -121,8 +122,11 @@ fn image_volume<'c>(cx: &'c Context<'_>, object: &Object<'_>) -> Option<Source<'
 fn ephemeral(object: &Object<'_>) -> Option<Source<'static>> {
     let template = object.require("volumeClaimTemplate")?.object(&schema::CLAIM_TEMPLATE)?;
     let _ = template.get("metadata").map(|meta| meta.object(&schema::METADATA));
-    let _ = template.require("spec")?.object(&schema::CLAIM_SPEC)?;
-    Some(Source::EmptyDir { memory: false, size_limit: None })
+    let block = claims::block(&template.require("spec")?.object(&schema::CLAIM_SPEC)?);
+    Some(match block {
+        Some(bytes) => Source::Block { disk: Disk::Own { bytes }, read_only: false },
+        None => Source::EmptyDir { memory: false, size_limit: None },
+    })
 }
 
 /// A path of the node, and what it is to be.
@@ -157,9 +161,25 @@ fn claim<'c, 'a: 'c>(cx: &'c Context<'a>, meta: &Metadata<'a>, object: &Object<'
         ));
     }
     if let Some(claim) = objects::lookup(known, meta.namespace, name) {
-        claim.uses(&place, meta.given.cron_job().map_or(meta.name, |owner| owner.name));
+        let user = meta.given.cron_job().map_or(meta.name, |owner| owner.name);
+        claim.uses(&place, user);
+        let block = claim.block;
         if let Some(volume) = claim.bound((meta.namespace, name), &cx.objects.persistent) {
-            return Some(Source::HostPath { path: cx.arena.str(&volume.path), kind: volume.kind });
+            let path = cx.arena.str(&volume.path);
+            match (volume.kind, block) {
+                (PersistentKind::Block, Some(_)) => {
+                    return Some(Source::Block { disk: Disk::Device { claim: name, path }, read_only });
+                }
+                (PersistentKind::Local(fs_type), None) => {
+                    return Some(Source::Local { claim: name, path, fs_type, read_only });
+                }
+                (PersistentKind::HostPath(kind), None) => return Some(Source::HostPath { path, kind }),
+                _ => place.error("the claim and its PersistentVolume have a different volumeMode"),
+            }
+        }
+        if let Some(bytes) = block {
+            claim.is_only_for(&place, user);
+            return Some(Source::Block { disk: Disk::Claim { claim: name, bytes }, read_only });
         }
     }
     Some(Source::Claim { name, read_only })
@@ -278,6 +298,11 @@ impl<'c> Volumes<'c> {
         self.all.iter().copied()
     }
 
+    /// Whether it is a block device.
+    pub(super) fn is_block(&self, volume: u8) -> bool {
+        self.all.get(usize::from(volume)).is_some_and(|volume| volume.source.is_block())
+    }
+
     /// The index of the volume that `name` names, and whether it is read-only for everyone.
     pub(super) fn find(&self, name: &Place<'_>) -> Option<(u8, bool)> {
         let text = name.text()?;
@@ -292,6 +317,8 @@ impl<'c> Volumes<'c> {
                 | Source::Projected { .. }
                 | Source::Image { .. }
                 | Source::Claim { read_only: true, .. }
+                | Source::Local { read_only: true, .. }
+                | Source::Block { read_only: true, .. }
         );
         Some((u8::try_from(index).ok()?, read_only || self.read_only.contains(&index)))
     }

@@ -73,7 +73,7 @@ pub(super) fn stateful_set<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
     let first = first.and_then(|place| place.integer(0..=i64::from(u16::MAX)));
     let first = first.and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
     let claims = spec.get("volumeClaimTemplates").map(|list| list.list(limits::VOLUMES)).unwrap_or_default();
-    let claims: Vec<&str> = claims.iter().filter_map(claim_template).collect();
+    let claims: Vec<(&str, Option<u64>)> = claims.iter().filter_map(claim_template).collect();
     let hash = document.hash();
     let revision = format!("{}-{hash}", document.meta.name);
     // The value of a label.
@@ -85,7 +85,9 @@ pub(super) fn stateful_set<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
             spec.place
                 .error(format!("the pod {name} has a name of {} bytes: at most {most} are possible here", name.len()));
         }
-        let claim = |volume: &&'a str| (*volume, document.arena.str(&format!("{volume}-{name}")));
+        let claim = |(volume, block): &(&'a str, Option<u64>)| {
+            (*volume, document.arena.str(&format!("{volume}-{name}")), *block)
+        };
         let given = Given {
             owner: document.owner(Controller::StatefulSet(start)),
             service,

@@ -206,6 +206,23 @@ fn volume<'a>(at: &At<'_, 'a>, volume: &Volume<'a>) -> Checked {
         Source::Image { reference } => at.field("image.reference").text(reference, rule::IMAGE),
         Source::HostPath { path, .. } => at.field("hostPath.path").text(path, rule::ABSOLUTE_PATH),
         Source::Claim { name, .. } => at.field("persistentVolumeClaim.claimName").text(name, rule::SUBDOMAIN),
+        Source::Local { claim, path, fs_type, .. } => {
+            at.field("persistentVolumeClaim.claimName").text(claim, rule::SUBDOMAIN)?;
+            at.field("local.path").text(path, rule::ABSOLUTE_PATH)?;
+            if fs_type.is_empty() { Ok(()) } else { at.field("local.fsType").text(fs_type, rule::KERNEL_NAME) }
+        }
+        Source::Block { disk, .. } => {
+            volume
+                .source
+                .claim()
+                .map_or(Ok(()), |claim| at.field("persistentVolumeClaim.claimName").text(claim, rule::SUBDOMAIN))?;
+            match disk {
+                Disk::Device { path, .. } => at.field("local.path").text(path, rule::ABSOLUTE_PATH),
+                Disk::Claim { bytes, .. } | Disk::Own { bytes } => {
+                    at.field("storage").number(bytes, 1..=limits::BYTES, "bytes are not the size of a block device")
+                }
+            }
+        }
         Source::Files { files, .. } => {
             at.field("files").list(files, limits::FILES, |at, one| {
                 path(at, one.path, one.mode, |taken| before(at, files, |other| taken(other.path)))

@@ -83,6 +83,21 @@ pub(super) fn limit(tree: &Tree, dir: &Path, limits: &Limits) -> Result<(), Erro
     Ok(())
 }
 
+/// Takes the limits of memory and processors away. So the order in which others are set does not matter: v1 takes none for memory
+/// alone above that for memory and swap.
+pub(super) fn lift(tree: &Tree, dir: &Path) -> Result<(), Error> {
+    let (memory, cpu): (&[&str], &str) = match tree.v2 {
+        true => (&["memory.swap.max", "memory.max"], "cpu.max"),
+        false => (&["memory.memsw.limit_in_bytes", "memory.limit_in_bytes"], "cpu.cfs_quota_us"),
+    };
+    let (memory, cpu) =
+        (memory.iter().copied().filter(|_| tree.carries("memory")), Some(cpu).filter(|_| tree.carries("cpu")));
+    for file in memory.chain(cpu).map(|name| dir.join(name)).filter(|file| file.exists()) {
+        fs::write(&file, if tree.v2 { "max" } else { "-1" }).map_err(failed("write", &file))?;
+    }
+    Ok(())
+}
+
 /// Whether the file says these numbers now.
 fn holds(file: &Path, numbers: &[u64]) -> Result<(), Error> {
     let text = fs::read_to_string(file).map_err(failed("read", file))?;
