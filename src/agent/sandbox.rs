@@ -232,7 +232,7 @@ fn setup(agent: &Agent, sandbox: &Rc<Sandbox>, pod: &Pod<'_>) -> rustix::io::Res
         hostname: pod.hostname,
         // With room for those that may be put in later (spec 37).
         containers: (pod.containers.len() + limits::EPHEMERAL).min(limits::CONTAINERS) as u8,
-        share_processes: pod.sharing.process_namespace,
+        share_processes: pod.sharing.process_namespace || pod.sharing.host_pid,
         host_network: pod.sharing.host_network,
         shm_bytes: SHM_BYTES,
         sysctls: pod.sysctls,

@@ -18,7 +18,9 @@ use crate::sys::spawn::SingleThreaded;
 use crate::sys::{mount, namespace, raw};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::mount::MountAttrFlags;
-use rustix::process::{DumpableBehavior, Pid, PidfdFlags, getpid, pidfd_open, set_dumpable_behavior};
+use rustix::process::{
+    DumpableBehavior, Pid, PidfdFlags, getpid, pidfd_open, set_child_subreaper, set_dumpable_behavior,
+};
 use std::boxed::Box;
 use std::time::Duration;
 use std::vec;
@@ -33,7 +35,7 @@ pub struct Facts {
     pub own: OwnedFd,
     /// The pod's own /proc, mounted nowhere.
     pub proc: OwnedFd,
-    /// The containers share the pod's PID namespace.
+    /// The containers share this process' PID namespace.
     pub share_processes: bool,
     /// The pod has users of its own.
     pub own_users: bool,
@@ -143,6 +145,10 @@ impl PodInit {
     fn new() -> rustix::io::Result<PodInit> {
         // Whoever shares the PID namespace cannot look into this process, whatever it holds.
         set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+        if !getpid().is_init() {
+            // In the node's PID namespace (`hostPID`): what the containers leave behind is still this pod's.
+            set_child_subreaper(Some(getpid()))?;
+        }
         let single = SingleThreaded::prove().map_err(|error| error.errno)?;
         let children = ChildWatch::new()?;
         let listener = raw::inherited_fd(LISTENER_FD)?;

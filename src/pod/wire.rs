@@ -79,7 +79,7 @@ pub struct Setup<'a> {
     pub hostname: &'a str,
     /// The number of containers.
     pub containers: u8,
-    /// The containers share the pod's PID namespace (spec 27).
+    /// The containers share the PID namespace of pod-init (spec 27): the pod's, or with `hostPID` the node's.
     pub share_processes: bool,
     /// The pod has the node's network: no loopback to bring up, and /sys stays the node's.
     pub host_network: bool,
