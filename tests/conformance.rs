@@ -27,7 +27,6 @@ const UNPROVEN: &[(u32, &str)] = &[
     (30, "no port of the board is published yet"),
     (52, "the agent always knows; it becomes possible with a cluster that has lost its board"),
     (61, "there are no Services on a board yet, and so no endpoints"),
-    (64, "the strategy is in the manifest, and nothing replaces a pod of a running board yet"),
     (92, "a board does not join a cluster yet"),
 ];
 

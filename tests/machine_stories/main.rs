@@ -10,5 +10,6 @@ mod life;
 mod probes;
 mod renew;
 mod restart;
+mod rollout;
 mod storage;
 mod story;
