@@ -10,7 +10,7 @@ use crate::manifest::List;
 use crate::manifest::check::rule;
 use crate::manifest::codec;
 use crate::manifest::image::Image;
-use crate::manifest::pod::{Container, GroupsPolicy, Mount, Pod, Qos};
+use crate::manifest::pod::{Container, ContainerKind, GroupsPolicy, Mount, Pod, Qos, Resources};
 use crate::manifest::record::Memo;
 use crate::manifest::status::Uid;
 use crate::pod::wire::{MountPoint, Order, Start};
@@ -66,6 +66,10 @@ pub(super) struct Which<'a> {
     /// What the manifest says of it.
     pub(super) pod: &'a Pod<'a>,
     /// The container.
+    pub(super) container: Container<'a>,
+    /// The container whose processes it sees, where it is not to have its own.
+    pub(super) target: Option<u8>,
+    /// Its index.
     pub(super) index: u8,
     /// The instance.
     pub(super) instance: u32,
@@ -82,9 +86,7 @@ pub(super) fn order(
     (doors, filters): (Doors, List<'static, &'static [u8]>),
     send: impl FnOnce(&Order<'_>, Vec<OwnedFd>) -> Result<(), Refused>,
 ) -> Result<(), Refused> {
-    let (pod, Some(container)) = (which.pod, which.pod.containers.get(which.index.into())) else {
-        return Err(Refused::config("there is no such container"));
-    };
+    let Which { pod, container, .. } = which;
     let record = Record::read(paths, container.image)?;
     let image = record.image_for(&facts.machine)?;
     let user = user(&container, &image).map_err(Refused::config)?;
@@ -95,7 +97,8 @@ pub(super) fn order(
     let env: Bytes = env.iter().map(|entry| teller.fill(entry, container.facts)).collect();
     let groups: Bytes = groups(pod, &image, user.0).into_iter().collect();
 
-    let mut fds = Vec::from([images.open(paths, &record)?]);
+    let put_in = container.kind == ContainerKind::Ephemeral;
+    let mut fds = Vec::from([if put_in { images.open_once(paths, &record)? } else { images.open(paths, &record)? }]);
     fds.extend(logs::create(paths, which.uid, container.name).map_err(|e| Refused::new(e.into()))?);
     let (cgroups, cgroup_v2) = (doors.fds.len() as u8, doors.v2);
     fds.extend(doors.fds);
@@ -125,7 +128,7 @@ pub(super) fn order(
         capabilities: container.security.capabilities,
         no_new_privileges: container.security.no_new_privileges,
         read_only_root: container.security.read_only_root,
-        layer_bytes: container.resources.memory_limit.unwrap_or(u64::MAX).min(facts.memory / 2),
+        layer_bytes: layer(&container.resources, facts.memory),
         oom_score_adj: oom_score_adj(pod.qos(), &container, facts.memory),
         cgroups,
         cgroup_v2,
@@ -134,8 +137,14 @@ pub(super) fn order(
         seccomp: confine::filter(&container, filters).map_err(Refused::config)?,
         stdin: container.stdin,
         tty: container.tty,
+        target: which.target,
     };
     send(&Order::Start(start), fds)
+}
+
+/// Bytes of a container's own files, which are in memory: no more than it may have of that, or of ephemeral storage.
+fn layer(asked: &Resources, memory: u64) -> u64 {
+    [asked.memory_limit, asked.storage_limit].into_iter().flatten().fold(memory / 2, u64::min)
 }
 
 /// User and group: the pod's word over the image's. The image's group goes with the image's user only.
@@ -223,7 +232,9 @@ fn opened<'a>(
         let mount = mounts::copy(&teller.paths.pod(teller.uid).etc(file), false).map_err(|e| Refused::new(e.into()))?;
         all.push((MountPoint { path, directory: false, read_only: container.security.read_only_root }, mount));
     }
-    all.extend(words::place(teller.paths, teller.uid, container, instance).map_err(Refused::new)?);
+    if container.kind != ContainerKind::Ephemeral {
+        all.extend(words::place(teller.paths, teller.uid, container, instance).map_err(Refused::new)?);
+    }
     all.sort_by_key(|(point, _)| point.path.matches('/').count());
     Ok(all)
 }
@@ -265,11 +276,12 @@ pub(super) fn pod_limits(pod: &Pod<'_>) -> Limits {
     let asked = pod.resources;
     let request: u32 =
         pod.containers.iter().filter_map(|container| limits(&container).cpu_request_milli).fold(0, u32::saturating_add);
+    let overhead = pod.overhead;
     Limits {
-        memory: asked.memory_limit,
+        memory: asked.memory_limit.map(|limit| limit.saturating_add(overhead.memory_request)),
         memory_group: false,
-        cpu_milli: asked.cpu_limit_milli,
-        cpu_request_milli: Some(asked.cpu_request_milli.max(request)),
+        cpu_milli: asked.cpu_limit_milli.map(|limit| limit.saturating_add(overhead.cpu_request_milli)),
+        cpu_request_milli: Some(asked.cpu_request_milli.max(request).saturating_add(overhead.cpu_request_milli)),
         pids: pod.pids_limit,
     }
 }
@@ -277,7 +289,7 @@ pub(super) fn pod_limits(pod: &Pod<'_>) -> Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::pod::{EnvVar, Resources, Security};
+    use crate::manifest::pod::{EnvVar, Security};
 
     fn words(list: &[&str]) -> Bytes {
         list.iter().collect()

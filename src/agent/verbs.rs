@@ -121,9 +121,15 @@ impl Agent {
     /// Ends a pod; it stays away until the next boot or manifest (spec 66–82). Gives the UID to wait for: it is gone when no
     /// entry has it any more, and the wait goes by [`Agent::changed`].
     pub fn delete(&self, namespace: &str, name: &str, grace: Option<Duration>, force: bool) -> Result<Uid, Refusal> {
-        let uid = self.find(namespace, name).ok_or(Refusal::NoSuchPod)?.uid();
-        // First on record, so that an agent that dies here does not bring the pod back.
-        adopt::mark_deleted(self, namespace, name).map_err(failed)?;
+        let (uid, is_former) = {
+            let entry = self.find(namespace, name).ok_or(Refusal::NoSuchPod)?;
+            (entry.uid(), entry.is_former())
+        };
+        // One that an update waits with makes way for the new one, which may have its name.
+        if !is_former {
+            // First on record, so that an agent that dies here does not bring the pod back.
+            adopt::mark_deleted(self, namespace, name).map_err(failed)?;
+        }
         self.step(uid, Event::Delete { grace, force, replace: false });
         self.look();
         Ok(uid)
@@ -213,7 +219,7 @@ impl Agent {
 
     /// What a container uses.
     pub fn usage(&self, entry: &Entry, container: usize) -> Usage {
-        let name = entry.manifest().containers.get(container).map(|container| container.name);
+        let name = entry.container(container).map(|container| container.name);
         let instance = entry.machine().containers().get(container).map_or(0, Container::instance);
         match name {
             Some(name) if instance > 0 => {
@@ -243,12 +249,11 @@ fn failed(why: impl fmt::Display) -> Refusal {
 }
 
 fn index(entry: &Entry, container: &str) -> Result<u8, Refusal> {
-    let found = entry.manifest().containers.iter().position(|it| it.name == container);
-    found.map(|at| at as u8).ok_or_else(|| Refusal::NoSuchContainer(container.into()))
+    entry.position(container).map(|at| at as u8).ok_or_else(|| Refusal::NoSuchContainer(container.into()))
 }
 
 /// The same, of a container that runs.
-fn running(entry: &Entry, container: &str) -> Result<u8, Refusal> {
+pub(super) fn running(entry: &Entry, container: &str) -> Result<u8, Refusal> {
     let index = index(entry, container)?;
     let runs = |it: &Container| matches!(it.state(), ContainerState::Running(_));
     let found = entry.machine().containers().get(usize::from(index)).filter(|it| runs(it));

@@ -20,6 +20,7 @@ mod projected;
 mod resources;
 mod restart;
 mod security;
+mod update;
 mod volumes;
 mod workloads;
 mod zone;

@@ -3,10 +3,13 @@
 mod admit;
 mod deadline;
 mod ending;
+mod ephemeral;
 mod evict;
 mod gates;
 mod life;
 mod probes;
 mod renew;
 mod restart;
+mod rollout;
+mod storage;
 mod story;

@@ -6,10 +6,11 @@ use crate::agent::{adopt, begin, gates, owners};
 use crate::machine;
 use crate::machine::admit::{Amount, Lacks};
 use crate::machine::effect::{Effects, Event};
-use crate::machine::pod::Rules;
+use crate::machine::pod::{ContainerRules, Rules};
+use crate::manifest::limits;
 use crate::manifest::pod::Pod;
 use crate::manifest::status::Uid;
-use crate::manifest::time::Duration;
+use crate::manifest::time::{Duration, Instant};
 use core::cmp::Reverse;
 use std::prelude::v1::*;
 
@@ -47,7 +48,10 @@ impl Agent {
             Some(lacks) => machine::pod::Pod::held(self.now(), rules, lacks, &mut effects),
         });
         let (place, filters) = (Place::Current(index), self.manifest().filters);
-        self.add(Entry { place, pod, filters, uid: begin::new_uid(), machine, sandbox: None }, &mut effects);
+        self.add(
+            Entry { place, pod, filters, uid: begin::new_uid(), machine, sandbox: None, ephemeral: Vec::new() },
+            &mut effects,
+        );
     }
 
     /// Takes in a pod that an agent before this one has made: it has been promised its room.
@@ -62,12 +66,22 @@ impl Agent {
         let waited = found.accepted.since(created);
         rules.active_deadline = rules.active_deadline.map(|span| Duration(span.0.saturating_add(waited.0)));
         let own = self.paths().pod(found.sandbox.uid);
+        let put_in = found.ephemeral.iter().map(|_| ContainerRules::ephemeral());
+        rules.containers.extend(put_in.take(limits::CONTAINERS - rules.containers.len()));
         gates::held(&own, &pod).for_each(|gate| rules.gates.set(gate, true));
         let adopt = machine::pod::Pod::adopt;
         let machine =
             Box::new(adopt(self.now(), created, rules, (found.record, found.verdict), &found.containers, &mut effects));
         self.add(
-            Entry { place, pod, filters, uid: found.sandbox.uid, machine, sandbox: Some(found.sandbox) },
+            Entry {
+                place,
+                pod,
+                filters,
+                uid: found.sandbox.uid,
+                machine,
+                sandbox: Some(found.sandbox),
+                ephemeral: found.ephemeral,
+            },
             &mut effects,
         );
     }
@@ -79,8 +93,9 @@ impl Agent {
         self.carry_out(&mut entries[at], effects);
     }
 
-    /// Lets go of the pods that are gone, and takes in those that should be here and are not (spec 10, 63, 64, 96).
-    pub(super) fn reconcile(&self) {
+    /// Lets go of the pods that are gone, and takes in those that should be here and are not (spec 10, 63, 64, 96). Gives when to look
+    /// again where time alone makes a difference.
+    pub(super) fn reconcile(&self) -> Option<Instant> {
         let is_gone = |entry: &&Entry| entry.machine.is_gone();
         let gone: Vec<(Uid, Pod<'_>)> =
             self.pods().iter().filter(is_gone).map(|entry| (entry.uid, entry.pod)).collect();
@@ -91,13 +106,14 @@ impl Agent {
             adopt::clean(self, uid);
         }
         if self.is_ending() {
-            return;
+            return None;
         }
+        let mut turn = owners::update(self);
         self.admit_waiting();
         let is_missing = |(index, pod): &(usize, Pod<'static>)| {
             let here =
                 self.pods().iter().any(|entry| entry.place.index() == Some(*index) && !entry.machine.is_hidden());
-            !here && !self.paths().deleted(pod.namespace, pod.name).exists() && owners::may_come(self, *index, pod)
+            !here && !self.paths().deleted(pod.namespace, pod.name).exists() && turn.may_come(self, *index, pod)
         };
         let mut missing: Vec<(usize, Pod<'static>)> =
             self.manifest().pods.iter().enumerate().filter(is_missing).collect();
@@ -106,6 +122,7 @@ impl Agent {
             owners::tell_created(self, &pod);
             self.accept(index, pod);
         }
+        turn.at
     }
 
     /// Has pods begin that wait for room where there is some now.
@@ -124,7 +141,7 @@ impl Agent {
 
     /// What the node has not enough of for one more pod like this.
     fn lacks(&self, pod: &Pod<'_>) -> Option<Lacks> {
-        let room = Amount::of_node(self.node().memory, self.node().cpus);
+        let room = Amount::of_node(self.node().memory, self.node().cpus, self.node().disk);
         // Its room is a pod's own until nothing of it runs any more, also where its name is free already.
         let holds = |entry: &&Entry| entry.machine.lacks().is_none() && !entry.machine.phase().is_terminal();
         let promised = self.pods().iter().filter(holds).fold(Amount::default(), |sum, e| sum.and(Amount::of(&e.pod)));
