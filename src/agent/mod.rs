@@ -39,6 +39,7 @@ mod sandbox;
 mod start;
 pub mod store;
 mod subpath;
+mod tls;
 mod trouble;
 pub mod verbs;
 mod volumes;

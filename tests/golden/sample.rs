@@ -6,7 +6,7 @@ use podling::manifest::image::Image;
 use podling::manifest::job::{ConditionPattern, FailureAction, FailurePattern, FailureRule, SuccessRule};
 use podling::manifest::owner::{Concurrency, Controller, Goal, JobRules, Owner, Replacement, Schedule};
 use podling::manifest::pod::*;
-use podling::manifest::probe::{Action, HttpGet, Probe, ProbeKind, Timing};
+use podling::manifest::probe::{Action, HttpGet, Probe, ProbeKind, Scheme, Timing};
 use podling::manifest::terminal::Stdin;
 use podling::manifest::zone::{Change, Summer, Zone};
 use podling::manifest::{List, codec};
@@ -269,7 +269,11 @@ fn probe(kind: ProbeKind, action: Action<'static>) -> Probe<'static> {
 
 fn http_get() -> HttpGet<'static> {
     HttpGet {
-        host: "", port: 8080, path: "/healthz?full=1", headers: list([Pair { key: "X-Probe", value: "größer" }])
+        host: "",
+        port: 8080,
+        path: "/healthz?full=1",
+        headers: list([Pair { key: "X-Probe", value: "größer" }]),
+        scheme: Scheme::Https,
     }
 }
 

@@ -85,7 +85,7 @@ fn http_get(emit: &mut dyn Emit, get: &HttpGet<'_>) -> fmt::Result {
     named(emit, "httpHeaders", get.headers)?;
     emit.pair("path", get.path)?;
     emit.number("port", &get.port)?;
-    emit.pair("scheme", "HTTP")?;
+    emit.pair("scheme", get.scheme.word())?;
     emit.close()
 }
 
