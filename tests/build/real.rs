@@ -28,7 +28,7 @@ fn outcome(name: &str, text: &str) -> (String, bool) {
         None => {
             let mut out = format!("{name}: refused\n");
             for error in &errors {
-                let field = error.split(": ").next().unwrap_or_default();
+                let field = error.split(": ").find(|part| !part.starts_with("The Pod ")).unwrap_or_default();
                 let names_a_field = field == "kind" || field.contains('.') && !field.contains(' ');
                 assert!(names_a_field, "{name}: this names no field: {error}");
                 let _ = writeln!(out, "  {error}");

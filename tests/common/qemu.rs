@@ -2,6 +2,7 @@
 //!
 //! QEMU runs under `timeout`, so it ends even where this process is killed; every wait has a limit of its own and, when that
 //! passes, shows the end of what the console said. The whole of it is in target/qemu/NAME.log.
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Read, Write};
