@@ -35,6 +35,7 @@ mod probes;
 mod queue;
 mod reload;
 mod resize;
+mod resolv;
 mod sandbox;
 mod start;
 pub mod store;

@@ -74,6 +74,7 @@ pub fn small() -> Pod<'static> {
         priority: -5,
         fs_group: None,
         groups_policy: GroupsPolicy::Merge,
+        dns: Dns::default(),
     }
 }
 
@@ -141,6 +142,7 @@ pub fn app(name: &'static str) -> Container<'static> {
         facts: List::EMPTY,
         confinement: Confinement::default(),
         post_start: None,
+        stop_signal: None,
         probes: List::EMPTY,
         stdin: Stdin::None,
         tty: false,
@@ -178,6 +180,12 @@ pub fn full() -> Pod<'static> {
         sysctls: list([Pair { key: "kernel.shm_rmid_forced", value: "1" }]),
         fs_group: Some(FsGroup { id: 4242, change: FsGroupChange::OnRootMismatch }),
         groups_policy: GroupsPolicy::Strict,
+        dns: Dns {
+            policy: DnsPolicy::None,
+            servers: list(["1.1.1.1", "2001:db8::1"]),
+            searches: list(["example.org"]),
+            options: list(["ndots:2", "edns0"]),
+        },
         volumes: volumes(),
         containers: list([
             Container {
@@ -236,6 +244,7 @@ pub fn full() -> Pod<'static> {
                     RestartRule { operator: Operator::NotIn, codes: list([255u8]) },
                 ]),
                 resize: ResizePolicy { cpu: Resize::InPlace, memory: Resize::Restart },
+                stop_signal: Some(StopSignal { name: "SIGUSR1", number: 10 }),
                 post_start: Some(Hook::HttpGet(http_get())),
                 probes: list([
                     probe(ProbeKind::Startup, Action::HttpGet(http_get())),
