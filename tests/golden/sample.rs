@@ -75,6 +75,7 @@ pub fn small() -> Pod<'static> {
         fs_group: None,
         groups_policy: GroupsPolicy::Merge,
         dns: Dns::default(),
+        overhead: Resources::default(),
     }
 }
 
@@ -156,6 +157,8 @@ pub fn full() -> Pod<'static> {
         cpu_limit_milli: Some(1500),
         memory_request: 16 << 20,
         memory_limit: Some(64 << 20),
+        storage_request: 1 << 20,
+        storage_limit: Some(1 << 30),
     };
     Pod {
         namespace: "kube-system",
@@ -186,6 +189,7 @@ pub fn full() -> Pod<'static> {
             searches: list(["example.org"]),
             options: list(["ndots:2", "edns0"]),
         },
+        overhead: Resources { cpu_request_milli: 10, memory_request: 1 << 20, ..Resources::default() },
         volumes: volumes(),
         containers: list([
             Container {

@@ -71,6 +71,7 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
         dns: dns::lower(cx, spec),
         host_aliases: cx.arena.list(host_aliases(cx, spec)),
         resources,
+        overhead: resources::overhead(spec),
         pids_limit: pids_limit(&found.meta),
         critical: priority >= limits::CLUSTER_CRITICAL,
         priority,
