@@ -101,7 +101,7 @@ table!(METADATA "ObjectMeta" {
 table!(POD_SPEC "PodSpec" {
     activeDeadlineSeconds: Read, affinity: Cluster, automountServiceAccountToken: Cluster, containers: Read, dnsConfig: Read,
     dnsPolicy: Read, enableServiceLinks: Cluster,
-    ephemeralContainers: NotYet, hostAliases: Read, hostIPC: Read, hostNetwork: Read, hostPID: Only(&["false"]),
+    ephemeralContainers: NotYet, hostAliases: Read, hostIPC: Read, hostNetwork: Read, hostPID: Read,
     hostUsers: Read, hostname: Read, hostnameOverride: Read, imagePullSecrets: Cluster, initContainers: Read,
     nodeName: Cluster, nodeSelector: Cluster, os: Read, overhead: Read, preemptionPolicy: Cluster,
     priority: Read, priorityClassName: Read, readinessGates: Read, resourceClaims: NotYet,

@@ -7,6 +7,7 @@ pub mod check;
 pub mod codec;
 pub mod dns;
 mod ending;
+pub mod ephemeral;
 pub mod eviction;
 pub mod fact;
 pub mod image;
