@@ -5,6 +5,7 @@ mod confine;
 mod container;
 mod controllers;
 mod cronjob;
+mod dns;
 mod env;
 mod facts;
 mod groups;

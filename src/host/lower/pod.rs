@@ -5,9 +5,10 @@ use super::confine;
 use super::container;
 use super::names;
 use super::objects::{Metadata, PodObject};
-use super::{facts, groups, ports, projected, resources, security, volumes};
-use crate::host::read::{Object, Place};
+use super::{dns, facts, groups, ports, projected, resources, security, volumes};
+use crate::host::read::{Object, Place, did_you_mean};
 use crate::host::schema;
+use crate::host::suggest::nearest;
 use crate::manifest::check::rule;
 use crate::manifest::limits;
 use crate::manifest::pod::{Container, Pair, Pod, RestartPolicy, Sharing};
@@ -59,7 +60,7 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
     }
     let lowered: Vec<Container<'c>> = containers.iter().map(|(_, container)| *container).collect();
     let resources = resources::pod(spec, &lowered);
-    let priority = priority(spec);
+    let priority = priority(cx, spec);
     let (fs_group, groups_policy) = groups::lower(spec);
     Pod {
         restart_policy: restart_policy(spec),
@@ -67,6 +68,7 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
         sharing,
         supplemental_groups,
         hostname: hostname(cx, &found.meta, spec),
+        dns: dns::lower(cx, spec),
         host_aliases: cx.arena.list(host_aliases(cx, spec)),
         resources,
         overhead: resources::overhead(spec),
@@ -175,6 +177,14 @@ fn host_pid(spec: &Object<'_>) -> bool {
 
 /// Spec 26. The node's own host name is what a pod with `hostNetwork` sees; that is the board's part.
 fn hostname<'c>(cx: &'c Context<'_>, meta: &'c Metadata<'_>, spec: &Object<'_>) -> &'c str {
+    if let Some(place) = spec.get("hostnameOverride") {
+        for other in ["setHostnameAsFQDN", "hostNetwork"] {
+            if spec.flag(other) == Some(true) {
+                place.error(format!("cannot be had together with {other}: true"));
+            }
+        }
+        return names::text(&place, rule::HOST_NAME).map_or("", |name| cx.arena.str(name));
+    }
     let short = match spec.get("hostname") {
         Some(place) => names::label(&place).unwrap_or_default(),
         None => {
@@ -256,19 +266,26 @@ fn pids_limit(meta: &Metadata<'_>) -> Option<u32> {
 }
 
 /// The pod's priority: that of its class, else its own number (spec 96, 97).
-fn priority(spec: &Object<'_>) -> i32 {
-    let class = spec.get("priorityClassName").and_then(|place| match place.text() {
-        Some("system-node-critical") => Some(limits::NODE_CRITICAL),
-        Some("system-cluster-critical") => Some(limits::CLUSTER_CRITICAL),
-        Some("") | None => None,
-        Some(name) => {
+fn priority(cx: &Context<'_>, spec: &Object<'_>) -> i32 {
+    let known = |name: &str| match name {
+        "system-node-critical" => Some(limits::NODE_CRITICAL),
+        "system-cluster-critical" => Some(limits::CLUSTER_CRITICAL),
+        name => cx.objects.priorities.get(name).map(|class| class.value),
+    };
+    let named = spec.get("priorityClassName").filter(|place| place.text() != Some(""));
+    let class = match named.as_ref().map(|place| (place, place.text())) {
+        Some((place, Some(name))) => known(name).or_else(|| {
+            let hint = did_you_mean(nearest(name, cx.objects.priorities.keys().copied()));
             place.error(format!(
-                "{} is not a priority class of a board: system-node-critical and system-cluster-critical are",
+                "{} is not a priority class of these files{hint}: they need its PriorityClass; system-node-critical and \
+                 system-cluster-critical are always there",
                 place.quoted(name)
             ));
             None
-        }
-    });
+        }),
+        Some((_, None)) => None,
+        None => cx.objects.priorities.values().find(|class| class.is_default).map(|class| class.value),
+    };
     let Some(place) = spec.get("priority") else {
         return class.unwrap_or(0);
     };
