@@ -1,6 +1,7 @@
 //! Kubernetes objects to the manifest's types: every reference resolved, every default written out, every mistake said.
 
 mod claims;
+mod classes;
 mod confine;
 mod container;
 mod controllers;

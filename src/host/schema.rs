@@ -92,9 +92,16 @@ table!(PERSISTENT_VOLUME_SPEC "PersistentVolumeSpec" {
     iscsi: NotYet, nfs: NotYet, photonPersistentDisk: NotYet, portworxVolume: NotYet, quobyte: NotYet, rbd: NotYet,
     scaleIO: NotYet, storageos: NotYet, vsphereVolume: NotYet,
 });
+<<<<<<< HEAD
 table!(LOCAL "LocalVolumeSource" { fsType: Read, path: Read });
+=======
+table!(PRIORITY_CLASS "PriorityClass" {
+    apiVersion: Read, kind: Read, metadata: Read, value: Read, globalDefault: Read, description: Read, preemptionPolicy: Cluster,
+});
+table!(LOCAL "LocalVolumeSource" { fsType: Only(&[""]), path: Read });
+>>>>>>> c3409296a0c0d8f9089be936c099f2ed3e8b634a
 table!(METADATA "ObjectMeta" {
-    name: Read, namespace: Read, labels: Read, annotations: Read, generateName: NotYet, creationTimestamp: Cluster,
+    name: Read, namespace: Read, labels: Read, annotations: Read, generateName: Read, creationTimestamp: Cluster,
     deletionGracePeriodSeconds: Cluster, deletionTimestamp: Cluster, finalizers: Cluster, generation: Cluster,
     managedFields: Cluster, ownerReferences: Cluster, resourceVersion: Cluster, selfLink: Cluster, uid: Cluster,
 });
@@ -217,7 +224,6 @@ pub const OTHER_KINDS: &[(&str, &str)] = &[
     ("Ingress", "a pod with hostNetwork: true serves on the board's address"),
     ("NetworkPolicy", "leave it out"),
     ("LimitRange", "write the limits into the containers"),
-    ("PriorityClass", "leave it out: system-node-critical and system-cluster-critical are there"),
 ];
 
 /// Kinds that say something to a cluster only: accepted with a warning, and why they change nothing.
@@ -234,6 +240,15 @@ pub const CLUSTER_KINDS: &[(&str, &str)] = &[
     ("HorizontalPodAutoscaler", "the replicas are those that are written"),
     ("PodDisruptionBudget", "nobody drains the one node"),
     ("PodTemplate", "nothing makes pods of it"),
+    ("ValidatingWebhookConfiguration", "there is no API server on a board"),
+    ("MutatingWebhookConfiguration", "there is no API server on a board"),
+    ("ValidatingAdmissionPolicy", "there is no API server on a board"),
+    ("ValidatingAdmissionPolicyBinding", "there is no API server on a board"),
+    ("APIService", "there is no API server on a board"),
+    ("Lease", "there is no API server on a board"),
+    ("IngressClass", "nothing on a board reads it"),
+    ("CSIDriver", "a board runs no storage drivers"),
+    ("RuntimeClass", "podlingd is the only container runtime of a board"),
 ];
 
 /// The kinds that a board takes, each with its version.
@@ -243,6 +258,7 @@ pub const KINDS: &[(&str, &str)] = &[
     ("Secret", "v1"),
     ("PersistentVolumeClaim", "v1"),
     ("PersistentVolume", "v1"),
+    ("PriorityClass", "scheduling.k8s.io/v1"),
     ("List", "v1"),
     ("Deployment", "apps/v1"),
     ("ReplicaSet", "apps/v1"),
@@ -263,6 +279,7 @@ static OTHER_TYPES: &[&Table] = &[
     &CLAIM_RESOURCES,
     &PERSISTENT_VOLUME,
     &PERSISTENT_VOLUME_SPEC,
+    &PRIORITY_CLASS,
     &LOCAL,
 ];
 

@@ -1,6 +1,7 @@
 //! The documents by kind: pods to lower, and the ConfigMaps, Secrets and claims that they may name.
 
 use super::claims::{self, Claim, Persistent};
+use super::classes::{self, Class};
 use super::controllers::{self, Given};
 use super::names;
 use crate::host::arena::Arena;
@@ -32,6 +33,7 @@ pub(super) struct Objects<'a> {
     pub(super) secrets: BTreeMap<Key<'a>, Data<'a>>,
     pub(super) claims: BTreeMap<Key<'a>, Claim<'a>>,
     pub(super) persistent: BTreeMap<&'a str, Persistent<'a>>,
+    pub(super) classes: BTreeMap<&'a str, Class>,
 }
 
 /// A pod's document, its metadata read.
@@ -77,6 +79,7 @@ impl<'a> Objects<'a> {
             "Secret" => self.data(&root, &schema::SECRET, sources),
             "PersistentVolumeClaim" => self.claim(&root, sources),
             "PersistentVolume" => self.persistent(&root, sources),
+            "PriorityClass" => self.class(&root, sources),
             "List" => {
                 let Some(list) = root.object(&schema::LIST) else {
                     return;
@@ -190,6 +193,17 @@ impl<'a> Objects<'a> {
             root.error(format!("the PersistentVolume {} is declared at {place} already", meta.name));
         }
     }
+
+    fn class(&mut self, root: &Place<'a>, sources: &Sources) {
+        let Some(object) = root.object(&schema::PRIORITY_CLASS) else {
+            return;
+        };
+        let meta = metadata(&object);
+        if let Some(first) = self.classes.insert(meta.name, classes::class(&object, &meta)) {
+            let place = sources.place(first.at);
+            root.error(format!("the PriorityClass {} is declared at {place} already", meta.name));
+        }
+    }
 }
 
 /// The kind of a document, if a board takes it.
@@ -213,6 +227,10 @@ fn kind(root: &Place<'_>) -> Option<&'static str> {
         place.error(format!("{kind} is not supported on the board yet: {instead}"));
         return None;
     }
+    if let Some(group) = field("apiVersion").and_then(|version| custom_group(version.word()?)) {
+        place.warning(format!("{kind} of {group} means nothing on a single board, ignored: nobody there acts on it"));
+        return None;
+    }
     let Some((known, wanted)) = schema::KINDS.iter().find(|(name, _)| *name == kind) else {
         let all = schema::KINDS.iter().chain(schema::OTHER_KINDS).map(|(name, _)| *name);
         let hint = did_you_mean(nearest(kind, all));
@@ -233,13 +251,23 @@ fn kind(root: &Place<'_>) -> Option<&'static str> {
     Some(known)
 }
 
+/// The group of a version, where it is not one of Kubernetes' own: that of custom resources.
+fn custom_group(version: &str) -> Option<&str> {
+    let (group, _) = version.split_once('/')?;
+    (group.contains('.') && !group.ends_with(".k8s.io")).then_some(group)
+}
+
 /// `metadata`, with the name required.
 pub(super) fn metadata<'a>(object: &Object<'a>) -> Metadata<'a> {
     let mut found = Metadata { namespace: "default", at: object.place.at(), ..Metadata::default() };
     let Some(meta) = object.require("metadata").and_then(|m| m.object(&schema::METADATA)) else {
         return found;
     };
-    if let Some(name) = meta.require("name") {
+    // Beside a name it says nothing.
+    let beginning = meta.get("generateName").filter(|beginning| beginning.text().is_some());
+    if let Some(beginning) = beginning.filter(|_| meta.get("name").is_none()) {
+        beginning.error("a board has no API server to make up the rest: write name");
+    } else if let Some(name) = meta.require("name") {
         found.at = name.at();
         found.name = names::subdomain(&name).unwrap_or_default();
     }

@@ -1,6 +1,7 @@
 //! One pod: what is said of all of its containers together.
 
 use super::Context;
+use super::classes;
 use super::confine;
 use super::container;
 use super::names;
@@ -59,7 +60,7 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
     }
     let lowered: Vec<Container<'c>> = containers.iter().map(|(_, container)| *container).collect();
     let resources = resources::pod(spec, &lowered);
-    let priority = priority(spec);
+    let priority = classes::priority(&cx.objects.classes, spec);
     let (fs_group, groups_policy) = groups::lower(spec);
     Pod {
         restart_policy: restart_policy(spec),
@@ -241,29 +242,4 @@ fn pids_limit(meta: &Metadata<'_>) -> Option<u32> {
         place.error(format!("{} is not a number of processes: from 1 to {MOST}", place.quoted(text)));
     }
     limit
-}
-
-/// The pod's priority: that of its class, else its own number (spec 96, 97).
-fn priority(spec: &Object<'_>) -> i32 {
-    let class = spec.get("priorityClassName").and_then(|place| match place.text() {
-        Some("system-node-critical") => Some(limits::NODE_CRITICAL),
-        Some("system-cluster-critical") => Some(limits::CLUSTER_CRITICAL),
-        Some("") | None => None,
-        Some(name) => {
-            place.error(format!(
-                "{} is not a priority class of a board: system-node-critical and system-cluster-critical are",
-                place.quoted(name)
-            ));
-            None
-        }
-    });
-    let Some(place) = spec.get("priority") else {
-        return class.unwrap_or(0);
-    };
-    let most = class.unwrap_or(limits::PRIORITY);
-    let number = place.integer(i64::from(i32::MIN)..=i64::from(most)).and_then(|n| i32::try_from(n).ok()).unwrap_or(0);
-    if let Some(class) = class.filter(|class| *class != number) {
-        place.error(format!("the integer value of priority must not be provided beside a class that has {class}"));
-    }
-    class.unwrap_or(number)
 }
