@@ -92,14 +92,10 @@ table!(PERSISTENT_VOLUME_SPEC "PersistentVolumeSpec" {
     iscsi: NotYet, nfs: NotYet, photonPersistentDisk: NotYet, portworxVolume: NotYet, quobyte: NotYet, rbd: NotYet,
     scaleIO: NotYet, storageos: NotYet, vsphereVolume: NotYet,
 });
-<<<<<<< HEAD
-table!(LOCAL "LocalVolumeSource" { fsType: Read, path: Read });
-=======
 table!(PRIORITY_CLASS "PriorityClass" {
     apiVersion: Read, kind: Read, metadata: Read, value: Read, globalDefault: Read, description: Read, preemptionPolicy: Cluster,
 });
-table!(LOCAL "LocalVolumeSource" { fsType: Only(&[""]), path: Read });
->>>>>>> c3409296a0c0d8f9089be936c099f2ed3e8b634a
+table!(LOCAL "LocalVolumeSource" { fsType: Read, path: Read });
 table!(METADATA "ObjectMeta" {
     name: Read, namespace: Read, labels: Read, annotations: Read, generateName: Read, creationTimestamp: Cluster,
     deletionGracePeriodSeconds: Cluster, deletionTimestamp: Cluster, finalizers: Cluster, generation: Cluster,
