@@ -65,6 +65,21 @@ fn what_is_empty_asks_for_nothing() {
         "securityContext: {seLinuxOptions: {}, windowsOptions: null}",
     ));
     assert_eq!((outcome.errors, outcome.warnings), (0, 0), "{}", outcome.said);
+    let outcome = super::compile(&super::pod(
+        "restartPolicy: '', hostname: '', subdomain: '', priorityClassName: '', volumes: [{name: v, emptyDir: {medium: ''}}]",
+        "imagePullPolicy: '', terminationMessagePolicy: '', terminationMessagePath: '', workingDir: '', \
+         ports: [{containerPort: 80, protocol: '', name: '', hostIP: '', hostPort: 0}], \
+         readinessProbe: {httpGet: {port: 80, scheme: '', path: '', host: ''}}",
+    ));
+    assert_eq!((outcome.errors, outcome.warnings), (0, 0), "{}", outcome.said);
+}
+
+/// As the API server fills it in.
+#[test]
+fn a_volume_without_a_source_is_an_empty_dir() {
+    let outcome = super::compile(&super::pod("volumes: [{name: cache}, {name: tmp, emptyDir: }]", ""));
+    assert_eq!((outcome.errors, outcome.warnings), (0, 2), "{}", outcome.said);
+    assert!(outcome.said.contains("no source is named, so this is an emptyDir"), "{}", outcome.said);
 }
 
 /// A PriorityClass is a number by name: by its own, by the system's, by everybody's.

@@ -128,7 +128,7 @@ fn restart_policy(spec: &Object<'_>) -> RestartPolicy {
 
 /// The restart policy of that word.
 pub(super) fn policy_of(place: &Place<'_>) -> Option<RestartPolicy> {
-    match place.one_of(&["Always", "OnFailure", "Never"])? {
+    match place.choice(&["Always", "OnFailure", "Never"])? {
         "OnFailure" => Some(RestartPolicy::OnFailure),
         "Never" => Some(RestartPolicy::Never),
         _ => Some(RestartPolicy::Always),
@@ -164,7 +164,8 @@ fn sharing(spec: &Object<'_>) -> Sharing {
 
 /// Spec 26. The node's own host name is what a pod with `hostNetwork` sees; that is the board's part.
 fn hostname<'c>(cx: &'c Context<'_>, meta: &'c Metadata<'_>, spec: &Object<'_>) -> &'c str {
-    let short = match spec.get("hostname") {
+    let given = |name| spec.get(name).filter(|place| place.text() != Some(""));
+    let short = match given("hostname") {
         Some(place) => names::label(&place).unwrap_or_default(),
         None => {
             let name = meta.given.hostname.unwrap_or(meta.name);
@@ -174,7 +175,7 @@ fn hostname<'c>(cx: &'c Context<'_>, meta: &'c Metadata<'_>, spec: &Object<'_>) 
     };
     let short = cx.arena.str(short);
     let qualified = spec.flag("setHostnameAsFQDN").unwrap_or(false);
-    let place = spec.get("subdomain");
+    let place = given("subdomain");
     let subdomain = match &place {
         Some(place) => names::label(place),
         None => meta.given.service,

@@ -122,7 +122,7 @@ fn action<'c, 'a: 'c>(
 /// `httpGet` of a probe or of a hook.
 fn http_get<'c, 'a: 'c>(cx: &'c Context<'a>, place: &Place<'a>, ports: &Ports<'_>) -> Option<HttpGet<'c>> {
     let object = place.object(&schema::HTTP_GET)?;
-    if let Some(scheme) = object.get("scheme").filter(|scheme| scheme.one_of(&["HTTP", "HTTPS"]) == Some("HTTPS")) {
+    if let Some(scheme) = object.get("scheme").filter(|scheme| scheme.choice(&["HTTP", "HTTPS"]) == Some("HTTPS")) {
         scheme.error(
             "HTTPS is not possible: the board's program has no TLS; use tcpSocket to see that the port is served, or exec with a client from the image",
         );

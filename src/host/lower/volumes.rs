@@ -79,13 +79,11 @@ fn source<'c, 'a: 'c>(cx: &'c Context<'a>, pod: Pod<'c, 'a>, volume: &Object<'a>
     let meta = pod.meta;
     let mut given = KINDS.iter().filter_map(|kind| Some((*kind, volume.get(kind)?)));
     let Some((kind, place)) = given.next() else {
-        if !volume.has_refused() {
-            volume.place.error(format!(
-                "this volume has no source: write for example emptyDir: {{}} (a board has {})",
-                KINDS.join(", ")
-            ));
+        if volume.has_refused() {
+            return None;
         }
-        return None;
+        volume.place.warning(format!("no source is named, so this is an emptyDir (a board has {})", KINDS.join(", ")));
+        return Some(Source::EmptyDir { memory: false, size_limit: None });
     };
     if let Some((other, _)) = given.next() {
         volume.place.error(format!("a volume has one source, and this one has {kind} and {other}"));

@@ -47,7 +47,7 @@ pub(super) fn daemon_set<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
     let _ = document.restarts(&["Always"]);
     let update = document.spec.get("updateStrategy").and_then(|place| place.object(&schema::DAEMON_STRATEGY));
     let surges = update.as_ref().is_some_and(|update| {
-        let kind = update.get("type").and_then(|word| word.one_of(&["RollingUpdate", "OnDelete"]));
+        let kind = update.get("type").and_then(|word| word.choice(&["RollingUpdate", "OnDelete"]));
         rolling(update, kind != Some("OnDelete")).is_some_and(|(surge, _)| surge == Some(true))
     });
     let replacement = if surges { Replacement::ReadyFirst } else { Replacement::EndFirst };
@@ -62,10 +62,10 @@ pub(super) fn stateful_set<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
     document.selects(false);
     let _ = document.restarts(&["Always"]);
     if let Some(update) = spec.get("updateStrategy").and_then(|place| place.object(&schema::STATEFUL_STRATEGY)) {
-        let _ = update.get("type").and_then(|word| word.one_of(&["RollingUpdate", "OnDelete"]));
+        let _ = update.get("type").and_then(|word| word.choice(&["RollingUpdate", "OnDelete"]));
     }
     let _ = spec.get("persistentVolumeClaimRetentionPolicy").and_then(|place| place.object(&schema::RETENTION));
-    let policy = spec.get("podManagementPolicy").and_then(|word| word.one_of(&["OrderedReady", "Parallel"]));
+    let policy = spec.get("podManagementPolicy").and_then(|word| word.choice(&["OrderedReady", "Parallel"]));
     let start = if policy == Some("Parallel") { Start::Parallel } else { Start::OrderedReady };
     let service =
         spec.get("serviceName").filter(|place| place.text() != Some("")).and_then(|place| names::label(&place));
@@ -121,7 +121,7 @@ fn strategy(spec: &Object<'_>) -> Replacement {
     let Some(strategy) = spec.get("strategy").and_then(|place| place.object(&schema::STRATEGY)) else {
         return Replacement::ReadyFirst;
     };
-    let kind = strategy.get("type").and_then(|word| word.one_of(&["RollingUpdate", "Recreate"]));
+    let kind = strategy.get("type").and_then(|word| word.choice(&["RollingUpdate", "Recreate"]));
     match (kind, rolling(&strategy, kind != Some("Recreate"))) {
         (Some("Recreate"), _) | (_, Some((Some(false), _))) => Replacement::EndFirst,
         _ => Replacement::ReadyFirst,
