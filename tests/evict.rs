@@ -169,6 +169,33 @@ fn spec_8_11_97_an_owners_pod_gets_a_successor_when_the_node_is_well_again() {
     node.assert_clean();
 }
 
+/// Whatever the node has left: these are the pods' own bounds.
+#[test]
+fn spec_31_93_who_has_more_on_disk_than_it_may_is_evicted() {
+    let node = Node::new();
+    let write = "dd if=/dev/zero of=/kept/file bs=1M count=4; touch /ready; exec sleep 1000";
+    let volume = |limit: &str| format!("volumes: [{{name: kept, emptyDir: {{{limit}}}}}]");
+    let inside = |limit: &str| {
+        let resources = format!("resources: {{limits: {{ephemeral-storage: {limit}}}}}");
+        format!("volumeMounts: [{{name: kept, mountPath: /kept}}]\n{resources}")
+    };
+    let yaml = pod("fits", write, &volume("sizeLimit: 8Mi"), &inside("5Mi"))
+        + &pod("large", write, &volume("sizeLimit: 3Mi"), &inside("8Mi"))
+        + &pod("whole", write, &volume(""), &inside("3Mi"));
+    node.run(&yaml, async |board| {
+        let all = evicted(&board, 2).await;
+        let said = |name: &str| all.iter().find(|(pod, _)| pod == name).map_or("", |(_, message)| message);
+        assert_eq!(said("large"), "Usage of EmptyDir volume \"kept\" exceeds the limit \"3Mi\".");
+        assert_eq!(said("whole"), "Pod ephemeral local storage usage exceeds the total limit of containers 3Mi.");
+        board.phase("large", Phase::Failed).await;
+        board.ready("fits").await;
+        // Its own files cannot even become more.
+        let (code, _) = board.shell("fits", "main", "dd if=/dev/zero of=/root/file bs=1M count=6").await;
+        assert_ne!(code, 0);
+        assert_eq!(board.shell("fits", "main", "dd if=/dev/zero of=/root/file bs=1M count=4").await.0, 0);
+    });
+}
+
 /// A container that reads again and again what does not fit into its memory stalls for it, and the kernel tells.
 #[test]
 fn spec_97_the_kernel_tells_of_stalls_for_memory() {

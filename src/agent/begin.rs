@@ -9,6 +9,7 @@ use crate::manifest::pod::Manifest;
 use crate::manifest::status::{Uid, message};
 use crate::sys::cgroup::Hierarchy;
 use crate::sys::kernel::Kernel;
+use crate::sys::pressure;
 use crate::sys::{mount, raw};
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -169,6 +170,7 @@ fn facts(config: &Config, cgroups: &Hierarchy, sequence: Option<u64>, troubles: 
         machine: names.machine().to_string_lossy().into_owned(),
         cpus: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
         memory,
+        disk: pressure::disk(&config.data_dir)[0].map_or(0, |level| level.capacity),
         class: config.class.clone().unwrap_or_default(),
         sequence,
         cgroups: cgroups.kind().as_str(),

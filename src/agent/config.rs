@@ -77,6 +77,8 @@ pub struct Facts {
     pub cpus: u32,
     /// Bytes of memory.
     pub memory: u64,
+    /// Bytes of the file system of volumes.
+    pub disk: u64,
     /// The class of the board; empty on a workstation.
     pub class: String,
     /// The sequence number of the manifest in force.

@@ -75,8 +75,8 @@ impl Teller<'_> {
             Quantity::CpuRequest => asked.cpu_request_milli.into(),
             Quantity::MemoryLimit => asked.memory_limit.unwrap_or(self.node.memory),
             Quantity::MemoryRequest => asked.memory_request,
-            Quantity::StorageLimit => rustix::fs::statvfs(self.paths.data()).map_or(0, |it| it.f_blocks * it.f_frsize),
-            Quantity::StorageRequest => 0,
+            Quantity::StorageLimit => asked.storage_limit.unwrap_or(self.node.disk),
+            Quantity::StorageRequest => asked.storage_request,
         };
         amount.div_ceil(resource.divisor.max(1))
     }

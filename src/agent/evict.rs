@@ -7,7 +7,8 @@ use super::drive::{Agent, Entry};
 use super::{volumes, walk};
 use crate::machine::effect::Event;
 use crate::machine::evict::{self, Candidate, Evict, Levels, Order, Orders, Pressure, Watch};
-use crate::manifest::eviction::{Evicted, Excess, Signal};
+use crate::machine::storage::{self, Ruler};
+use crate::manifest::eviction::{Evicted, Excess, Signal, Threshold};
 use crate::manifest::owner::Controller;
 use crate::manifest::pod::{Pod, Source};
 use crate::manifest::status::{Uid, Verdict};
@@ -20,18 +21,26 @@ use std::prelude::v1::*;
 
 /// Begins, before the first pod is admitted, with one look at everything.
 pub(super) fn begin(agent: &Agent) {
+    let mut settings = agent.settings().eviction;
     if !agent.config().evict {
-        return;
+        if !agent.manifest().pods.iter().any(|pod| storage::is_limited(&pod)) {
+            return;
+        }
+        settings.thresholds = [Some(Threshold::Amount(0)); 4];
     }
-    let stalls = Stalls::listen().map_err(|error| format!("{error}"));
-    let stalls = stalls.and_then(|it| Async::new_nonblocking(it).map_err(|error| format!("{error}")));
-    if let Err(error) = &stalls {
-        log::info!("memory is looked at every now and then, since the kernel does not tell of stalls: {error}");
-    }
-    let mut keeper = Keeper { machine: Evict::new(agent.settings().eviction), stalls: stalls.ok() };
+    let machine = Evict::new(settings);
+    let stalls = if machine.heeds(Signal::MemoryAvailable) { stalls() } else { None };
+    let mut keeper = Keeper { machine, ruler: Ruler::default(), stalls };
     let reclaim = keeper.look(agent);
     let agent = agent.clone();
     agent.clone().spawn(async move { keeper.attend(&agent, reclaim).await });
+}
+
+/// Where the kernel does not tell, memory is looked at now and then.
+fn stalls() -> Option<Async<Stalls>> {
+    let stalls = Stalls::listen().map_err(|error| format!("{error}"));
+    let stalls = stalls.and_then(|it| Async::new_nonblocking(it).map_err(|error| format!("{error}")));
+    stalls.inspect_err(|error| log::info!("the kernel does not tell of stalls for memory: {error}")).ok()
 }
 
 /// Of what there is too little, the border, and what there is.
@@ -39,6 +48,7 @@ type Low = (Signal, u64, u64);
 
 struct Keeper {
     machine: Evict,
+    ruler: Ruler,
     stalls: Option<Async<Stalls>>,
 }
 
@@ -56,20 +66,26 @@ impl Keeper {
             if self.machine.pressures().next().is_none() {
                 replace(agent);
             }
+            let measure_at = (!limited(agent).is_empty()).then(|| self.ruler.poll_at());
+            if measure_at.is_some_and(|at| at <= agent.now()) {
+                self.measure(agent).await;
+                continue;
+            }
             let next = self.machine.poll_at(&self.watches(agent));
             let told = self.stalls.as_ref().is_some_and(|stalls| stalls.get_ref().are_told());
             if told || next.is_some_and(|at| at <= agent.now()) {
                 low = self.look(agent);
                 continue;
             }
+            let next = next.into_iter().chain(measure_at).min();
             let changed = async {
                 agent.changed(seen).await;
                 false
             };
             let stalled = async {
                 match &self.stalls {
-                    Some(stalls) if self.machine.heeds(Signal::MemoryAvailable) => stalls.readable().await.is_ok(),
-                    _ => pending().await,
+                    Some(stalls) => stalls.readable().await.is_ok(),
+                    None => pending().await,
                 }
             };
             let time = async {
@@ -77,7 +93,7 @@ impl Keeper {
                     None => pending().await,
                     Some(at) => {
                         Timer::after(std::time::Duration::from_millis(at.since(agent.now()).0)).await;
-                        true
+                        false
                     }
                 }
             };
@@ -134,6 +150,24 @@ impl Keeper {
         agent.look();
     }
 
+    /// Has those pods go that have more on disk than they may.
+    async fn measure(&mut self, agent: &Agent) {
+        if !self.ruler.look(agent.now(), pressure::disk(agent.paths().data())) {
+            return;
+        }
+        for (uid, pod) in limited(agent) {
+            let own = agent.paths().pod(uid);
+            let mut sizes = Vec::new();
+            for volume in pod.volumes {
+                let on_disk = matches!(volume.source, Source::EmptyDir { memory: false, .. });
+                sizes.push(if on_disk { walk::size(own.disk_volume(volume.name)).await.bytes } else { 0 });
+            }
+            if let Some(why) = storage::exceeded(&pod, &sizes) {
+                agent.tell(uid, Event::Evict(why));
+            }
+        }
+    }
+
     /// Evicts the pod that is the first to go.
     async fn reclaim(&mut self, agent: &Agent, (signal, threshold, available): Low) {
         let name = agent.node().name.clone();
@@ -142,7 +176,9 @@ impl Keeper {
         for (uid, pod) in evictable(agent, signal) {
             let (usage, request) = match signal {
                 Signal::MemoryAvailable => (working_set(agent, &format!("{uid}")), pod.resources.memory_request),
-                Signal::NodefsAvailable => (walk::size(agent.paths().pod(uid).data).await.bytes, 0),
+                Signal::NodefsAvailable => {
+                    (walk::size(agent.paths().pod(uid).data).await.bytes, storage::request(&pod))
+                }
                 Signal::NodefsInodesFree => (walk::size(agent.paths().pod(uid).data).await.files, 0),
                 Signal::PidAvailable => (agent.cgroups().group(&format!("{uid}")).usage().pids.unwrap_or_default(), 0),
             };
@@ -152,7 +188,7 @@ impl Keeper {
         let Some((uid, _)) = evict::first(signal, &candidates).and_then(|at| found.get(at)) else { return };
         agent.events_mut().add_node(agent.now(), &name, true, "EvictionThresholdMet", &text);
         let most = if signal == Signal::MemoryAvailable { most(agent, *uid) } else { None };
-        agent.step(*uid, Event::Evict(Evicted::NodeLow { signal, threshold, available, most }));
+        agent.tell(*uid, Event::Evict(Evicted::NodeLow { signal, threshold, available, most }));
         self.machine.evicting(agent.now(), *uid);
     }
 }
@@ -162,6 +198,12 @@ fn evictable(agent: &Agent, signal: Signal) -> Vec<(Uid, Pod<'static>)> {
     let helps = |pod: &Pod<'_>| Pressure::of(signal) != Pressure::Disk || writes(pod);
     let may_go = |entry: &&Entry| entry.machine().may_fail() && entry.sandbox.is_some() && helps(entry.manifest());
     agent.pods().iter().filter(may_go).map(|entry| (entry.uid(), *entry.manifest())).collect()
+}
+
+/// The pods whose files on disk are bounded.
+fn limited(agent: &Agent) -> Vec<(Uid, Pod<'static>)> {
+    let is = |entry: &&Entry| entry.machine().may_fail() && storage::is_limited(entry.manifest());
+    agent.pods().iter().filter(is).map(|entry| (entry.uid(), *entry.manifest())).collect()
 }
 
 /// Whether a pod can write to the file system of volumes. Its containers' own files and their output are in memory.
@@ -217,6 +259,6 @@ fn replace(agent: &Agent) {
     let of_owners = |entry: &&Entry| is_evicted(entry) && owned(entry.manifest());
     let uids: Vec<Uid> = agent.pods().iter().filter(of_owners).map(Entry::uid).collect();
     for uid in uids {
-        agent.step(uid, Event::Delete { grace: Some(Duration::ZERO), force: false, replace: true });
+        agent.tell(uid, Event::Delete { grace: Some(Duration::ZERO), force: false, replace: true });
     }
 }

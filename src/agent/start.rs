@@ -9,7 +9,7 @@ use super::{logs, mounts, volumes, words};
 use crate::manifest::List;
 use crate::manifest::check::rule;
 use crate::manifest::image::Image;
-use crate::manifest::pod::{Container, GroupsPolicy, Mount, Pod, Qos};
+use crate::manifest::pod::{Container, GroupsPolicy, Mount, Pod, Qos, Resources};
 use crate::manifest::record::Memo;
 use crate::manifest::status::Uid;
 use crate::pod::wire::{MountPoint, Order, Start};
@@ -123,7 +123,7 @@ pub(super) fn order(
         capabilities: container.security.capabilities,
         no_new_privileges: container.security.no_new_privileges,
         read_only_root: container.security.read_only_root,
-        layer_bytes: container.resources.memory_limit.unwrap_or(u64::MAX).min(facts.memory / 2),
+        layer_bytes: layer(&container.resources, facts.memory),
         oom_score_adj: oom_score_adj(pod.qos(), &container, facts.memory),
         cgroups,
         cgroup_v2,
@@ -134,6 +134,11 @@ pub(super) fn order(
         tty: container.tty,
     };
     send(&Order::Start(start), fds)
+}
+
+/// Bytes of a container's own files, which are in memory: no more than it may have of that, or of ephemeral storage.
+fn layer(asked: &Resources, memory: u64) -> u64 {
+    [asked.memory_limit, asked.storage_limit].into_iter().flatten().fold(memory / 2, u64::min)
 }
 
 /// User and group: the pod's word over the image's. The image's group goes with the image's user only.
@@ -263,11 +268,12 @@ pub(super) fn pod_limits(pod: &Pod<'_>) -> Limits {
     let asked = pod.resources;
     let request: u32 =
         pod.containers.iter().filter_map(|container| limits(&container).cpu_request_milli).fold(0, u32::saturating_add);
+    let overhead = pod.overhead;
     Limits {
-        memory: asked.memory_limit,
+        memory: asked.memory_limit.map(|limit| limit.saturating_add(overhead.memory_request)),
         memory_group: false,
-        cpu_milli: asked.cpu_limit_milli,
-        cpu_request_milli: Some(asked.cpu_request_milli.max(request)),
+        cpu_milli: asked.cpu_limit_milli.map(|limit| limit.saturating_add(overhead.cpu_request_milli)),
+        cpu_request_milli: Some(asked.cpu_request_milli.max(request).saturating_add(overhead.cpu_request_milli)),
         pids: pod.pids_limit,
     }
 }
@@ -275,7 +281,7 @@ pub(super) fn pod_limits(pod: &Pod<'_>) -> Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::pod::{EnvVar, Resources, Security};
+    use crate::manifest::pod::{EnvVar, Security};
 
     fn words(list: &[&str]) -> Bytes {
         list.iter().collect()

@@ -106,7 +106,7 @@ table!(POD_SPEC "PodSpec" {
     dnsPolicy: Only(&["Default", "ClusterFirst", "ClusterFirstWithHostNet"]), enableServiceLinks: Cluster,
     ephemeralContainers: NotYet, hostAliases: Read, hostIPC: Read, hostNetwork: Read, hostPID: Only(&["false"]),
     hostUsers: Read, hostname: Read, hostnameOverride: NotYet, imagePullSecrets: Cluster, initContainers: Read,
-    nodeName: Cluster, nodeSelector: Cluster, os: Read, overhead: Cluster, preemptionPolicy: Cluster,
+    nodeName: Cluster, nodeSelector: Cluster, os: Read, overhead: Read, preemptionPolicy: Cluster,
     priority: Read, priorityClassName: Read, readinessGates: Read, resourceClaims: NotYet,
     resources: Read, restartPolicy: Read, runtimeClassName: NotYet, schedulerName: Cluster, schedulingGates: NotYet,
     securityContext: Read, serviceAccount: Cluster, serviceAccountName: Cluster, setHostnameAsFQDN: Read,
@@ -159,7 +159,7 @@ pub static QUANTITIES: Table = Table {
     fields: &[
         Field { name: "cpu", support: Read },
         Field { name: "memory", support: Read },
-        Field { name: "ephemeral-storage", support: NotYet },
+        Field { name: "ephemeral-storage", support: Read },
     ],
     // Huge pages by their size.
     later: |name| name.starts_with("hugepages-"),

@@ -5,8 +5,10 @@
 
 use super::effect::{self, Effects};
 use super::evict::Pressure;
+use super::storage;
+use crate::manifest::eviction::Threshold;
 use crate::manifest::limits;
-use crate::manifest::pod::Pod;
+use crate::manifest::pod::{ContainerKind, Pod};
 use crate::manifest::status::Message;
 use core::fmt::{self, Write};
 
@@ -19,18 +21,28 @@ pub struct Amount {
     pub cpu_milli: u64,
     /// Pods.
     pub pods: u64,
+    /// Bytes of ephemeral storage.
+    pub storage: u64,
 }
 
 impl Amount {
-    /// What a node with that much memory and so many processors has for pods.
-    pub fn of_node(memory: u64, cpus: u32) -> Amount {
+    /// What a node with that much memory, so many processors and so many bytes of disk has for pods.
+    pub fn of_node(memory: u64, cpus: u32, disk: u64) -> Amount {
         let reserve = limits::MEMORY_RESERVE.min(memory / limits::MEMORY_RESERVE_PART);
-        Amount { memory: memory - reserve, cpu_milli: u64::from(cpus) * 1000, pods: limits::PODS as u64 }
+        let (cpu_milli, pods) = (u64::from(cpus) * 1000, limits::PODS as u64);
+        let storage = disk - Threshold::Share(limits::EVICT_NODEFS_SHARE).of(disk);
+        Amount { memory: memory - reserve, cpu_milli, pods, storage }
     }
 
-    /// What a pod requests at its highest: that of its init containers one by one, or of all others together, as it was compiled.
+    /// What a pod requests at its highest: that of its init containers one by one, or of all others together, and its overhead.
     pub fn of(pod: &Pod<'_>) -> Amount {
-        Amount { memory: pod.resources.memory_request, cpu_milli: pod.resources.cpu_request_milli.into(), pods: 1 }
+        let with = |asked: u64, overhead: u64| asked.saturating_add(overhead);
+        Amount {
+            memory: with(pod.resources.memory_request, pod.overhead.memory_request),
+            cpu_milli: with(pod.resources.cpu_request_milli.into(), pod.overhead.cpu_request_milli.into()),
+            pods: 1,
+            storage: storage::request(pod),
+        }
     }
 
     /// Both together.
@@ -39,6 +51,7 @@ impl Amount {
             memory: self.memory.saturating_add(other.memory),
             cpu_milli: self.cpu_milli.saturating_add(other.cpu_milli),
             pods: self.pods.saturating_add(other.pods),
+            storage: self.storage.saturating_add(other.storage),
         }
     }
 
@@ -49,10 +62,25 @@ impl Amount {
             cpu: asked.cpu_milli > 0 && with.cpu_milli > self.cpu_milli,
             memory: asked.memory > 0 && with.memory > self.memory,
             pods: with.pods > self.pods,
+            storage: asked.storage > 0 && with.storage > self.storage,
             pressure: None,
         };
         (lacks != Lacks::default()).then_some(lacks)
     }
+}
+
+/// What containers, in start order, need together at their highest: init containers run one after another, each beside the sidecars
+/// before it; then all sidecars and app containers run together.
+pub fn highest(containers: impl Iterator<Item = (ContainerKind, u64)>) -> u64 {
+    let (mut highest, mut together) = (0u64, 0u64);
+    for (kind, part) in containers {
+        let with = together.saturating_add(part);
+        highest = highest.max(with);
+        if kind != ContainerKind::Init {
+            together = with;
+        }
+    }
+    highest
 }
 
 /// What there is not enough of. Shown as kube-scheduler shows it.
@@ -64,6 +92,8 @@ pub struct Lacks {
     pub memory: bool,
     /// Places for pods.
     pub pods: bool,
+    /// Ephemeral storage.
+    pub storage: bool,
     /// It has enough, and is under a pressure that keeps the pod out ([`Pressure::keeps_out`]).
     pub pressure: Option<Pressure>,
 }
@@ -74,8 +104,12 @@ impl fmt::Display for Lacks {
         if let Some(pressure) = self.pressure {
             return write!(f, "1 node(s) had untolerated taint {{{}: }}.", pressure.taint());
         }
-        let all =
-            [(self.cpu, "1 Insufficient cpu"), (self.memory, "1 Insufficient memory"), (self.pods, "1 Too many pods")];
+        let all = [
+            (self.cpu, "1 Insufficient cpu"),
+            (self.storage, "1 Insufficient ephemeral-storage"),
+            (self.memory, "1 Insufficient memory"),
+            (self.pods, "1 Too many pods"),
+        ];
         for (n, (_, words)) in all.iter().filter(|(lacking, _)| *lacking).enumerate() {
             f.write_str(if n > 0 { ", " } else { "" })?;
             f.write_str(words)?;
@@ -98,10 +132,10 @@ mod tests {
     use super::*;
     use std::string::ToString;
 
-    const NODE: Amount = Amount { memory: 1000, cpu_milli: 2000, pods: 3 };
+    const NODE: Amount = Amount { memory: 1000, cpu_milli: 2000, pods: 3, storage: 100 };
 
     fn asks(memory: u64, cpu_milli: u64) -> Amount {
-        Amount { memory, cpu_milli, pods: 1 }
+        Amount { memory, cpu_milli, pods: 1, storage: 0 }
     }
 
     #[test]
@@ -124,8 +158,12 @@ mod tests {
 
     #[test]
     fn spec_96_a_part_of_the_memory_is_not_for_pods() {
-        let node = |memory| Amount::of_node(memory, 4).memory;
+        let node = |memory| Amount::of_node(memory, 4, 0).memory;
         assert_eq!((node(8 << 30), node(256 << 20)), ((8 << 30) - (100 << 20), 240 << 20));
-        assert_eq!(Amount::of_node(0, 4), Amount { memory: 0, cpu_milli: 4000, pods: limits::PODS as u64 });
+        let node = Amount { memory: 0, cpu_milli: 4000, pods: limits::PODS as u64, storage: 900 };
+        assert_eq!(Amount::of_node(0, 4, 1000), node);
+        let all = node.lacks(Amount::default(), Amount { storage: 901, memory: 1, cpu_milli: 4001, pods: 1 }).unwrap();
+        let said = "1 Insufficient cpu, 1 Insufficient ephemeral-storage, 1 Insufficient memory.";
+        assert_eq!(all.to_string(), ["0/1 nodes are available: ", said].concat());
     }
 }

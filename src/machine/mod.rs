@@ -18,6 +18,7 @@ pub mod restart;
 pub mod shutdown;
 pub mod slot;
 mod status;
+pub mod storage;
 mod terminate;
 mod verdict;
 mod zone;

@@ -1,6 +1,6 @@
 //! Eviction (spec 97): what tells that the node is under pressure, and what is said of a pod that had to go.
 
-use super::pod::Pod;
+use super::pod::{Pod, Source};
 use super::status::Message;
 use super::units::Bytes;
 use core::fmt::Write;
@@ -95,6 +95,16 @@ pub enum Evicted {
         /// The container of the pod that was furthest above its request.
         most: Option<Excess>,
     },
+    /// An emptyDir, the volume of that index, holds more than its `sizeLimit`.
+    EmptyDir {
+        /// Which.
+        volume: u8,
+    },
+    /// Its emptyDirs on disk hold more than the limits of its containers together.
+    Storage {
+        /// What they are.
+        limit: u64,
+    },
 }
 
 /// A container that uses more than it has requested.
@@ -129,6 +139,19 @@ impl Evicted {
                 let (usage, request) = (Bytes(usage), Bytes(request));
                 write!(text, " Container {name} was using {usage}, request is {request}, ")?;
                 write!(text, "has larger consumption of {resource}.")
+            }
+            Evicted::EmptyDir { volume } => {
+                let volume = pod.volumes.get(volume.into());
+                let limit = volume.and_then(|volume| match volume.source {
+                    Source::EmptyDir { size_limit, .. } => size_limit,
+                    _ => None,
+                });
+                let (name, limit) = (volume.map_or("", |volume| volume.name), Bytes(limit.unwrap_or_default()));
+                write!(text, "Usage of EmptyDir volume \"{name}\" exceeds the limit \"{limit}\".")
+            }
+            Evicted::Storage { limit } => {
+                let limit = Bytes(limit);
+                write!(text, "Pod ephemeral local storage usage exceeds the total limit of containers {limit}.")
             }
         }
     }

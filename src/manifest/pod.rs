@@ -131,6 +131,8 @@ pub struct Pod<'a> {
     pub fs_group: Option<FsGroup>,
     /// `spec.securityContext.supplementalGroupsPolicy`.
     pub groups_policy: GroupsPolicy,
+    /// `spec.overhead`: what it takes beside its containers. Requests only.
+    pub overhead: Resources,
 }
 
 impl Default for Pod<'_> {
@@ -159,6 +161,7 @@ impl Default for Pod<'_> {
             priority: 0,
             fs_group: None,
             groups_policy: GroupsPolicy::Merge,
+            overhead: Resources::default(),
         }
     }
 }
@@ -175,7 +178,8 @@ impl<'a> Pod<'a> {
         let mut best_effort = true;
         let mut guaranteed = true;
         for asked in self.containers.iter().map(|container| container.resources) {
-            best_effort &= asked == Resources::default();
+            // Only processors and memory count.
+            best_effort &= Resources { storage_request: 0, storage_limit: None, ..asked } == Resources::default();
             // An absent request is the limit.
             let whole = |request: u64, limit: Option<u64>| {
                 limit.is_some_and(|limit| limit != 0 && (request == 0 || request == limit))
@@ -379,6 +383,10 @@ pub struct Resources {
     pub memory_request: u64,
     /// `limits.memory` in bytes.
     pub memory_limit: Option<u64>,
+    /// `requests.ephemeral-storage` in bytes; of containers only.
+    pub storage_request: u64,
+    /// `limits.ephemeral-storage` in bytes; of containers only.
+    pub storage_limit: Option<u64>,
 }
 
 /// Who a container runs as and what it may do.

@@ -3,6 +3,7 @@
 use super::{board, compile, compile_for, fixture, pod};
 use podling::host::boards::BoardFile;
 use podling::host::inspect::inspect;
+use podling::machine::admit::Amount;
 use podling::manifest::codec::{self, Kind};
 use podling::manifest::pod::{
     Container, ContainerKind, Hook, HostPathKind, Manifest, MessagePolicy, Operator, Pair, Pod, Resources,
@@ -221,6 +222,7 @@ fn spec_93_limits_are_requests_where_there_are_none() {
         cpu_limit_milli,
         memory_request,
         memory_limit,
+        ..Resources::default()
     };
     assert_eq!(resources("{limits: {cpu: 0.5, memory: 64M}}"), all(500, Some(500), 64_000_000, Some(64_000_000)));
     assert_eq!(
@@ -228,6 +230,22 @@ fn spec_93_limits_are_requests_where_there_are_none() {
         all(1500, Some(2000), 1 << 30, None)
     );
     assert_eq!(resources("{limits: {cpu: 0, memory: '0'}}"), Resources::default());
+    let storage = Resources { storage_request: 2 << 20, storage_limit: Some(2 << 20), ..Resources::default() };
+    assert_eq!(resources("{limits: {ephemeral-storage: 2Mi}}"), storage);
+    compile(&pod("resources: {limits: {ephemeral-storage: 1Mi}}", ""))
+        .refused("ephemeral-storage is bounded by container");
+    compile(&pod("", "resources: {limits: {ephemeral-storage: 1Mi}, requests: {ephemeral-storage: 2Mi}}"))
+        .refused("the ephemeral-storage request is above the ephemeral-storage limit");
+}
+
+#[test]
+fn spec_93_overhead_comes_on_top() {
+    let text = pod(
+        "overhead: {cpu: 250m, memory: 8Mi, ephemeral-storage: 1Gi}",
+        "resources: {requests: {cpu: 1, memory: 64Mi}}",
+    );
+    let asked = first(&text, |pod| Amount::of(&pod));
+    assert_eq!(asked, Amount { cpu_milli: 1250, memory: 72 << 20, storage: 1 << 30, pods: 1 });
 }
 
 #[test]

@@ -160,8 +160,8 @@ fn spec_31_kinds_that_a_board_has_in_its_own_way() {
     compile(&volume("image: {}")).refused("image.reference: is required");
     compile(&volume("image: {reference: 'a b'}")).refused("is not an image reference");
     compile(&volume("emptyDir: {medium: HugePages-2Mi}")).refused("a board reserves no huge pages");
-    let limited = compile(&volume("emptyDir: {sizeLimit: 500Mi}"));
-    assert!(limited.errors == 0 && limited.said.contains("sizeLimit: is not enforced on disk"), "{}", limited.said);
+    let limited = Source::EmptyDir { memory: false, size_limit: Some(500 << 20) };
+    source("emptyDir: {sizeLimit: 500Mi}", &|it| assert_eq!(it, limited));
 }
 
 /// The documents of Kubernetes' own task "Configure a Pod to Use a PersistentVolume for Storage".

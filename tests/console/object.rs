@@ -26,6 +26,8 @@ fn full() -> Pod<'static> {
         cpu_limit_milli: Some(1500),
         memory_request: 0,
         memory_limit: Some(64 << 20),
+        storage_request: 1 << 20,
+        storage_limit: Some(1 << 30),
     };
     server.security = Security {
         run_as_user: Some(101),
@@ -115,9 +117,11 @@ fn the_whole_pod() {
         resources:
           limits:
             cpu: 1500m
+            ephemeral-storage: 1Gi
             memory: 64Mi
           requests:
             cpu: "1"
+            ephemeral-storage: 1Mi
         securityContext:
           allowPrivilegeEscalation: false
           capabilities:

@@ -302,6 +302,7 @@ fn describe() {
         cpu_limit_milli: Some(500),
         memory_request: 0,
         memory_limit: Some(64 << 20),
+        ..Resources::default()
     };
     let mut it = pod("web", &[container("prepare", ContainerKind::Init), server]);
     it.labels = arena.list([Pair { key: "app", value: "web" }, Pair { key: "tier", value: "front" }]);

@@ -74,6 +74,7 @@ pub fn small() -> Pod<'static> {
         priority: -5,
         fs_group: None,
         groups_policy: GroupsPolicy::Merge,
+        overhead: Resources::default(),
     }
 }
 
@@ -154,6 +155,8 @@ pub fn full() -> Pod<'static> {
         cpu_limit_milli: Some(1500),
         memory_request: 16 << 20,
         memory_limit: Some(64 << 20),
+        storage_request: 1 << 20,
+        storage_limit: Some(1 << 30),
     };
     Pod {
         namespace: "kube-system",
@@ -178,6 +181,7 @@ pub fn full() -> Pod<'static> {
         sysctls: list([Pair { key: "kernel.shm_rmid_forced", value: "1" }]),
         fs_group: Some(FsGroup { id: 4242, change: FsGroupChange::OnRootMismatch }),
         groups_policy: GroupsPolicy::Strict,
+        overhead: Resources { cpu_request_milli: 10, memory_request: 1 << 20, ..Resources::default() },
         volumes: volumes(),
         containers: list([
             Container {

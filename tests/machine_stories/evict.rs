@@ -189,7 +189,7 @@ fn spec_97_the_message_is_kubelets() {
         "The node was low on resource: memory. Threshold quantity: 4Mi, available: 3Mi."
     );
     let most = Some(Excess { container: 0, usage: 5 * MIB, request: 0 });
-    let Evicted::NodeLow { signal, threshold, available, .. } = WHY;
+    let (signal, threshold, available) = (Signal::MemoryAvailable, 4 * MIB, 3 * MIB);
     let said = Evicted::NodeLow { signal, threshold, available, most }.message(&Pod::default());
     let more = " Container  was using 5Mi, request is 0, has larger consumption of memory.";
     assert!(said.ends_with(more), "{said}");

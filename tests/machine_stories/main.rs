@@ -9,4 +9,5 @@ mod life;
 mod probes;
 mod renew;
 mod restart;
+mod storage;
 mod story;

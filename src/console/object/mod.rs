@@ -194,6 +194,7 @@ fn spec(emit: &mut dyn Emit, pod: &Pod<'_>, status: Option<&StatusView<'_>>, opt
     if let Some(status) = status {
         emit.pair("nodeName", status.scene.node)?;
     }
+    requests(emit, "overhead", &pod.overhead)?;
     if pod.priority != 0 {
         emit.number("priority", &pod.priority)?;
     }
@@ -384,26 +385,38 @@ fn resources(emit: &mut dyn Emit, resources: &Resources, devices: List<'_, Devic
         return Ok(());
     }
     emit.begin("resources", Kind::Map)?;
-    if resources.cpu_limit_milli.is_some() || resources.memory_limit.is_some() || !devices.is_empty() {
+    let limited = [resources.memory_limit, resources.storage_limit].iter().any(Option::is_some);
+    if resources.cpu_limit_milli.is_some() || limited || !devices.is_empty() {
         emit.begin("limits", Kind::Map)?;
         confinement::devices(emit, devices)?;
         if let Some(milli) = resources.cpu_limit_milli {
             text(emit, "cpu", Cpu(milli))?;
+        }
+        if let Some(bytes) = resources.storage_limit {
+            text(emit, "ephemeral-storage", Bytes(bytes))?;
         }
         if let Some(bytes) = resources.memory_limit {
             text(emit, "memory", Bytes(bytes))?;
         }
         emit.close()?;
     }
-    if resources.cpu_request_milli != 0 || resources.memory_request != 0 {
-        emit.begin("requests", Kind::Map)?;
-        if resources.cpu_request_milli != 0 {
-            text(emit, "cpu", Cpu(resources.cpu_request_milli))?;
+    requests(emit, "requests", resources)?;
+    emit.close()
+}
+
+fn requests(emit: &mut dyn Emit, key: &str, resources: &Resources) -> fmt::Result {
+    let Resources { cpu_request_milli: cpu, memory_request: memory, storage_request: storage, .. } = *resources;
+    if (u64::from(cpu), memory, storage) == (0, 0, 0) {
+        return Ok(());
+    }
+    emit.begin(key, Kind::Map)?;
+    if cpu != 0 {
+        text(emit, "cpu", Cpu(cpu))?;
+    }
+    for (name, bytes) in [("ephemeral-storage", storage), ("memory", memory)] {
+        if bytes != 0 {
+            text(emit, name, Bytes(bytes))?;
         }
-        if resources.memory_request != 0 {
-            text(emit, "memory", Bytes(resources.memory_request))?;
-        }
-        emit.close()?;
     }
     emit.close()
 }

@@ -10,9 +10,7 @@ use crate::console::table::Table;
 use crate::console::view::{ContainerView, StatusView};
 use crate::manifest::List;
 use crate::manifest::fact::{self, Fact, Piece};
-use crate::manifest::pod::{
-    Container, ContainerKind, Content, EnvVar, Pair, Pod, Port, Projection, Resources, Source, Volume,
-};
+use crate::manifest::pod::{Container, ContainerKind, Content, EnvVar, Pair, Pod, Port, Projection, Source, Volume};
 use crate::manifest::probe::{Action, ProbeKind, Timing};
 use crate::manifest::status::{ContainerState, Terminated};
 use crate::manifest::time::Instant;
@@ -150,9 +148,11 @@ fn container(
     }
     sheet.line(2, "Ready", if view.ready { "True" } else { "False" });
     sheet.line(2, "Restart Count", &view.restarts.to_string());
-    let Resources { cpu_request_milli, cpu_limit_milli, memory_request, memory_limit } = container.resources;
-    amounts(sheet, "Limits", cpu_limit_milli, memory_limit);
-    amounts(sheet, "Requests", Some(cpu_request_milli).filter(|n| *n > 0), Some(memory_request).filter(|n| *n > 0));
+    let asked = container.resources;
+    amounts(sheet, "Limits", asked.cpu_limit_milli, asked.storage_limit, asked.memory_limit);
+    let request = |bytes: u64| Some(bytes).filter(|bytes| *bytes > 0);
+    let cpu = Some(asked.cpu_request_milli).filter(|milli| *milli > 0);
+    amounts(sheet, "Requests", cpu, request(asked.storage_request), request(asked.memory_request));
     probes(sheet, container);
     environment(sheet, container.env, container.facts);
     if container.mounts.is_empty() {
@@ -221,16 +221,18 @@ fn terminated(sheet: &mut Sheet, end: &Terminated, message: &str, status: &Statu
     sheet.line(3, "Finished", &moment(status, end.finished));
 }
 
-fn amounts(sheet: &mut Sheet, title: &str, cpu_milli: Option<u32>, memory: Option<u64>) {
-    if cpu_milli.is_none() && memory.is_none() {
+fn amounts(sheet: &mut Sheet, title: &str, cpu_milli: Option<u32>, storage: Option<u64>, memory: Option<u64>) {
+    if cpu_milli.is_none() && storage.is_none() && memory.is_none() {
         return;
     }
     sheet.head(2, title);
     if let Some(milli) = cpu_milli {
         sheet.line(3, "cpu", &Cpu(milli).to_string());
     }
-    if let Some(bytes) = memory {
-        sheet.line(3, "memory", &Bytes(bytes).to_string());
+    for (name, bytes) in [("ephemeral-storage", storage), ("memory", memory)] {
+        if let Some(bytes) = bytes {
+            sheet.line(3, name, &Bytes(bytes).to_string());
+        }
     }
 }
 

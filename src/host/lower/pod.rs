@@ -70,6 +70,7 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
         hostname: hostname(cx, &found.meta, spec),
         host_aliases: cx.arena.list(host_aliases(cx, spec)),
         resources,
+        overhead: resources::overhead(spec),
         pids_limit: pids_limit(&found.meta),
         critical: priority >= limits::CLUSTER_CRITICAL,
         priority,

@@ -2,7 +2,8 @@
 
 use crate::host::read::{Object, Place};
 use crate::host::{schema, units};
-use crate::manifest::pod::{Container, ContainerKind, Resources};
+use crate::machine::admit::highest;
+use crate::manifest::pod::{Container, Resources};
 use std::format;
 use std::prelude::v1::*;
 
@@ -14,6 +15,16 @@ struct Written<'a> {
     cpu_limit: Option<u32>,
     memory_request: Option<u64>,
     memory_limit: Option<u64>,
+    storage_request: Option<u64>,
+    storage_limit: Option<u64>,
+}
+
+/// `requests`, `limits` or `overhead`.
+#[derive(Default)]
+struct Amounts {
+    cpu: Option<u32>,
+    memory: Option<u64>,
+    storage: Option<u64>,
 }
 
 /// Reads `resources`, with a request above its limit said.
@@ -21,8 +32,9 @@ fn read<'a>(owner: &Object<'a>) -> Written<'a> {
     let Some(object) = owner.get("resources").and_then(|r| r.object(&schema::RESOURCES)) else {
         return Written::default();
     };
-    let (cpu_request, memory_request) = amounts(&object, "requests");
-    let (cpu_limit, memory_limit) = amounts(&object, "limits");
+    let amounts = |which| object.get(which).map(|list| amounts(&list)).unwrap_or_default();
+    let Amounts { cpu: cpu_request, memory: memory_request, storage: storage_request } = amounts("requests");
+    let Amounts { cpu: cpu_limit, memory: memory_limit, storage: storage_limit } = amounts("limits");
     let above = |name: &str| object.place.error(format!("the {name} request is above the {name} limit"));
     if cpu_request > cpu_limit && cpu_limit.is_some() {
         above("cpu");
@@ -30,24 +42,41 @@ fn read<'a>(owner: &Object<'a>) -> Written<'a> {
     if memory_request > memory_limit && memory_limit.is_some() {
         above("memory");
     }
-    Written { place: Some(object.place), cpu_request, cpu_limit, memory_request, memory_limit }
+    if storage_request > storage_limit && storage_limit.is_some() {
+        above("ephemeral-storage");
+    }
+    let place = Some(object.place);
+    Written { place, cpu_request, cpu_limit, memory_request, memory_limit, storage_request, storage_limit }
 }
 
-/// `requests` or `limits`.
-fn amounts(resources: &Object<'_>, which: &'static str) -> (Option<u32>, Option<u64>) {
-    let Some(list) = resources.get(which).and_then(|list| list.object(&schema::QUANTITIES)) else {
-        return (None, None);
+fn amounts(list: &Place<'_>) -> Amounts {
+    let Some(list) = list.object(&schema::QUANTITIES) else {
+        return Amounts::default();
     };
     let cpu = list.get("cpu").and_then(|place| amount(&place, units::milli));
-    let memory = list.get("memory").and_then(|place| {
+    let bytes = |name: &'static str| {
+        let place = list.get(name)?;
         let bytes = amount(&place, units::bytes)?;
         if place.word().and_then(|w| units::quantity(w).ok()).is_some_and(units::Quantity::is_fractional) {
-            place.warning("this is a part of a byte: the suffix m means thousandths; M and Mi are the ones for memory");
+            place.warning(format!(
+                "this is a part of a byte: the suffix m means thousandths; M and Mi are the ones for {name}"
+            ));
         }
-        Some(bytes)
-    });
-    // Zero is as good as nothing, as in Kubernetes.
-    (cpu.filter(|c| *c > 0), memory.filter(|m| *m > 0))
+        // Zero is as good as nothing, as in Kubernetes.
+        Some(bytes).filter(|bytes| *bytes > 0)
+    };
+    Amounts { cpu: cpu.filter(|c| *c > 0), memory: bytes("memory"), storage: bytes("ephemeral-storage") }
+}
+
+/// `spec.overhead`.
+pub(super) fn overhead(spec: &Object<'_>) -> Resources {
+    let Amounts { cpu, memory, storage } = spec.get("overhead").map(|list| amounts(&list)).unwrap_or_default();
+    Resources {
+        cpu_request_milli: cpu.unwrap_or(0),
+        memory_request: memory.unwrap_or(0),
+        storage_request: storage.unwrap_or(0),
+        ..Resources::default()
+    }
 }
 
 /// A quantity, or a message.
@@ -70,6 +99,8 @@ pub(super) fn container(object: &Object<'_>) -> Resources {
         cpu_limit_milli: written.cpu_limit,
         memory_request: written.memory_request.or(written.memory_limit).unwrap_or(0),
         memory_limit: written.memory_limit,
+        storage_request: written.storage_request.or(written.storage_limit).unwrap_or(0),
+        storage_limit: written.storage_limit,
     }
 }
 
@@ -93,6 +124,9 @@ pub(super) fn pod(spec: &Object<'_>, containers: &[Container<'_>]) -> Resources 
         if written.cpu_limit.is_some_and(|pod| containers.iter().any(|c| c.resources.cpu_limit_milli > Some(pod))) {
             over("cpu", "have as a limit");
         }
+        if written.storage_request.or(written.storage_limit).is_some() {
+            place.error("ephemeral-storage is bounded by container: cpu and memory can be bounded for the whole pod");
+        }
         if written.memory_limit.is_some_and(|pod| containers.iter().any(|c| c.resources.memory_limit > Some(pod))) {
             over("memory", "have as a limit");
         }
@@ -109,22 +143,12 @@ pub(super) fn pod(spec: &Object<'_>, containers: &[Container<'_>]) -> Resources 
         cpu_limit_milli: written.cpu_limit.or_else(|| all_cpu.then(|| milli(limit_cpu))),
         memory_request: written.memory_request.unwrap_or_else(|| or_limit(requested_memory, written.memory_limit)),
         memory_limit: written.memory_limit.or_else(|| all_memory.then_some(limit_memory)),
+        ..Resources::default()
     }
 }
 
 /// What the pod needs at its highest, and whether every container says its part.
-///
-/// Init containers run one after another, each beside the sidecars before it; then all sidecars and app containers run together.
 fn total(containers: &[Container<'_>], of: impl Fn(&Resources) -> Option<u64>) -> (u64, bool) {
-    let (mut highest, mut together, mut all) = (0u64, 0u64, !containers.is_empty());
-    for container in containers {
-        let part = of(&container.resources);
-        all &= part.is_some();
-        let with = together.saturating_add(part.unwrap_or(0));
-        highest = highest.max(with);
-        if container.kind != ContainerKind::Init {
-            together = with;
-        }
-    }
-    (highest, all)
+    let all = !containers.is_empty() && containers.iter().all(|container| of(&container.resources).is_some());
+    (highest(containers.iter().map(|container| (container.kind, of(&container.resources).unwrap_or(0)))), all)
 }

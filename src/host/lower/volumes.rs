@@ -114,10 +114,7 @@ fn empty_dir(object: &Object<'_>) -> Option<Source<'static>> {
         None => false,
     };
     let size = object.get("sizeLimit");
-    let size_limit = size.as_ref().and_then(|place| resources::amount(place, units::bytes)).filter(|bytes| *bytes > 0);
-    if let Some(place) = size.filter(|_| !memory && size_limit.is_some()) {
-        place.warning("is not enforced on disk: the data partition counts no quotas; medium: Memory has a bound");
-    }
+    let size_limit = size.and_then(|place| resources::amount(&place, units::bytes)).filter(|bytes| *bytes > 0);
     Some(Source::EmptyDir { memory, size_limit })
 }
 

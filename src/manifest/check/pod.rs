@@ -73,6 +73,7 @@ fn pod<'a>(at: &At<'_, 'a>, pod: &Pod<'a>, filters: usize) -> Checked {
         field("activeDeadlineSeconds").number(seconds.into(), 1..=limits::DEADLINE_SECONDS.into(), says)?;
     }
     resources(&field("resources"), &pod.resources)?;
+    resources(&field("overhead"), &pod.overhead)?;
     pod.pids_limit.map_or(Ok(()), |limit| pids(&field("pids_limit"), limit))?;
     security::sysctls(&field("securityContext.sysctls"), pod)?;
     let volumes = field("volumes").list(pod.volumes, limits::VOLUMES, |at, one| {
@@ -269,6 +270,11 @@ fn resources(at: &At<'_, '_>, resources: &Resources) -> Checked {
     at.field("requests.memory").number(request, 0..=limits::BYTES, memory_says)?;
     if let Some(limit) = resources.memory_limit {
         at.field("limits.memory").number(limit, request.max(1)..=limits::BYTES, limit_says)?;
+    }
+    let request = resources.storage_request;
+    at.field("requests.ephemeral-storage").number(request, 0..=limits::BYTES, memory_says)?;
+    if let Some(limit) = resources.storage_limit {
+        at.field("limits.ephemeral-storage").number(limit, request.max(1)..=limits::BYTES, limit_says)?;
     }
     Ok(())
 }
