@@ -28,7 +28,6 @@ const UNPROVEN: &[(u32, &str)] = &[
     (37, "nothing can be put into a running pod yet"),
     (52, "the agent always knows; it becomes possible with a cluster that has lost its board"),
     (61, "there are no Services on a board yet, and so no endpoints"),
-    (64, "the strategy is in the manifest, and nothing replaces a pod of a running board yet"),
     (92, "a board does not join a cluster yet"),
 ];
 

@@ -104,7 +104,6 @@ fn identify(agent: &Agent, adopted: Adopted, meta: Meta) {
         log::info!("pod {}/{} ({uid}) is not in the manifest any more as it runs", pod.namespace, pod.name);
         agent.images().also_for(pod);
         take_over(agent, place, (pod, filters), adopted);
-        agent.step(uid, Event::Delete { grace: None, force: false, replace: false });
     }
 }
 

@@ -415,8 +415,7 @@ impl Agent {
             while let Some(news) = self.0.news.pop() {
                 self.heed(news);
             }
-            let mut next = self.let_time_pass();
-            self.reconcile();
+            let mut next = [self.let_time_pass(), self.reconcile()].into_iter().flatten().min();
             if let Some(how) = self.0.ending.get() {
                 if how == Shutdown::Again {
                     return Outcome { shutdown: how };

@@ -121,9 +121,15 @@ impl Agent {
     /// Ends a pod; it stays away until the next boot or manifest (spec 66–82). Gives the UID to wait for: it is gone when no
     /// entry has it any more, and the wait goes by [`Agent::changed`].
     pub fn delete(&self, namespace: &str, name: &str, grace: Option<Duration>, force: bool) -> Result<Uid, Refusal> {
-        let uid = self.find(namespace, name).ok_or(Refusal::NoSuchPod)?.uid();
-        // First on record, so that an agent that dies here does not bring the pod back.
-        adopt::mark_deleted(self, namespace, name).map_err(failed)?;
+        let (uid, is_former) = {
+            let entry = self.find(namespace, name).ok_or(Refusal::NoSuchPod)?;
+            (entry.uid(), entry.is_former())
+        };
+        // One that an update waits with makes way for the new one, which may have its name.
+        if !is_former {
+            // First on record, so that an agent that dies here does not bring the pod back.
+            adopt::mark_deleted(self, namespace, name).map_err(failed)?;
+        }
         self.step(uid, Event::Delete { grace, force, replace: false });
         self.look();
         Ok(uid)

@@ -21,6 +21,7 @@ mod projected;
 mod resources;
 mod restart;
 mod security;
+mod update;
 mod volumes;
 mod workloads;
 mod zone;

@@ -93,7 +93,7 @@ fn have_same_modes<'a, T: serde::Deserialize<'a>>(
 mod tests {
     extern crate std;
     use super::*;
-    use crate::manifest::owner::{Owner, Replacement};
+    use crate::manifest::owner::{Owner, Strategy, Update};
     use crate::manifest::pod::{File, Pair, Resources};
     use std::vec::Vec;
 
@@ -158,15 +158,13 @@ mod tests {
 
     #[test]
     fn spec_57_a_template_never_changes_its_running_pods() {
-        let owner = |replacement| Some(Owner { controller: Controller::DaemonSet(replacement), name: "set" });
-        let old = Pod { owner: owner(Replacement::EndFirst), ..pod(&[web()], b"1") };
+        let owner = |strategy| {
+            Some(Owner { controller: Controller::DaemonSet(Update { strategy, ..Update::NONE }), name: "set" })
+        };
+        let old = Pod { owner: owner(Strategy::Recreate), ..pod(&[web()], b"1") };
         let image = pod(&[Container { image: "nginx:2", ..web() }], b"1");
         assert_eq!(change(&old, &Pod { owner: old.owner, ..image }), Change::Replaced);
-        assert_eq!(
-            change(&old, &Pod { owner: owner(Replacement::ReadyFirst), ..old }),
-            Change::Same,
-            "that is no template"
-        );
+        assert_eq!(change(&old, &Pod { owner: owner(Strategy::OnDelete), ..old }), Change::Same, "that is no template");
         let files = Pod { owner: old.owner, ..pod(&[web()], b"2") };
         assert_eq!(change(&old, &files), Change::InPlace, "nor is a configMap");
     }

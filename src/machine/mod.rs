@@ -15,6 +15,7 @@ pub mod job;
 pub mod pod;
 pub mod probe;
 pub mod restart;
+pub mod rollout;
 pub mod shutdown;
 pub mod slot;
 mod status;

@@ -19,24 +19,52 @@ pub struct Owner<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Controller<'a> {
     /// A ReplicaSet, of a Deployment's or its own.
-    ReplicaSet(Replacement),
+    ReplicaSet(Update),
     /// A ReplicationController.
     ReplicationController,
     /// A DaemonSet: one pod on the one board.
-    DaemonSet(Replacement),
+    DaemonSet(Update),
     /// A StatefulSet (spec 65).
-    StatefulSet(Start),
+    StatefulSet(Start, Update),
     /// A Job.
     Job(#[serde(borrow)] JobRules<'a>),
 }
 
-/// How a pod makes room for the one of a newer manifest (spec 57, 64): `strategy` and `updateStrategy`.
+/// How its pods make way for those of a newer template (spec 57, 64, 65).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Replacement {
-    /// The old one ends first: `Recreate`, or a rolling update without surge.
-    EndFirst,
-    /// The new one is made Ready first: a rolling update with surge.
-    ReadyFirst,
+pub struct Update {
+    /// `strategy`, or `updateStrategy`.
+    pub strategy: Strategy,
+    /// `minReadySeconds`: how long a pod must be Ready to count as available.
+    pub min_ready_seconds: u32,
+}
+
+impl Update {
+    /// Of a controller that replaces nothing.
+    pub const NONE: Update = Update { strategy: Strategy::OnDelete, min_ready_seconds: 0 };
+}
+
+/// In which order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Strategy {
+    /// `OnDelete`, and whatever replaces nothing: new ones come as somebody ends the old ones.
+    OnDelete,
+    /// `Recreate`: new ones come when all old ones are gone.
+    Recreate,
+    /// `RollingUpdate`, in numbers of pods, of which one is not 0.
+    Rolling {
+        /// `maxSurge`: how many more there may be.
+        surge: u16,
+        /// `maxUnavailable`: how many fewer may be available.
+        unavailable: u16,
+    },
+    /// `RollingUpdate` of a StatefulSet, from the last pod on.
+    Ordered {
+        /// `partition`: those before that one stay as they are, counted from the first one.
+        partition: u16,
+        /// `maxUnavailable`, at least 1.
+        unavailable: u16,
+    },
 }
 
 /// `podManagementPolicy`.
@@ -55,8 +83,18 @@ impl Controller<'_> {
             Controller::ReplicaSet(_) => "ReplicaSet",
             Controller::ReplicationController => "ReplicationController",
             Controller::DaemonSet(_) => "DaemonSet",
-            Controller::StatefulSet(_) => "StatefulSet",
+            Controller::StatefulSet(..) => "StatefulSet",
             Controller::Job(_) => "Job",
+        }
+    }
+
+    /// How its pods make way for newer ones.
+    pub const fn update(&self) -> Update {
+        match *self {
+            Controller::ReplicaSet(update) | Controller::DaemonSet(update) | Controller::StatefulSet(_, update) => {
+                update
+            }
+            Controller::ReplicationController | Controller::Job(_) => Update::NONE,
         }
     }
 
@@ -65,7 +103,7 @@ impl Controller<'_> {
         match self {
             Controller::ReplicationController => "v1",
             Controller::Job(_) => "batch/v1",
-            Controller::ReplicaSet(_) | Controller::DaemonSet(_) | Controller::StatefulSet(_) => "apps/v1",
+            Controller::ReplicaSet(_) | Controller::DaemonSet(_) | Controller::StatefulSet(..) => "apps/v1",
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::compile;
 use podling::host::schema::{self, Support, Table};
 use podling::manifest::check;
-use podling::manifest::owner::{Controller, Owner, Replacement, Start};
+use podling::manifest::owner::{Controller, Owner, Start, Strategy, Update};
 use podling::manifest::pod::{Pod, Source};
 
 /// A controller's document; `spec` and `template` are more lines of either, in YAML's flow style.
@@ -42,7 +42,10 @@ fn spec_54_55_56_58_14_a_deployment_becomes_its_pods() {
     pods(&apps("Deployment", "replicas: 3"), |pods| {
         assert_eq!(pods.len(), 3, "more instances are more pods");
         let owner = pods[0].owner.unwrap();
-        assert_eq!(owner.controller, Controller::ReplicaSet(Replacement::ReadyFirst));
+        assert_eq!(
+            owner.controller,
+            Controller::ReplicaSet(Update { strategy: Strategy::Rolling { surge: 1, unavailable: 0 }, ..Update::NONE })
+        );
         let hash = owner.name.strip_prefix("web-").unwrap();
         let mut names: Vec<&str> = pods.iter().map(|pod| pod.name).collect();
         for pod in pods {
@@ -72,22 +75,40 @@ fn spec_54_names_are_the_same_in_every_build_and_others_for_another_template() {
     assert!(changed.iter().all(|name| !names(&text).contains(name)), "spec 57: a new template, new pods");
 }
 
+/// A StatefulSet's update where nothing is said of it.
+const IN_ORDER: Update = Update { strategy: Strategy::Ordered { partition: 0, unavailable: 1 }, ..Update::NONE };
+
 #[test]
-fn a_strategy_is_written_down_for_the_day_of_the_replacement() {
-    let of = |kind: &str, more: &str| {
-        pods(&apps(kind, more), |pods| match pods[0].owner.unwrap().controller {
-            Controller::ReplicaSet(replacement) | Controller::DaemonSet(replacement) => replacement,
-            other => panic!("{other:?}"),
-        })
+fn spec_64_a_strategy_is_numbers_of_pods() {
+    let update = |kind: &str, more: &str| pods(&apps(kind, more), |pods| pods[0].owner.unwrap().controller.update());
+    let of = |kind: &str, more: &str| update(kind, more).strategy;
+    let rolling = |surge, unavailable| Strategy::Rolling { surge, unavailable };
+    let deployment = |replicas, more: &str| {
+        of("Deployment", &format!("replicas: {replicas}\nstrategy: {{rollingUpdate: {{{more}}}}}"))
     };
-    assert_eq!(of("Deployment", ""), Replacement::ReadyFirst, "25% of one, rounded up");
-    assert_eq!(of("Deployment", "strategy: {type: Recreate}"), Replacement::EndFirst);
-    let rolling = |surge: &str| of("Deployment", &format!("strategy: {{rollingUpdate: {{maxSurge: {surge}}}}}"));
-    assert_eq!((rolling("0"), rolling("0%")), (Replacement::EndFirst, Replacement::EndFirst));
-    assert_eq!((rolling("1"), rolling("50%")), (Replacement::ReadyFirst, Replacement::ReadyFirst));
-    assert_eq!(of("DaemonSet", ""), Replacement::EndFirst);
+    assert_eq!(
+        (deployment(1, ""), deployment(4, ""), deployment(5, "")),
+        (rolling(1, 0), rolling(1, 1), rolling(2, 1))
+    );
+    assert_eq!((deployment(1, "maxSurge: 0"), deployment(1, "maxSurge: 0%")), (rolling(0, 1), rolling(0, 1)));
+    assert_eq!(deployment(10, "maxSurge: 50%, maxUnavailable: 3"), rolling(5, 3));
+    assert_eq!(of("Deployment", "strategy: {type: Recreate}"), Strategy::Recreate);
+    assert_eq!((of("Deployment", "paused: true"), of("ReplicaSet", "")), (Strategy::OnDelete, Strategy::OnDelete));
+    assert_eq!(update("Deployment", "minReadySeconds: 7").min_ready_seconds, 7);
     let surge = "updateStrategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}";
-    assert_eq!(of("DaemonSet", surge), Replacement::ReadyFirst);
+    assert_eq!((of("DaemonSet", ""), of("DaemonSet", surge)), (rolling(0, 1), rolling(1, 0)));
+    assert_eq!(of("DaemonSet", "updateStrategy: {type: OnDelete}"), Strategy::OnDelete);
+}
+
+#[test]
+fn spec_65_a_stateful_sets_strategy_counts_from_its_first_pod() {
+    let of = |more: &str| pods(&apps("StatefulSet", more), |pods| pods[0].owner.unwrap().controller.update().strategy);
+    let ordered = |partition, unavailable| Strategy::Ordered { partition, unavailable };
+    assert_eq!(of(""), ordered(0, 1));
+    assert_eq!(of("updateStrategy: {type: OnDelete}"), Strategy::OnDelete);
+    let rolling =
+        "ordinals: {start: 3}\nreplicas: 4\nupdateStrategy: {rollingUpdate: {partition: 5, maxUnavailable: 50%}}";
+    assert_eq!(of(rolling), ordered(2, 2));
 }
 
 #[test]
@@ -95,7 +116,13 @@ fn spec_55_a_daemon_set_is_one_pod_here() {
     pods(&apps("DaemonSet", ""), |pods| {
         assert_eq!(pods.len(), 1);
         assert_eq!(pods[0].name.len(), "web-xxxxx".len());
-        let owner = Owner { controller: Controller::DaemonSet(Replacement::EndFirst), name: "web" };
+        let owner = Owner {
+            controller: Controller::DaemonSet(Update {
+                strategy: Strategy::Rolling { surge: 0, unavailable: 1 },
+                ..Update::NONE
+            }),
+            name: "web",
+        };
         assert_eq!(pods[0].owner, Some(owner));
     });
 }
@@ -114,14 +141,14 @@ fn spec_65_56_a_stateful_set_keeps_names_and_claims() {
             let claim = format!("data-{}", pod.name);
             assert_eq!(volume.source, Source::Claim { name: &claim, read_only: false });
             assert_eq!(pod.containers.get(0).unwrap().mounts.get(0).unwrap().volume, 0);
-            let owner = Owner { controller: Controller::StatefulSet(Start::OrderedReady), name: "web" };
+            let owner = Owner { controller: Controller::StatefulSet(Start::OrderedReady, IN_ORDER), name: "web" };
             assert_eq!(pod.owner, Some(owner));
             let index = pod.labels.iter().find(|pair| pair.key == "apps.kubernetes.io/pod-index").unwrap();
             assert!(pod.name.ends_with(index.value));
         }
     });
     pods(&apps("StatefulSet", "podManagementPolicy: Parallel"), |pods| {
-        assert_eq!(pods[0].owner.unwrap().controller, Controller::StatefulSet(Start::Parallel));
+        assert_eq!(pods[0].owner.unwrap().controller, Controller::StatefulSet(Start::Parallel, IN_ORDER));
     });
     let qualified = controller("apps/v1", "StatefulSet", "serviceName: svc", "setHostnameAsFQDN: true");
     pods(&qualified, |pods| assert_eq!(pods[0].hostname, "web-0.svc.shop.svc.cluster.local"));
@@ -177,7 +204,6 @@ fn what_is_wrong_with_a_controller_is_said() {
         ),
         (controller("v1", "Deployment", "", ""), "write apps/v1"),
         (apps("StatefulSet", "persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete}"), "only Retain is"),
-        (apps("Deployment", "paused: true"), "spec.paused: not supported on the board yet: only false is"),
     ];
     for (text, part) in cases {
         compile(&text).refused(part);
@@ -260,6 +286,7 @@ const PLACES: &[(&Table, &str, &str, &str)] = &[
     (&schema::DAEMON_SET_SPEC, "DaemonSet", "apps/v1", "{T, @}"),
     (&schema::DAEMON_STRATEGY, "DaemonSet", "apps/v1", "{T, updateStrategy: {@}}"),
     (&schema::STATEFUL_SET_SPEC, "StatefulSet", "apps/v1", "{T, @}"),
+    (&schema::STATEFUL_ROLLING, "StatefulSet", "apps/v1", "{T, updateStrategy: {rollingUpdate: {@}}}"),
     (&schema::STATEFUL_STRATEGY, "StatefulSet", "apps/v1", "{T, updateStrategy: {@}}"),
     (&schema::ORDINALS, "StatefulSet", "apps/v1", "{T, ordinals: {@}}"),
     (&schema::RETENTION, "StatefulSet", "apps/v1", "{T, persistentVolumeClaimRetentionPolicy: {@}}"),

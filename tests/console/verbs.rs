@@ -7,7 +7,7 @@ use podling::console::outbox::{Outbox, Style};
 use podling::console::verbs::{Io, run};
 use podling::console::view::ContainerView;
 use podling::console::wire::{self, Kind};
-use podling::manifest::owner::{Controller, Owner, Replacement};
+use podling::manifest::owner::{Controller, Owner, Update};
 use podling::manifest::pod::*;
 use podling::manifest::status::{ContainerState, Phase, Reason, Uid};
 use podling::manifest::time::Instant;
@@ -413,7 +413,7 @@ fn spec_103_no_clock() {
 #[test]
 fn spec_54_the_owner_of_a_pod_is_shown_as_kubectl_does() {
     let (mut pod, status) = web();
-    let controller = Controller::ReplicaSet(Replacement::EndFirst);
+    let controller = Controller::ReplicaSet(Update::NONE);
     pod.owner = Some(Owner { controller, name: "web-5f7c" });
     let board = Fake::new(&[(pod, status)]);
     let text = told(&board, "describe pod web").out;

@@ -4,7 +4,7 @@
 use podling::manifest::board::{Board, Network};
 use podling::manifest::image::Image;
 use podling::manifest::job::{ConditionPattern, FailureAction, FailurePattern, FailureRule, SuccessRule};
-use podling::manifest::owner::{Concurrency, Controller, Goal, JobRules, Owner, Replacement, Schedule};
+use podling::manifest::owner::{Concurrency, Controller, Goal, JobRules, Owner, Schedule, Strategy, Update};
 use podling::manifest::pod::*;
 use podling::manifest::probe::{Action, HttpGet, Probe, ProbeKind, Timing};
 use podling::manifest::terminal::Stdin;
@@ -254,7 +254,13 @@ pub fn full() -> Pod<'static> {
             },
         ]),
         active_deadline_seconds: Some(3600),
-        owner: Some(Owner { controller: Controller::ReplicaSet(Replacement::ReadyFirst), name: "full-5f7c" }),
+        owner: Some(Owner {
+            controller: Controller::ReplicaSet(Update {
+                strategy: Strategy::Rolling { surge: 1, unavailable: 2 },
+                min_ready_seconds: 5,
+            }),
+            name: "full-5f7c",
+        }),
         readiness_gates: list(["example.com/served", "Warm"]),
         priority: 2_000_001_000,
     }

@@ -9,5 +9,6 @@ mod life;
 mod probes;
 mod renew;
 mod restart;
+mod rollout;
 mod storage;
 mod story;

@@ -9,7 +9,7 @@ use crate::machine::effect::{Effects, Event};
 use crate::machine::pod::Rules;
 use crate::manifest::pod::Pod;
 use crate::manifest::status::Uid;
-use crate::manifest::time::Duration;
+use crate::manifest::time::{Duration, Instant};
 use core::cmp::Reverse;
 use std::prelude::v1::*;
 
@@ -79,8 +79,9 @@ impl Agent {
         self.carry_out(&mut entries[at], effects);
     }
 
-    /// Lets go of the pods that are gone, and takes in those that should be here and are not (spec 10, 63, 64, 96).
-    pub(super) fn reconcile(&self) {
+    /// Lets go of the pods that are gone, and takes in those that should be here and are not (spec 10, 63, 64, 96). Gives when to look
+    /// again where time alone makes a difference.
+    pub(super) fn reconcile(&self) -> Option<Instant> {
         let is_gone = |entry: &&Entry| entry.machine.is_gone();
         let gone: Vec<(Uid, Pod<'_>)> =
             self.pods().iter().filter(is_gone).map(|entry| (entry.uid, entry.pod)).collect();
@@ -91,13 +92,14 @@ impl Agent {
             adopt::clean(self, uid);
         }
         if self.is_ending() {
-            return;
+            return None;
         }
+        let mut turn = owners::update(self);
         self.admit_waiting();
         let is_missing = |(index, pod): &(usize, Pod<'static>)| {
             let here =
                 self.pods().iter().any(|entry| entry.place.index() == Some(*index) && !entry.machine.is_hidden());
-            !here && !self.paths().deleted(pod.namespace, pod.name).exists() && owners::may_come(self, *index, pod)
+            !here && !self.paths().deleted(pod.namespace, pod.name).exists() && turn.may_come(self, *index, pod)
         };
         let mut missing: Vec<(usize, Pod<'static>)> =
             self.manifest().pods.iter().enumerate().filter(is_missing).collect();
@@ -106,6 +108,7 @@ impl Agent {
             owners::tell_created(self, &pod);
             self.accept(index, pod);
         }
+        turn.at
     }
 
     /// Has pods begin that wait for room where there is some now.

@@ -3,10 +3,10 @@
 use super::controllers::{Document, Given, claim_template};
 use super::names;
 use super::objects::PodObject;
-use crate::host::read::{Object, Place};
+use super::update;
 use crate::host::schema;
 use crate::manifest::limits;
-use crate::manifest::owner::{Controller, Owner, Replacement, Start};
+use crate::manifest::owner::{Controller, Owner, Start, Update};
 use std::format;
 use std::prelude::v1::*;
 
@@ -18,7 +18,7 @@ const REVISION_HASH: &str = "controller-revision-hash";
 pub(super) fn deployment<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
     document.selects(false);
     let _ = document.restarts(&["Always"]);
-    let controller = Controller::ReplicaSet(strategy(&document.spec));
+    let controller = Controller::ReplicaSet(update::deployment(&document.spec, document.replicas()));
     let hash = document.hash();
     let set = document.arena.str(&format!("{}-{hash}", document.meta.name));
     let given = Given { owner: Some(Owner { controller, name: set }), ..Given::default() };
@@ -29,7 +29,7 @@ pub(super) fn deployment<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
 pub(super) fn replica_set<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
     document.selects(false);
     let _ = document.restarts(&["Always"]);
-    let owner = document.owner(Controller::ReplicaSet(Replacement::EndFirst));
+    let owner = document.owner(Controller::ReplicaSet(Update::NONE));
     many(document, document.meta.name, &[], &Given { owner, ..Given::default() })
 }
 
@@ -45,13 +45,8 @@ pub(super) fn replication_controller<'a>(document: &Document<'a>) -> Vec<PodObje
 pub(super) fn daemon_set<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
     document.selects(false);
     let _ = document.restarts(&["Always"]);
-    let update = document.spec.get("updateStrategy").and_then(|place| place.object(&schema::DAEMON_STRATEGY));
-    let surges = update.as_ref().is_some_and(|update| {
-        let kind = update.get("type").and_then(|word| word.choice(&["RollingUpdate", "OnDelete"]));
-        rolling(update, kind != Some("OnDelete")).is_some_and(|(surge, _)| surge == Some(true))
-    });
-    let replacement = if surges { Replacement::ReadyFirst } else { Replacement::EndFirst };
-    let given = Given { owner: document.owner(Controller::DaemonSet(replacement)), ..Given::default() };
+    let owner = document.owner(Controller::DaemonSet(update::daemon_set(&document.spec)));
+    let given = Given { owner, ..Given::default() };
     let name = document.pod_name(document.meta.name, 0);
     Vec::from([document.pod(&name, &[(REVISION_HASH, &document.hash()), ("pod-template-generation", "1")], given)])
 }
@@ -61,9 +56,6 @@ pub(super) fn stateful_set<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
     let spec = &document.spec;
     document.selects(false);
     let _ = document.restarts(&["Always"]);
-    if let Some(update) = spec.get("updateStrategy").and_then(|place| place.object(&schema::STATEFUL_STRATEGY)) {
-        let _ = update.get("type").and_then(|word| word.choice(&["RollingUpdate", "OnDelete"]));
-    }
     let _ = spec.get("persistentVolumeClaimRetentionPolicy").and_then(|place| place.object(&schema::RETENTION));
     let policy = spec.get("podManagementPolicy").and_then(|word| word.choice(&["OrderedReady", "Parallel"]));
     let start = if policy == Some("Parallel") { Start::Parallel } else { Start::OrderedReady };
@@ -72,6 +64,7 @@ pub(super) fn stateful_set<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
     let first = spec.get("ordinals").and_then(|place| place.object(&schema::ORDINALS)).and_then(|o| o.get("start"));
     let first = first.and_then(|place| place.integer(0..=i64::from(u16::MAX)));
     let first = first.and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
+    let update = update::stateful_set(spec, first, document.replicas());
     let claims = spec.get("volumeClaimTemplates").map(|list| list.list(limits::VOLUMES)).unwrap_or_default();
     let claims: Vec<(&str, Option<u64>)> = claims.iter().filter_map(claim_template).collect();
     let hash = document.hash();
@@ -89,7 +82,7 @@ pub(super) fn stateful_set<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
             (*volume, document.arena.str(&format!("{volume}-{name}")), *block)
         };
         let given = Given {
-            owner: document.owner(Controller::StatefulSet(start)),
+            owner: document.owner(Controller::StatefulSet(start, update)),
             service,
             claims: claims.iter().map(claim).collect(),
             ..Given::default()
@@ -114,42 +107,4 @@ fn many<'a>(
 ) -> Vec<PodObject<'a>> {
     let pod = |number| document.pod(&document.pod_name(beginning, number), labels, given.clone());
     (0..document.replicas()).map(pod).collect()
-}
-
-/// A Deployment's `strategy`: with a surge, which is what stands for none, the new pod comes first.
-fn strategy(spec: &Object<'_>) -> Replacement {
-    let Some(strategy) = spec.get("strategy").and_then(|place| place.object(&schema::STRATEGY)) else {
-        return Replacement::ReadyFirst;
-    };
-    let kind = strategy.get("type").and_then(|word| word.choice(&["RollingUpdate", "Recreate"]));
-    match (kind, rolling(&strategy, kind != Some("Recreate"))) {
-        (Some("Recreate"), _) | (_, Some((Some(false), _))) => Replacement::EndFirst,
-        _ => Replacement::ReadyFirst,
-    }
-}
-
-/// `rollingUpdate`: whether there is a surge, and whether any may be unavailable, as far as it is said.
-fn rolling(strategy: &Object<'_>, possible: bool) -> Option<(Option<bool>, Option<bool>)> {
-    let place = strategy.get("rollingUpdate")?;
-    if !possible {
-        place.error("is for the type RollingUpdate only: leave it out");
-        return None;
-    }
-    let object = place.object(&schema::ROLLING)?;
-    let (surge, unavailable) = (some(object.get("maxSurge")), some(object.get("maxUnavailable")));
-    if (surge, unavailable) == (Some(false), Some(false)) {
-        place.error("maxSurge and maxUnavailable cannot both be 0: nothing could ever be replaced");
-    }
-    Some((surge, unavailable))
-}
-
-/// Whether a number or a percentage is more than none.
-fn some(place: Option<Place<'_>>) -> Option<bool> {
-    let place = place?;
-    let word = place.word()?;
-    let number: Option<u32> = word.strip_suffix('%').unwrap_or(word).parse().ok();
-    if number.is_none() {
-        place.error(format!("{} is neither a number nor a percentage", place.quoted(word)));
-    }
-    number.map(|n| n > 0)
 }

@@ -5,7 +5,7 @@ use super::{Field, Table, unraw};
 
 table!(DEPLOYMENT "Deployment" { apiVersion: Read, kind: Read, metadata: Read, spec: Read, status: Cluster });
 table!(DEPLOYMENT_SPEC "DeploymentSpec" {
-    minReadySeconds: Cluster, paused: Only(&["false"]), progressDeadlineSeconds: Cluster, replicas: Read,
+    minReadySeconds: Read, paused: Read, progressDeadlineSeconds: Cluster, replicas: Read,
     revisionHistoryLimit: Cluster, selector: Read, strategy: Read, template: Read,
 });
 table!(STRATEGY "DeploymentStrategy" { rollingUpdate: Read, r#type: Read });
@@ -19,16 +19,17 @@ table!(REPLICATION "ReplicationController" { apiVersion: Read, kind: Read, metad
 table!(REPLICATION_SPEC "ReplicationControllerSpec" { minReadySeconds: Cluster, replicas: Read, selector: Read, template: Read });
 table!(DAEMON_SET "DaemonSet" { apiVersion: Read, kind: Read, metadata: Read, spec: Read, status: Cluster });
 table!(DAEMON_SET_SPEC "DaemonSetSpec" {
-    minReadySeconds: Cluster, revisionHistoryLimit: Cluster, selector: Read, template: Read, updateStrategy: Read,
+    minReadySeconds: Read, revisionHistoryLimit: Cluster, selector: Read, template: Read, updateStrategy: Read,
 });
 table!(DAEMON_STRATEGY "DaemonSetUpdateStrategy" { rollingUpdate: Read, r#type: Read });
 table!(STATEFUL_SET "StatefulSet" { apiVersion: Read, kind: Read, metadata: Read, spec: Read, status: Cluster });
 table!(STATEFUL_SET_SPEC "StatefulSetSpec" {
-    minReadySeconds: Cluster, ordinals: Read, persistentVolumeClaimRetentionPolicy: Read, podManagementPolicy: Read,
+    minReadySeconds: Read, ordinals: Read, persistentVolumeClaimRetentionPolicy: Read, podManagementPolicy: Read,
     replicas: Read, revisionHistoryLimit: Cluster, selector: Read, serviceName: Read, template: Read, updateStrategy: Read,
     volumeClaimTemplates: Read,
 });
-table!(STATEFUL_STRATEGY "StatefulSetUpdateStrategy" { rollingUpdate: Cluster, r#type: Read });
+table!(STATEFUL_STRATEGY "StatefulSetUpdateStrategy" { rollingUpdate: Read, r#type: Read });
+table!(STATEFUL_ROLLING "RollingUpdateStatefulSetStrategy" { maxUnavailable: Read, partition: Read });
 table!(ORDINALS "StatefulSetOrdinals" { start: Read });
 table!(RETENTION "StatefulSetPersistentVolumeClaimRetentionPolicy" {
     whenDeleted: Only(&["Retain"]), whenScaled: Only(&["Retain"]),
@@ -75,6 +76,7 @@ pub static CONTROLLER_TYPES: &[&Table] = &[
     &STATEFUL_SET,
     &STATEFUL_SET_SPEC,
     &STATEFUL_STRATEGY,
+    &STATEFUL_ROLLING,
     &ORDINALS,
     &RETENTION,
     &CLAIM_TEMPLATE,

@@ -3,11 +3,17 @@
 use super::{At, Checked, Problem, rule};
 use crate::manifest::job::{FailurePattern, FailureRule};
 use crate::manifest::limits;
-use crate::manifest::owner::{Controller, Owner, Schedule};
+use crate::manifest::owner::{Controller, Owner, Schedule, Strategy};
 use crate::manifest::zone::{Change, Zone};
 
 pub(super) fn owner<'a>(at: &At<'_, 'a>, owner: &Owner<'a>) -> Checked {
     at.field("name").text(owner.name, rule::SUBDOMAIN)?;
+    match owner.controller.update().strategy {
+        Strategy::Rolling { surge: 0, unavailable: 0 } | Strategy::Ordered { unavailable: 0, .. } => {
+            return Err(at.field("strategy").fail(Problem::Field("lets nothing be replaced, ever")));
+        }
+        _ => {}
+    }
     let Controller::Job(rules) = owner.controller else { return Ok(()) };
     let most = limits::PODS as u64;
     at.field("parallelism").number(rules.parallelism.into(), 0..=most, "pods at once are more than a board runs")?;
