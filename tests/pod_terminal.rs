@@ -139,6 +139,25 @@ fn a_terminal_is_typed_into_and_resized() {
     pod.wait_for_output(0, "<again>");
 }
 
+/// A container that is put in beside another sees its processes, and ends with it (spec 37).
+#[test]
+fn spec_37_a_container_in_the_pid_namespace_of_another() {
+    let mut pod = Pod::new(&Sandbox::default());
+    let beside = |argv: &[&'static str]| Ordered { target: Some(0), ..Ordered::new(argv) };
+    assert_eq!(pod.start_failing(1, &beside(&["ps"])).step, Step::Namespace, "there is nothing to be beside");
+    pod.start(0, &Ordered::shell("echo secret > /tmp/f; exec sleep 1000"));
+    pod.wait_for_processes(0, |ps| ps.contains("sleep 1000"));
+    let (exit, seen) =
+        pod.run(1, &beside(&["sh", "-c", "echo $$; ps; cat /proc/1/root/tmp/f; readlink /proc/1/ns/pid"]));
+    assert!(exit.success() && seen.contains("sleep 1000") && seen.contains("secret"), "{exit:?} {seen}");
+    assert_ne!(seen.lines().next(), Some("1"));
+    pod.start(1, &beside(&["sleep", "1001"]));
+    pod.signal(0, 9);
+    assert_eq!((pod.exited(0), pod.exited(1)), (Exit::by_signal(9), Exit::by_signal(9)));
+    // Whatever comes next has a namespace of its own again.
+    assert_eq!(pod.shell(2, "echo $$"), "1\n");
+}
+
 /// A program gets a terminal of its own in any container, which is gone with whoever holds it.
 #[test]
 fn a_program_is_executed_on_a_terminal() {

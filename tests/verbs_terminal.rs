@@ -118,3 +118,59 @@ fn attach_with_a_pipe() {
         assert_eq!((err.as_str(), code), ("error: container nobody is not valid for pod web\n", Some(1)));
     });
 }
+
+/// A container is put into a pod with somebody at its terminal, and is shown as what it is.
+#[test]
+fn spec_37_debug_at_a_terminal() {
+    let node = Node::new();
+    let socket = node.run_dir().join("console.sock");
+    node.run(&pod("web", "exec sleep 1000", "", ""), async move |board| {
+        attach(&board.0, Place::default());
+        board.running("web", "main").await;
+        let ask = |words: &'static [&'static str]| {
+            let socket = socket.clone();
+            beside(move || {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_podlingd"));
+                let output = command.arg("--socket").arg(socket).args(words).stdin(Stdio::null()).output().unwrap();
+                let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+                (text(output.stdout), text(output.stderr), output.status.code())
+            })
+        };
+        let path = socket.clone();
+        let code = beside(move || {
+            let talk: &[(&[u8], &str)] = &[
+                (b"", "Targeting container \"main\".\r\n"),
+                (b"", "try pressing enter"),
+                (b"busybox ps; echo $((20+22))\r", "42\r\n"),
+                (b"exit 5\r", "exit 5\r\n"),
+            ];
+            let words = ["debug", "-it", "web", "--image=busybox", "-c", "look", "--target=main", "--", "sh"];
+            converse(path, &words, talk)
+        });
+        assert_eq!(code.await, 5);
+        let (said, _, _) = ask(&["logs", "web", "-c", "look"]).await;
+        assert!(said.contains("sleep 1000"), "it saw the other's processes: {said}");
+        let (told, _, _) = ask(&["describe", "pod", "web"]).await;
+        let own = told.split("Ephemeral Containers:").nth(1).unwrap_or_else(|| panic!("{told}"));
+        assert!(own.contains("look:") && own.contains("Exit Code:    5"), "{own}");
+        let (object, _, _) = ask(&["get", "pod", "web", "-o", "json"]).await;
+        let object: serde_json::Value = serde_json::from_str(&object).unwrap();
+        let it = &object["spec"]["ephemeralContainers"][0];
+        assert_eq!(
+            (&it["name"], &it["targetContainerName"], &it["tty"]),
+            (&"look".into(), &"main".into(), &true.into())
+        );
+        assert_eq!(object["status"]["ephemeralContainerStatuses"][0]["state"]["terminated"]["exitCode"], 5);
+        assert_eq!(object["status"]["containerStatuses"].as_array().unwrap().len(), 1);
+        let (table, _, _) = ask(&["get", "pods"]).await;
+        assert!(table.contains("1/1     Running   0 "), "{table}");
+        // A program that is not there is told of at once, and a container without anybody at it just runs.
+        let (_, why, code) = ask(&["debug", "-i", "web", "--image=busybox", "-c", "nowhere", "--", "/no/such"]).await;
+        assert!(
+            why.starts_with("error: container nowhere: executing /no/such: No such file") && code == Some(1),
+            "{why}"
+        );
+        let (_, said, code) = ask(&["debug", "web", "--image=busybox", "--", "sleep", "1000"]).await;
+        assert!(said.starts_with("Defaulting debug container name to debugger-") && code == Some(0), "{said}");
+    });
+}

@@ -6,6 +6,7 @@
 
 use super::drive::{Agent, Place};
 use super::effect::instance_group;
+use super::ephemeral::{self, Kept};
 use super::kept::{self, Meta};
 use super::link::Link;
 use super::paths::PodPaths;
@@ -38,6 +39,7 @@ pub(super) struct Adopted {
     pub(super) accepted: Instant,
     pub(super) record: PodRecord,
     pub(super) verdict: Option<Verdict>,
+    pub(super) ephemeral: Vec<Kept>,
     pub(super) containers: heapless::Vec<ContainerRecord, { limits::CONTAINERS }>,
 }
 
@@ -125,7 +127,7 @@ async fn meet(agent: &Agent, uid: Uid) -> Result<(Adopted, Meta), Trouble> {
     let sandbox = Sandbox::new(uid, link, init, true);
     let verdict = fs::read(own.verdict()).ok().and_then(|bytes| postcard::from_bytes(&bytes).ok());
     let (created, accepted, record, containers) = (meta.created, meta.accepted, hello.pod, hello.containers);
-    Ok((Adopted { sandbox, created, accepted, record, verdict, containers }, meta))
+    Ok((Adopted { sandbox, created, accepted, record, verdict, ephemeral: ephemeral::read(&own), containers }, meta))
 }
 
 async fn hello(agent: &Agent, link: &Link) -> Result<Hello, Trouble> {
@@ -151,19 +153,23 @@ fn take_over(
 ) {
     let sandbox = adopted.sandbox.clone();
     let uid = sandbox.uid;
-    for (at, (container, record)) in pod.containers.iter().zip(&mut adopted.containers).enumerate() {
+    let put_in: Vec<String> = adopted
+        .ephemeral
+        .iter()
+        .map(|kept| kept.get().map_or_else(String::new, |it| it.container.name.into()))
+        .collect();
+    let names = || pod.containers.iter().map(|it| it.name).chain(put_in.iter().map(String::as_str));
+    for (at, (name, record)) in names().zip(&mut adopted.containers).enumerate() {
         if let Life::Ended { exit, .. } = &mut record.life {
-            let group = agent.cgroups().group(&instance_group(uid, container.name, record.instance));
+            let group = agent.cgroups().group(&instance_group(uid, name, record.instance));
             exit.oom = group.oom_kills() > 0 && !exit.success();
             words::keep(agent.paths(), uid, &pod, at as u8, record.instance, *exit);
         }
     }
-    let keep: Vec<String> = pod
-        .containers
-        .iter()
+    let keep: Vec<String> = names()
         .zip(&adopted.containers)
         .filter(|(_, record)| !matches!(record.life, Life::Ended { .. }))
-        .map(|(container, record)| format!("{}.{}", container.name, record.instance))
+        .map(|(name, record)| format!("{name}.{}", record.instance))
         .collect();
     let path = format!("{uid}");
     for child in agent.cgroups().children(&path) {

@@ -1,6 +1,7 @@
 //! The loop: waits for whatever comes first, lets the machines decide, has the effects carried out.
 
 use super::config::{Config, Facts};
+use super::ephemeral::Kept;
 use super::events::Events;
 use super::images::Images;
 use super::kept::Filters;
@@ -144,6 +145,7 @@ pub struct Entry {
     uid: Uid,
     pub(super) machine: Box<machine::pod::Pod>,
     pub(super) sandbox: Option<Rc<Sandbox>>,
+    pub(super) ephemeral: Vec<Kept>,
 }
 
 impl Entry {
@@ -302,6 +304,11 @@ impl Agent {
     /// What the manifest says of the pod with this identity.
     pub(super) fn manifest_of(&self, uid: Uid) -> Option<Pod<'static>> {
         self.0.entries.borrow().iter().find(|entry| entry.uid == uid).map(|entry| entry.pod)
+    }
+
+    /// Looks into the pod with this identity, or changes it.
+    pub(super) fn with_entry<T>(&self, uid: Uid, act: impl FnOnce(&mut Entry) -> T) -> Option<T> {
+        self.0.entries.borrow_mut().iter_mut().find(|entry| entry.uid == uid).map(act)
     }
 
     /// Has the loop tell a machine something.

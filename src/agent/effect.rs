@@ -1,6 +1,7 @@
 //! Carries out what a machine asks for, and tells it what its pod-init reports.
 
 use super::drive::{Agent, Entry};
+use super::ephemeral;
 use super::events;
 use super::fail;
 use super::hooks::{self, Which};
@@ -60,7 +61,7 @@ pub(super) fn carry(agent: &Agent, entry: &mut Entry, effect: Effect) {
             }
         }
         Effect::Stop { container } => {
-            let signal = stop_signal(agent, &pod, container);
+            let signal = stop_signal(agent, entry, container);
             send_signal(agent, entry, container, signal);
         }
         Effect::Kill { container } => {
@@ -84,6 +85,7 @@ pub(super) fn carry(agent: &Agent, entry: &mut Entry, effect: Effect) {
             agent.report(&pod, verdict.is_warning(), verdict.as_str(), None, verdict.message(&pod));
         }
         Effect::RemoveSandbox => {
+            ephemeral::forget(&agent.paths().pod(uid));
             let remains = Remains { uid, sandbox: entry.sandbox.take(), keep: !entry.machine().is_terminating() };
             let (agent, name) = (agent.clone(), pod);
             agent.clone().spawn(async move {
@@ -93,7 +95,10 @@ pub(super) fn carry(agent: &Agent, entry: &mut Entry, effect: Effect) {
                 agent.tell(uid, Event::SandboxRemoved);
             });
         }
-        Effect::Report(report) => agent.report(&pod, report.warning, report.reason, report.container, report.message),
+        Effect::Report(report) => {
+            let about = report.container.and_then(|index| entry.container(index.into()));
+            agent.report(&pod, report.warning, report.reason, about.map(|it| it.name), report.message)
+        }
     }
 }
 
@@ -115,11 +120,10 @@ impl Agent {
         pod: &Pod<'_>,
         warning: bool,
         reason: &'static str,
-        container: Option<u8>,
+        container: Option<&str>,
         text: Message,
     ) {
-        let container =
-            container.and_then(|index| pod.containers.get(index.into())).map_or("", |container| container.name);
+        let container = container.unwrap_or_default();
         let is_complete = warning || container.is_empty();
         let message = match is_complete {
             true => text,
@@ -144,7 +148,7 @@ impl Agent {
 /// The group of the newest instance of a container.
 pub(super) fn current_group(entry: &Entry, container: u8) -> Option<String> {
     let instance = entry.machine().containers().get(usize::from(container))?.instance();
-    let name = entry.manifest().containers.get(container.into())?.name;
+    let name = entry.container(container.into())?.name;
     Some(instance_group(entry.uid(), name, instance))
 }
 
@@ -159,15 +163,15 @@ fn send_signal(agent: &Agent, entry: &Entry, container: u8, signal: u8) {
 }
 
 /// The image's STOPSIGNAL, as its record says now; TERM where there is no record any more.
-fn stop_signal(agent: &Agent, pod: &Pod<'_>, container: u8) -> u8 {
-    let image = pod.containers.get(container.into()).map(|container| container.image).unwrap_or_default();
+fn stop_signal(agent: &Agent, entry: &Entry, container: u8) -> u8 {
+    let image = entry.container(container.into()).map(|container| container.image).unwrap_or_default();
     let signal = Record::read(agent.paths(), image).and_then(|record| record.image().map(|image| image.stop_signal));
     signal.unwrap_or(Signal::TERM.as_raw() as u8)
 }
 
 fn start_container(agent: &Agent, entry: &Entry, index: u8, instance: u32, memo: Memo) -> Result<(), Refused> {
     let (uid, pod) = (entry.uid(), entry.manifest());
-    let (Some(sandbox), Some(container)) = (&entry.sandbox, pod.containers.get(index.into())) else {
+    let (Some(sandbox), Some(container)) = (&entry.sandbox, entry.container(index.into())) else {
         return Err(Refused::new("the pod has no sandbox".into()));
     };
     fail::point("start");
@@ -175,7 +179,9 @@ fn start_container(agent: &Agent, entry: &Entry, index: u8, instance: u32, memo:
     let made = agent.cgroups().create(&path, false, &start::limits(&container));
     let doors = made.and_then(|group| group.doors()).map_err(|e| Refused::new(e.into()))?;
     fail::point("instance group made");
-    let which = start::Which { uid, pod, index, instance, memo };
+    let put_in = entry.ephemeral().find(|it| it.container.name == container.name);
+    let target = put_in.and_then(|it| entry.position(it.target?)).map(|at| at as u8);
+    let which = start::Which { uid, pod, container, target, index, instance, memo };
     let ordered =
         start::order(agent.paths(), &mut agent.images(), &agent.node(), which, (doors, entry.filters), |order, fds| {
             agent.order(sandbox, order, fds).map_err(|e| Refused::new(deaf(e)))
@@ -329,11 +335,8 @@ pub(super) fn hear(
 /// An instance is over: reads whether memory was the reason, removes its group with everything that may be left in it, and only
 /// then tells the machine, so that no two instances ever run.
 fn settle(agent: &Agent, uid: Uid, container: u8, instance: u32, event: impl FnOnce(bool) -> Event + 'static) {
-    let Some(name) = agent.manifest_of(uid).and_then(|pod| pod.containers.get(container.into()).map(|it| it.name))
-    else {
-        return;
-    };
-    let path = instance_group(uid, name, instance);
+    let group = |entry: &mut Entry| Some(instance_group(uid, entry.container(container.into())?.name, instance));
+    let Some(path) = agent.with_entry(uid, group).flatten() else { return };
     let group = agent.cgroups().group(&path);
     let event = event(group.oom_kills() > 0);
     match group.remove() {

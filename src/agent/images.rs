@@ -115,6 +115,20 @@ impl Images {
         mounts::copy(&place(paths, &image.sha256), false).map_err(|e| invalid(&record.reference, &format!("{e}")))
     }
 
+    /// The same of an image that the manifest need not name: then it is mounted for that one container only.
+    pub(super) fn open_once(&mut self, paths: &Paths, record: &Record) -> Result<OwnedFd, Refused> {
+        let image = record.image()?;
+        if self.mounted.contains(&image.sha256) {
+            return self.open(paths, record);
+        }
+        mount(paths, record, &image)?;
+        let at = place(paths, &image.sha256);
+        let copy = mounts::copy(&at, false).map_err(|e| invalid(&record.reference, &format!("{e}")));
+        let _ = mounts::detach(&at);
+        let _ = fs::remove_dir(at);
+        copy
+    }
+
     /// Where an image is mounted, for a volume; mounts it where that has not been done yet.
     pub(super) fn path(&mut self, paths: &Paths, record: &Record, machine: &str) -> Result<PathBuf, Refused> {
         let image = record.image_for(machine)?;
@@ -191,6 +205,21 @@ impl Images {
             let _ = fs::remove_dir(entry.path());
         }
     }
+}
+
+/// The references of all images on this board that can be read, each once, sorted.
+pub(super) fn on_board(paths: &Paths) -> Vec<String> {
+    let files = paths.images().filter_map(|directory| fs::read_dir(directory).ok()).flatten().flatten();
+    let reference = |file: fs::DirEntry| {
+        let mut bytes = Vec::new();
+        fs::File::open(file.path()).ok()?.take(limits::IMAGE_RECORD as u64 + 1).read_to_end(&mut bytes).ok()?;
+        let (_, body) = codec::open(&bytes, Kind::Image).ok()?;
+        Some(String::from(check::image(body).ok()?.reference))
+    };
+    let mut all: Vec<String> = files.filter_map(reference).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 fn place(paths: &Paths, sha256: &[u8; 32]) -> PathBuf {

@@ -1,6 +1,6 @@
 //! The output of containers: one ring of two segments in tmpfs for each container, written by its pod-init, read by anybody.
 
-use super::paths::Paths;
+use super::paths::{Paths, PodPaths};
 use crate::manifest::status::Uid;
 use crate::pod::output;
 use crate::sys::{Error, error::Attempt};
@@ -32,6 +32,13 @@ pub(super) fn create(paths: &Paths, uid: Uid, container: &str) -> Result<[OwnedF
     made.map_err(|e| rustix::io::Errno::from_io_error(&e).unwrap_or(rustix::io::Errno::IO))
         .attempt("make", &logs.to_string_lossy())?;
     segments(paths, uid, container, OFlags::RDWR | OFlags::CREATE)
+}
+
+/// Forgets the output of a container.
+pub(super) fn remove(own: &PodPaths, container: &str) {
+    for n in 0..2 {
+        let _ = std::fs::remove_file(own.logs().join(format!("{container}.{n}")));
+    }
 }
 
 fn segments(paths: &Paths, uid: Uid, container: &str, flags: OFlags) -> Result<[OwnedFd; 2], Error> {

@@ -8,6 +8,7 @@
 //! RUN/pods/UID/meta          what the pod is, for the agent that adopts it
 //! RUN/pods/UID/verdict       why it has failed as a whole, where it has
 //! RUN/pods/UID/gates         what was set of its readiness gates
+//! RUN/pods/UID/ephemeral     the ephemeral containers that were put into it
 //! RUN/pods/UID/sock          where its pod-init listens
 //! RUN/pods/UID/etc/          its hosts, hostname and resolv.conf, on a tmpfs of their own
 //! RUN/pods/UID/etc/words/    the last words of its containers, on the same
@@ -123,6 +124,11 @@ impl PodPaths {
     /// What was set of its readiness gates.
     pub fn gates(&self) -> PathBuf {
         self.run.join("gates")
+    }
+
+    /// The ephemeral containers that were put into it.
+    pub fn ephemeral(&self) -> PathBuf {
+        self.run.join("ephemeral")
     }
 
     /// Where its pod-init listens.

@@ -11,6 +11,7 @@ use super::queue::Answer;
 use super::trouble::Trouble;
 use super::{start, volumes};
 use crate::machine::effect::Event;
+use crate::manifest::limits;
 use crate::manifest::pod::Pod;
 use crate::manifest::status::{Exit, Uid};
 use crate::manifest::time::Instant;
@@ -229,8 +230,9 @@ fn setup(agent: &Agent, sandbox: &Rc<Sandbox>, pod: &Pod<'_>) -> rustix::io::Res
     let setup = Setup {
         uid: sandbox.uid,
         hostname: pod.hostname,
-        containers: pod.containers.len() as u8,
-        share_processes: pod.sharing.process_namespace,
+        // With room for those that may be put in later (spec 37).
+        containers: (pod.containers.len() + limits::EPHEMERAL).min(limits::CONTAINERS) as u8,
+        share_processes: pod.sharing.process_namespace || pod.sharing.host_pid,
         host_network: pod.sharing.host_network,
         shm_bytes: SHM_BYTES,
         sysctls: pod.sysctls,

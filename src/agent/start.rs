@@ -9,7 +9,7 @@ use super::{logs, mounts, volumes, words};
 use crate::manifest::List;
 use crate::manifest::check::rule;
 use crate::manifest::image::Image;
-use crate::manifest::pod::{Container, GroupsPolicy, Mount, Pod, Qos, Resources};
+use crate::manifest::pod::{Container, ContainerKind, GroupsPolicy, Mount, Pod, Qos, Resources};
 use crate::manifest::record::Memo;
 use crate::manifest::status::Uid;
 use crate::pod::wire::{MountPoint, Order, Start};
@@ -64,6 +64,10 @@ pub(super) struct Which<'a> {
     /// What the manifest says of it.
     pub(super) pod: &'a Pod<'a>,
     /// The container.
+    pub(super) container: Container<'a>,
+    /// The container whose processes it sees, where it is not to have its own.
+    pub(super) target: Option<u8>,
+    /// Its index.
     pub(super) index: u8,
     /// The instance.
     pub(super) instance: u32,
@@ -80,9 +84,7 @@ pub(super) fn order(
     (doors, filters): (Doors, List<'static, &'static [u8]>),
     send: impl FnOnce(&Order<'_>, Vec<OwnedFd>) -> Result<(), Refused>,
 ) -> Result<(), Refused> {
-    let (pod, Some(container)) = (which.pod, which.pod.containers.get(which.index.into())) else {
-        return Err(Refused::config("there is no such container"));
-    };
+    let Which { pod, container, .. } = which;
     let record = Record::read(paths, container.image)?;
     let image = record.image_for(&facts.machine)?;
     let user = user(&container, &image).map_err(Refused::config)?;
@@ -93,7 +95,8 @@ pub(super) fn order(
     let env: Bytes = env.iter().map(|entry| teller.fill(entry, container.facts)).collect();
     let groups: Bytes = groups(pod, &image, user.0).into_iter().collect();
 
-    let mut fds = Vec::from([images.open(paths, &record)?]);
+    let put_in = container.kind == ContainerKind::Ephemeral;
+    let mut fds = Vec::from([if put_in { images.open_once(paths, &record)? } else { images.open(paths, &record)? }]);
     fds.extend(logs::create(paths, which.uid, container.name).map_err(|e| Refused::new(e.into()))?);
     let (cgroups, cgroup_v2) = (doors.fds.len() as u8, doors.v2);
     fds.extend(doors.fds);
@@ -132,6 +135,7 @@ pub(super) fn order(
         seccomp: confine::filter(&container, filters).map_err(Refused::config)?,
         stdin: container.stdin,
         tty: container.tty,
+        target: which.target,
     };
     send(&Order::Start(start), fds)
 }
@@ -226,7 +230,9 @@ fn opened<'a>(
         let mount = mounts::copy(&teller.paths.pod(teller.uid).etc(file), false).map_err(|e| Refused::new(e.into()))?;
         all.push((MountPoint { path, directory: false, read_only: container.security.read_only_root }, mount));
     }
-    all.extend(words::place(teller.paths, teller.uid, container, instance).map_err(Refused::new)?);
+    if container.kind != ContainerKind::Ephemeral {
+        all.extend(words::place(teller.paths, teller.uid, container, instance).map_err(Refused::new)?);
+    }
     all.sort_by_key(|(point, _)| point.path.matches('/').count());
     Ok(all)
 }

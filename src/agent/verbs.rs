@@ -219,7 +219,7 @@ impl Agent {
 
     /// What a container uses.
     pub fn usage(&self, entry: &Entry, container: usize) -> Usage {
-        let name = entry.manifest().containers.get(container).map(|container| container.name);
+        let name = entry.container(container).map(|container| container.name);
         let instance = entry.machine().containers().get(container).map_or(0, Container::instance);
         match name {
             Some(name) if instance > 0 => {
@@ -249,12 +249,11 @@ fn failed(why: impl fmt::Display) -> Refusal {
 }
 
 fn index(entry: &Entry, container: &str) -> Result<u8, Refusal> {
-    let found = entry.manifest().containers.iter().position(|it| it.name == container);
-    found.map(|at| at as u8).ok_or_else(|| Refusal::NoSuchContainer(container.into()))
+    entry.position(container).map(|at| at as u8).ok_or_else(|| Refusal::NoSuchContainer(container.into()))
 }
 
 /// The same, of a container that runs.
-fn running(entry: &Entry, container: &str) -> Result<u8, Refusal> {
+pub(super) fn running(entry: &Entry, container: &str) -> Result<u8, Refusal> {
     let index = index(entry, container)?;
     let runs = |it: &Container| matches!(it.state(), ContainerState::Running(_));
     let found = entry.machine().containers().get(usize::from(index)).filter(|it| runs(it));

@@ -4,7 +4,8 @@ use super::board::{Board, Input, Log, LogPiece, LogRequest, Program, Seen, Waiti
 use super::clock::Clock;
 use super::view::{GateCondition, GateView, Scene, StatusView};
 use crate::agent::events::Event;
-use crate::agent::{Agent, Facts, Gate, Refusal, Shutdown, Streams, logs};
+use crate::agent::{Agent, Debug, Facts, Gate, Refusal, Shutdown, Streams, logs};
+use crate::manifest::ephemeral::Ephemeral;
 use crate::manifest::status::{ContainerState, Uid};
 use crate::manifest::time::{Duration, Instant};
 use crate::pod::output::{Position, RECORD, Stream};
@@ -60,8 +61,9 @@ impl Board for Bound {
             let words: Vec<[String; 2]> = containers.map(|index| self.agent.last_words(entry, index)).collect();
             let set = self.agent.gates(entry);
             let gates: Vec<GateView<'_>> = pod.readiness_gates.iter().map(|name| gate(name, &set)).collect();
+            let ephemeral: Vec<Ephemeral<'_>> = entry.ephemeral().collect();
             let mut status = StatusView::of(entry.machine(), entry.uid(), ip, scene);
-            status.gates = &gates;
+            (status.gates, status.ephemeral) = (&gates, &ephemeral);
             for (view, [words, last_words]) in status.containers.iter_mut().zip(&words) {
                 (view.words, view.last_words) = (words, last_words);
             }
@@ -107,6 +109,10 @@ impl Board for Bound {
     ) -> Result<Program, Refusal> {
         let mut program = self.agent.exec(namespace, pod, container, argv, streams)?;
         Ok(Program { terminal: Box::pin(program.terminal()), ended: Box::pin(program.ended()) })
+    }
+
+    fn debug(&self, asked: &Debug<'_>) -> Result<String, Refusal> {
+        self.agent.debug(asked)
     }
 
     fn attach(&self, namespace: &str, pod: &str, container: &str) -> Result<Waiting<'static, Input>, Refusal> {
@@ -168,7 +174,7 @@ impl Tail {
     fn runs(&self) -> bool {
         let pods = self.agent.pods();
         let Some(entry) = pods.iter().find(|entry| entry.uid() == self.uid) else { return false };
-        let index = entry.manifest().containers.iter().position(|it| it.name == self.container);
+        let index = entry.position(&self.container);
         let container = index.and_then(|index| entry.machine().containers().get(index));
         container
             .is_some_and(|it| it.instance() == self.reader.instance && matches!(it.state(), ContainerState::Running(_)))

@@ -3,8 +3,8 @@
 use super::clock::Clock;
 use super::view::StatusView;
 use crate::agent::events::Event;
-use crate::agent::{Facts, Gate, Refusal, Shutdown, Streams, Usage};
-use crate::manifest::pod::Pod;
+use crate::agent::{Debug, Facts, Gate, Refusal, Shutdown, Streams, Usage};
+use crate::manifest::pod::{Container, Pod};
 use crate::manifest::status::{Exit, Message, Uid};
 use crate::manifest::time::{Duration, Instant};
 use std::future::Future;
@@ -57,6 +57,8 @@ pub trait Board {
         argv: &[&str],
         streams: Streams,
     ) -> Result<Program, Refusal>;
+    /// Puts a container into a running pod (spec 37); gives its name.
+    fn debug(&self, asked: &Debug<'_>) -> Result<String, Refusal>;
     /// The input of a running container: its pipe, or its terminal. `Err`: why it has none.
     fn attach(&self, namespace: &str, pod: &str, container: &str) -> Result<Waiting<'static, Input>, Refusal>;
     /// Ends all pods, and then the node or the agent.
@@ -75,6 +77,13 @@ pub struct Seen<'a> {
     pub status: StatusView<'a>,
     /// What it uses.
     pub usage: &'a dyn Fn() -> Usage,
+}
+
+impl<'a> Seen<'a> {
+    /// All containers, in the order of [`StatusView::containers`]: the manifest's, then the ephemeral ones.
+    pub fn containers(&self) -> impl Iterator<Item = Container<'a>> + use<'a> {
+        self.pod.containers.iter().chain(self.status.ephemeral.iter().map(|it| it.container))
+    }
 }
 
 /// Whose output, and from where on.

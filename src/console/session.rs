@@ -235,7 +235,7 @@ impl Names for Live<'_> {
     fn containers(&self, namespace: &str, pod: &str, each: &mut dyn FnMut(&str)) {
         self.0.pods(&mut |seen| {
             if seen.pod.namespace == namespace && seen.pod.name == pod {
-                seen.pod.containers.iter().for_each(|container| each(container.name));
+                seen.containers().for_each(|container| each(container.name));
             }
         });
     }

@@ -3,6 +3,7 @@
 use super::clock::Clock;
 use crate::machine;
 use crate::machine::admit::Lacks;
+use crate::manifest::ephemeral::Ephemeral;
 use crate::manifest::limits;
 use crate::manifest::pod::{ContainerKind, Pod};
 use crate::manifest::status::{Condition, ConditionKind, ContainerState, Phase, Reason, Terminated, Uid, Verdict};
@@ -50,6 +51,8 @@ pub struct StatusView<'a> {
     pub gates: &'a [GateView<'a>],
     /// What the node has not enough of, for it to be admitted (spec 96).
     pub lacks: Option<Lacks>,
+    /// The ephemeral containers, whose statuses stand behind those of the others (spec 37).
+    pub ephemeral: &'a [Ephemeral<'a>],
 }
 
 /// A readiness gate (spec 46).
@@ -147,6 +150,7 @@ impl<'a> StatusView<'a> {
             verdict: pod.verdict(),
             gates: &[],
             lacks: pod.lacks(),
+            ephemeral: &[],
         }
     }
 
@@ -208,7 +212,7 @@ impl<'a> StatusView<'a> {
             restarts: 0,
             last_restart: None,
         };
-        let inits = self.containers.iter().filter(|c| c.kind != ContainerKind::App);
+        let inits = self.containers.iter().filter(|c| c.kind.is_init());
         let count = inits.clone().count();
         for (done, container) in inits.enumerate() {
             summary.count_restarts(container);

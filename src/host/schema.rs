@@ -104,7 +104,7 @@ table!(METADATA "ObjectMeta" {
 table!(POD_SPEC "PodSpec" {
     activeDeadlineSeconds: Read, affinity: Cluster, automountServiceAccountToken: Cluster, containers: Read, dnsConfig: NotYet,
     dnsPolicy: Only(&["Default", "ClusterFirst", "ClusterFirstWithHostNet"]), enableServiceLinks: Cluster,
-    ephemeralContainers: NotYet, hostAliases: Read, hostIPC: Read, hostNetwork: Read, hostPID: Only(&["false"]),
+    ephemeralContainers: NotYet, hostAliases: Read, hostIPC: Read, hostNetwork: Read, hostPID: Read,
     hostUsers: Read, hostname: Read, hostnameOverride: NotYet, imagePullSecrets: Cluster, initContainers: Read,
     nodeName: Cluster, nodeSelector: Cluster, os: Read, overhead: Read, preemptionPolicy: Cluster,
     priority: Read, priorityClassName: Read, readinessGates: Read, resourceClaims: NotYet,

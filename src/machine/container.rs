@@ -126,6 +126,7 @@ impl Container {
         match self.rules.kind {
             ContainerKind::Init => self.succeeded(),
             ContainerKind::Sidecar | ContainerKind::App => self.serves(),
+            ContainerKind::Ephemeral => false,
         }
     }
 
@@ -329,8 +330,12 @@ impl Container {
         }
     }
 
-    /// It could not be made: tried again whatever the restart policy.
+    /// It could not be made: tried again whatever the restart policy, unless somebody waits for it by hand.
     fn refuse(&mut self, now: Instant, reason: Reason, backoff: &Backoff) {
+        if self.is_ephemeral() {
+            self.state = State::Ended(terminated(NOT_EXECUTED, None, now));
+            return;
+        }
         self.state = State::BackOff { reason, due: now.after(backoff.after_refusal(self.memo.failures)), after: None };
     }
 

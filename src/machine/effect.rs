@@ -182,6 +182,11 @@ pub enum Event {
     },
     /// The node wants it gone (spec 97): it has failed, and its containers get no time to speak of.
     Evict(Evicted),
+    /// An ephemeral container was put in (spec 37).
+    Debug {
+        /// The index that [`super::pod::Pod::room`] gave for it.
+        container: u8,
+    },
     /// A readiness gate was set from outside (spec 46).
     Gate {
         /// Which, by its index in the manifest.

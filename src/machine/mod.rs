@@ -8,6 +8,7 @@ pub mod change;
 pub mod container;
 pub mod cron;
 pub mod effect;
+mod ephemeral;
 pub mod evict;
 pub mod failure;
 pub mod gates;

@@ -260,7 +260,7 @@ impl Pod {
         }
     }
 
-    /// The containers, in manifest order.
+    /// The containers, in manifest order; the ephemeral ones behind them.
     pub fn containers(&self) -> &[Container] {
         &self.containers
     }
@@ -346,6 +346,7 @@ impl Pod {
                 self.end(now, Cause::Shutdown, Ending { grace_ms: grace.0, force: false, replace: false }, effects);
             }
             Event::Evict(why) => self.evict(now, why, effects),
+            Event::Debug { container } => self.put_in(container),
             Event::Gate { gate, holds } => self.gates.set(gate, holds),
             Event::Restart { container } => {
                 let until = now.after(self.own_grace());
@@ -441,6 +442,7 @@ impl Pod {
     /// Start whose turn it is: init containers and sidecars one after another, then all app containers (spec 36), at
     /// once but for the postStart hook of one, for which those behind it wait.
     fn start_due(&mut self, now: Instant, effects: &mut Effects) {
+        self.start_ephemeral(now, effects);
         let mut held = false;
         for me in 0..self.containers.len() {
             if !held || self.containers[me].had_its_turn() {
@@ -459,13 +461,16 @@ impl Pod {
         match this.kind() {
             ContainerKind::Init => this.succeeded(),
             // Once is enough: that a later one was begun shows that this one had started.
-            ContainerKind::Sidecar => this.has_started() || later.iter().any(Container::is_begun),
-            ContainerKind::App => true,
+            ContainerKind::Sidecar => {
+                let mut own = later.iter().filter(|container| !container.is_ephemeral());
+                this.has_started() || own.any(Container::is_begun)
+            }
+            ContainerKind::App | ContainerKind::Ephemeral => true,
         }
     }
 
     /// Whether nothing is started any more: the pod is being ended, or its work is done.
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.life != Life::Wanted || self.init_failed() || self.apps_ended()
     }
 

@@ -79,7 +79,8 @@ impl Pod {
 
     /// The conditions that come and go.
     pub(super) fn truths(&self) -> Truths {
-        let containers_ready = self.containers.iter().all(Container::ready);
+        let mut own = self.containers.iter().filter(|container| !container.is_ephemeral());
+        let containers_ready = own.all(Container::ready);
         Truths {
             stands: matches!(self.sandbox, Sandbox::Ready { .. }),
             initialized: self.apps_ended() || (0..self.containers.len()).all(|me| self.lets_next_start(me)),

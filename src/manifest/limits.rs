@@ -4,6 +4,8 @@
 pub const PODS: usize = 64;
 /// Containers of one pod, init containers and sidecars included.
 pub const CONTAINERS: usize = 16;
+/// Ephemeral containers of one pod, within [`CONTAINERS`]; one that has ended makes room for the next.
+pub const EPHEMERAL: usize = 4;
 /// Volumes of one pod.
 pub const VOLUMES: usize = 32;
 /// Volume mounts of one container.

@@ -6,6 +6,7 @@ pub mod board;
 pub mod check;
 pub mod codec;
 mod ending;
+pub mod ephemeral;
 pub mod eviction;
 pub mod fact;
 pub mod image;

@@ -361,6 +361,15 @@ pub enum ContainerKind {
     Sidecar,
     /// An app container.
     App,
+    /// Put into a running pod by hand ([`super::ephemeral`]), never in a manifest: it changes nothing of the life of the pod.
+    Ephemeral,
+}
+
+impl ContainerKind {
+    /// Whether it is one of `initContainers`.
+    pub const fn is_init(self) -> bool {
+        matches!(self, ContainerKind::Init | ContainerKind::Sidecar)
+    }
 }
 
 /// `ports[*]`. Only told to people so far: a pod on the host network has the node's ports.

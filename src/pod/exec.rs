@@ -55,21 +55,14 @@ impl Execution {
         };
         let entering =
             Entering { start: &start, main, cgroup: cgroup(exec.cgroup_v2, cgroups), proc: facts.proc.as_fd() };
-        let failed = |errno: Errno| Failure::new(Step::Namespace, errno.raw_os_error(), "pid");
-
-        if !facts.share_processes {
-            namespace::children_into(main.pidfd.as_fd()).map_err(failed)?;
-        }
-        let launch =
+        let into = (!facts.share_processes).then_some(&main.pidfd);
+        let launch = facts.born_into(into, || {
             Launch::new(&facts.single, Namespaces::default(), entering.cgroup, |teller| match entering.enter(stdio) {
                 Ok(()) => child::execute(exec.argv, start.env, teller),
                 Err(failure) => failure,
-            });
-        if !facts.share_processes {
-            // A pod-init whose children were born into a container would be no pod-init any more: better it ends, and the pod with it.
-            namespace::children_into(facts.own.as_fd()).expect("the way back into the pod's own PID namespace");
-        }
-        Ok((Execution { id: exec.id, launch: launch? }, pty.map(|pty| pty.master)))
+            })
+        })?;
+        Ok((Execution { id: exec.id, launch }, pty.map(|pty| pty.master)))
     }
 
     /// Its pipe is readable: once it has nothing more to tell it is no longer waited for.

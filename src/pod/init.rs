@@ -1,6 +1,7 @@
 //! pod-init itself: its own confinement, and one loop over orders, ended children and output. No timers, no polling.
 
 use super::exec::Execution;
+use super::launch::Launch;
 use super::poll::{Poller, Source};
 use super::rootfs;
 use super::slot::{Pod, Slot};
@@ -17,7 +18,9 @@ use crate::sys::spawn::SingleThreaded;
 use crate::sys::{mount, namespace, raw};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::mount::MountAttrFlags;
-use rustix::process::{DumpableBehavior, Pid, PidfdFlags, getpid, pidfd_open, set_dumpable_behavior};
+use rustix::process::{
+    DumpableBehavior, Pid, PidfdFlags, getpid, pidfd_open, set_child_subreaper, set_dumpable_behavior,
+};
 use std::boxed::Box;
 use std::time::Duration;
 use std::vec;
@@ -32,10 +35,27 @@ pub struct Facts {
     pub own: OwnedFd,
     /// The pod's own /proc, mounted nowhere.
     pub proc: OwnedFd,
-    /// The containers share the pod's PID namespace.
+    /// The containers share this process' PID namespace.
     pub share_processes: bool,
     /// The pod has users of its own.
     pub own_users: bool,
+}
+
+impl Facts {
+    /// Makes a process in the PID namespace of another, where there is one to be born into.
+    pub fn born_into(
+        &self,
+        process: Option<&OwnedFd>,
+        make: impl FnOnce() -> Result<Launch, Failure>,
+    ) -> Result<Launch, Failure> {
+        let Some(process) = process else { return make() };
+        let failed = |errno: rustix::io::Errno| Failure::new(Step::Namespace, errno.raw_os_error(), "pid");
+        namespace::children_into(process.as_fd()).map_err(failed)?;
+        let made = make();
+        // A pod-init whose children were born into a container would be no pod-init any more: better it ends, and the pod with it.
+        namespace::children_into(self.own.as_fd()).expect("the way back into the pod's own PID namespace");
+        made
+    }
 }
 
 /// Ended children taken at once, so that orphans in masses (failure F16) hold up neither orders nor output.
@@ -125,6 +145,10 @@ impl PodInit {
     fn new() -> rustix::io::Result<PodInit> {
         // Whoever shares the PID namespace cannot look into this process, whatever it holds.
         set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+        if !getpid().is_init() {
+            // In the node's PID namespace (`hostPID`): what the containers leave behind is still this pod's.
+            set_child_subreaper(Some(getpid()))?;
+        }
         let single = SingleThreaded::prove().map_err(|error| error.errno)?;
         let children = ChildWatch::new()?;
         let listener = raw::inherited_fd(LISTENER_FD)?;
@@ -337,6 +361,7 @@ impl PodInit {
     }
 
     fn start(&mut self, start: &Start<'_>, packet: &[u8], descriptors: &mut Descriptors) -> Result<(), Failure> {
+        let target = self.target(start)?;
         let slot = self
             .slots
             .get_mut(usize::from(start.container))
@@ -344,7 +369,17 @@ impl PodInit {
         if slot.is_busy() {
             return Err(Failure::new(Step::Order, libc::EBUSY, "(an instance is still there)"));
         }
-        slot.start(&Pod { facts: &self.facts, poller: &self.poller }, start, packet, descriptors, now())
+        let pod = Pod { facts: &self.facts, poller: &self.poller, target: target.as_ref() };
+        slot.start(&pod, start, packet, descriptors, now())
+    }
+
+    /// The process whose PID namespace a container is to be born into, where it is not to have its own.
+    fn target(&self, start: &Start<'_>) -> Result<Option<OwnedFd>, Failure> {
+        let Some(target) = start.target.filter(|_| !self.facts.share_processes) else { return Ok(None) };
+        let main = self.slots.get(usize::from(target)).and_then(Slot::main_process);
+        let pidfd = main.and_then(|main| main.pidfd.try_clone().ok());
+        let failed = || Failure::new(Step::Namespace, libc::ESRCH, "pid (of the target container)");
+        pidfd.map(Some).ok_or_else(failed)
     }
 
     fn execute(&mut self, exec: &Exec<'_>, descriptors: &mut Descriptors) -> Result<(), Failure> {

@@ -37,6 +37,8 @@ pub struct Pod<'a> {
     pub facts: &'a Facts,
     /// What waits for the new process.
     pub poller: &'a Poller,
+    /// The process into whose PID namespace it is to be born, where it is not to have its own.
+    pub target: Option<&'a OwnedFd>,
 }
 
 /// How far the newest instance has come.
@@ -155,7 +157,7 @@ impl Slot {
         self.record =
             ContainerRecord { instance: start.instance, memo: start.memo, life: Life::None, stage: Stage::New };
         self.close_output(pod.poller);
-        let launched = self.launch(pod.facts, start, packet, descriptors);
+        let launched = self.launch(pod, start, packet, descriptors);
         if let State::Starting(launch) = &self.state {
             let container = usize::from(start.container);
             pod.poller.add(launch, Source::Launch(container));
@@ -171,11 +173,12 @@ impl Slot {
 
     fn launch(
         &mut self,
-        facts: &Facts,
+        pod: &Pod<'_>,
         start: &Start<'_>,
         packet: &[u8],
         descriptors: &mut Descriptors,
     ) -> Result<(), Failure> {
+        let facts = pod.facts;
         let refused = |errno: Errno, subject: &str| Failure::new(Step::Order, errno.raw_os_error(), subject);
         let given =
             Given::new(start, descriptors).ok_or_else(|| refused(Errno::BADF, "(the descriptors beside it)"))?;
@@ -186,23 +189,25 @@ impl Slot {
         let (theirs, ours) =
             streams::make(start, terminals.as_fd()).map_err(|errno| refused(errno, "(standard streams)"))?;
         let cgroup = cgroup(start.cgroup_v2, &given.cgroups);
-        let namespaces = Namespaces::MOUNT.and(Namespaces::PID.only_if(!facts.share_processes));
-        let launch = Launch::new(&facts.single, namespaces, cgroup, |teller| {
-            let making = Making {
-                start,
-                image: &given.image,
-                mounts: &given.mounts,
-                cgroup,
-                proc: facts.proc.as_fd(),
-                own_users: facts.own_users,
-                devices: given.devices.as_ref().map(AsFd::as_fd),
-                streams: &theirs,
-                terminals: terminals.as_fd(),
-                root: None,
-                null: None,
-                directory: None,
-            };
-            child::run(making, teller)
+        let namespaces = Namespaces::MOUNT.and(Namespaces::PID.only_if(!facts.share_processes && pod.target.is_none()));
+        let launch = facts.born_into(pod.target, || {
+            Launch::new(&facts.single, namespaces, cgroup, |teller| {
+                let making = Making {
+                    start,
+                    image: &given.image,
+                    mounts: &given.mounts,
+                    cgroup,
+                    proc: facts.proc.as_fd(),
+                    own_users: facts.own_users,
+                    devices: given.devices.as_ref().map(AsFd::as_fd),
+                    streams: &theirs,
+                    terminals: terminals.as_fd(),
+                    root: None,
+                    null: None,
+                    directory: None,
+                };
+                child::run(making, teller)
+            })
         })?;
         self.mounts = namespace::mounts_of(facts.proc.as_fd(), launch.child.pid).ok();
         self.start = packet.into();

@@ -79,7 +79,7 @@ pub struct Setup<'a> {
     pub hostname: &'a str,
     /// The number of containers.
     pub containers: u8,
-    /// The containers share the pod's PID namespace (spec 27).
+    /// The containers share the PID namespace of pod-init (spec 27): the pod's, or with `hostPID` the node's.
     pub share_processes: bool,
     /// The pod has the node's network: no loopback to bring up, and /sys stays the node's.
     pub host_network: bool,
@@ -139,6 +139,8 @@ pub struct Start<'a> {
     pub stdin: Stdin,
     /// Its standard streams are a terminal of its own.
     pub tty: bool,
+    /// It has no PID namespace of its own, but that of this container, which must run.
+    pub target: Option<u8>,
 }
 
 /// What of the node a container sees and may change.
@@ -383,6 +385,7 @@ mod tests {
             seccomp: &[6, 0, 0, 0, 0, 0, 0xff, 0x7f],
             stdin: Stdin::Once,
             tty: true,
+            target: Some(2),
         };
         let mut buffer = [0; 256];
         let packet = encode(&Order::Start(start), &mut buffer).unwrap();

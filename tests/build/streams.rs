@@ -1,9 +1,22 @@
-//! `stdin`, `stdinOnce` and `tty` in YAML.
+//! `stdin`, `stdinOnce`, `tty` and `hostPID` in YAML: what a pod shares with whoever attaches, and with the board.
 
 use super::{compile, pod};
 use podling::console::object::{self, Format, Options};
 use podling::manifest::check;
 use podling::manifest::terminal::Stdin;
+
+/// Spec 27: hostPID is honoured, says what it gives away, and goes with neither of two others.
+#[test]
+fn spec_27_host_pid() {
+    let alone = compile(&pod("hostPID: true", ""));
+    assert_eq!(alone.warnings, 1, "{}", alone.said);
+    assert!(alone.said.contains("see every process of the board"), "{}", alone.said);
+    let body = alone.body();
+    assert!(check::manifest(&body).unwrap().pods.get(0).unwrap().sharing.host_pid);
+    compile(&pod("hostPID: true, shareProcessNamespace: true", "")).refused("cannot be had together with");
+    let users = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {hostPID: true, hostUsers: false, containers: [{name: a, image: b}]}\n";
+    compile(users).refused("forbidden when hostUsers is false");
+}
 
 #[test]
 fn stdin_and_tty_mean_what_they_say_and_come_back_as_written() {

@@ -1,7 +1,7 @@
 //! A board that is only told what to say, and remembers what it was asked.
 
 use podling::agent::events::Event;
-use podling::agent::{Facts, Gate, Refusal, Shutdown, Streams, Usage};
+use podling::agent::{Debug, Facts, Gate, Refusal, Shutdown, Streams, Usage};
 use podling::console::board::{Board, Input, Log, LogPiece, LogRequest, Program, Seen, Waiting};
 use podling::console::clock::Clock;
 use podling::console::view::{ContainerView, Scene, StatusView};
@@ -63,7 +63,7 @@ pub fn status(phase: Phase, containers: &[ContainerView<'static>]) -> StatusView
         (ContainerKind::Init, ContainerState::Terminated(end)) => end.exit.success(),
         (ContainerKind::Init, _) => false,
         (ContainerKind::Sidecar, state) => matches!(state, ContainerState::Running(_)),
-        (ContainerKind::App, _) => true,
+        (ContainerKind::App | ContainerKind::Ephemeral, _) => true,
     });
     let ready = containers.iter().all(|c| c.ready || c.kind == ContainerKind::Init);
     let condition = |kind, status| Condition {
@@ -87,6 +87,7 @@ pub fn status(phase: Phase, containers: &[ContainerView<'static>]) -> StatusView
         verdict: None,
         gates: &[],
         lacks: None,
+        ephemeral: &[],
     }
 }
 
@@ -244,6 +245,12 @@ impl Board for Fake {
             Ok(Exit { code: status.code().unwrap_or(137) as u8, signal: 0, oom: false })
         });
         Ok(Program { terminal: Box::pin(async { terminal }), ended })
+    }
+
+    fn debug(&self, asked: &Debug<'_>) -> Result<String, Refusal> {
+        self.find(asked.namespace, asked.pod)?;
+        self.asked.borrow_mut().push(format!("{asked:?}"));
+        Ok(asked.name.unwrap_or("debugger-x7k2p").into())
     }
 
     fn attach(&self, _: &str, pod: &str, container: &str) -> Result<Waiting<'static, Input>, Refusal> {

@@ -1,7 +1,9 @@
 //! Lines become commands, or kubectl's errors.
 
 use podling::console::complete::{Completion, Names, complete};
-use podling::console::grammar::{Attach, Command, Delete, Exec, GetPods, Logs, Output, Scope, Target, line, parse};
+use podling::console::grammar::{
+    Attach, Command, Debug, Delete, Exec, GetPods, Logs, Output, Scope, Target, line, parse,
+};
 use podling::console::wire::{self, Kind};
 use podling::manifest::limits;
 use podling::manifest::time::Duration;
@@ -64,6 +66,13 @@ fn spec_104_verbs() {
     assert_eq!(ok("exec -it web -c app -- sh"), Command::Exec(exec.clone()));
     assert_eq!(ok("exec --stdin --tty=true pod/web --container app -- sh"), Command::Exec(exec));
     let attach = |stdin, tty| Command::Attach(Attach { target: target("web", None), stdin, tty });
+    let debug = |container, of: Option<&str>, argv: &[&str], tty| {
+        let (target, of) = (target("web", container), of.map(Into::into));
+        Command::Debug(Debug { target, image: "busybox".into(), of, argv: names(argv), stdin: tty, tty })
+    };
+    assert_eq!(ok("debug web --image=busybox"), debug(None, None, &[], false));
+    let full = "debug -it web --image busybox -c look --target=app -- sh -c ls";
+    assert_eq!(ok(full), debug(Some("look"), Some("app"), &["sh", "-c", "ls"], true));
     assert_eq!(ok("attach web"), attach(false, false));
     assert_eq!(ok("attach web -i"), attach(true, false));
     assert_eq!(ok("attach -it pod/web"), attach(true, true));
@@ -127,6 +136,8 @@ fn errors_say_what_to_do() {
         ("logs web a -c b", "error: only one of -c or an inline [CONTAINER] arg is allowed"),
         ("exec web ls", "error: exec [POD] [COMMAND] is not supported. Use exec [POD] -- [COMMAND] instead"),
         ("exec web --", "error: you must specify at least one command for the container"),
+        ("debug web", "error: you must specify --image"),
+        ("debug web -t --image=busybox", "error: -i/--stdin is required for containers with -t/--tty=true"),
         ("attach web app", "error: unexpected argument \"app\""),
         ("attach", "error: expected 'attach POD [-c CONTAINER] [-i] [-t]'.\nPOD or TYPE/NAME is a required argument"),
         ("version now", r#"error: unexpected argument "now""#),

@@ -3,6 +3,7 @@
 mod admit;
 mod deadline;
 mod ending;
+mod ephemeral;
 mod evict;
 mod gates;
 mod life;

@@ -92,6 +92,7 @@ pub struct Ordered<'a> {
     pub no_new_privileges: bool,
     pub stdin: Stdin,
     pub tty: bool,
+    pub target: Option<u8>,
 }
 
 impl Ordered<'_> {
@@ -119,6 +120,7 @@ impl Ordered<'_> {
             no_new_privileges: true,
             stdin: Stdin::None,
             tty: false,
+            target: None,
         }
     }
 }
@@ -303,6 +305,7 @@ impl Pod {
             seccomp: &ordered.seccomp,
             stdin: ordered.stdin,
             tty: ordered.tty,
+            target: ordered.target,
         };
         let image = detached(ordered.image.as_deref().unwrap_or(&self.image));
         let [a, b] = &self.logs[index];

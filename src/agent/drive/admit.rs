@@ -6,7 +6,8 @@ use crate::agent::{adopt, begin, gates, owners};
 use crate::machine;
 use crate::machine::admit::{Amount, Lacks};
 use crate::machine::effect::{Effects, Event};
-use crate::machine::pod::Rules;
+use crate::machine::pod::{ContainerRules, Rules};
+use crate::manifest::limits;
 use crate::manifest::pod::Pod;
 use crate::manifest::status::Uid;
 use crate::manifest::time::{Duration, Instant};
@@ -47,7 +48,10 @@ impl Agent {
             Some(lacks) => machine::pod::Pod::held(self.now(), rules, lacks, &mut effects),
         });
         let (place, filters) = (Place::Current(index), self.manifest().filters);
-        self.add(Entry { place, pod, filters, uid: begin::new_uid(), machine, sandbox: None }, &mut effects);
+        self.add(
+            Entry { place, pod, filters, uid: begin::new_uid(), machine, sandbox: None, ephemeral: Vec::new() },
+            &mut effects,
+        );
     }
 
     /// Takes in a pod that an agent before this one has made: it has been promised its room.
@@ -62,12 +66,22 @@ impl Agent {
         let waited = found.accepted.since(created);
         rules.active_deadline = rules.active_deadline.map(|span| Duration(span.0.saturating_add(waited.0)));
         let own = self.paths().pod(found.sandbox.uid);
+        let put_in = found.ephemeral.iter().map(|_| ContainerRules::ephemeral());
+        rules.containers.extend(put_in.take(limits::CONTAINERS - rules.containers.len()));
         gates::held(&own, &pod).for_each(|gate| rules.gates.set(gate, true));
         let adopt = machine::pod::Pod::adopt;
         let machine =
             Box::new(adopt(self.now(), created, rules, (found.record, found.verdict), &found.containers, &mut effects));
         self.add(
-            Entry { place, pod, filters, uid: found.sandbox.uid, machine, sandbox: Some(found.sandbox) },
+            Entry {
+                place,
+                pod,
+                filters,
+                uid: found.sandbox.uid,
+                machine,
+                sandbox: Some(found.sandbox),
+                ephemeral: found.ephemeral,
+            },
             &mut effects,
         );
     }

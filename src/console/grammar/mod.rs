@@ -39,6 +39,8 @@ pub enum Command {
     Exec(Exec),
     /// `attach`.
     Attach(Attach),
+    /// `debug`.
+    Debug(Debug),
     /// `delete pod`.
     Delete(Delete),
     /// `restart`.
@@ -149,6 +151,23 @@ pub struct Exec {
 pub struct Attach {
     /// To what.
     pub target: Target,
+    /// `-i`.
+    pub stdin: bool,
+    /// `-t`.
+    pub tty: bool,
+}
+
+/// `debug` (spec 37).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Debug {
+    /// The pod; as its container, `-c`: the name of the new one.
+    pub target: Target,
+    /// `--image`.
+    pub image: String,
+    /// `--target`: the container whose processes it sees.
+    pub of: Option<String>,
+    /// Its program and arguments; the image's where there are none.
+    pub argv: Vec<String>,
     /// `-i`.
     pub stdin: bool,
     /// `-t`.
@@ -276,6 +295,7 @@ pub fn parse(words: &[&str]) -> Result<Command, Error> {
         VerbId::Logs => logs(&given),
         VerbId::Exec => exec(&given),
         VerbId::Attach => attach(&given),
+        VerbId::Debug => debug(&given),
         VerbId::Delete => delete(&given),
         VerbId::Restart => restart(&given),
         VerbId::Set => set(&given),
@@ -365,6 +385,25 @@ fn attach(given: &Given<'_>) -> Result<Command, Error> {
     let target = given.target("attach POD [-c CONTAINER] [-i] [-t]")?;
     given.no_operands(1)?;
     Ok(Command::Attach(Attach { target, stdin: given.is_on(FlagId::Stdin)?, tty: given.is_on(FlagId::Tty)? }))
+}
+
+fn debug(given: &Given<'_>) -> Result<Command, Error> {
+    let mut target = given.target("debug POD --image=IMAGE [-it] [-- COMMAND...]")?;
+    given.no_operands(1)?;
+    target.container = given.value(FlagId::Name).map(ToOwned::to_owned);
+    let Some(image) = given.value(FlagId::Image).filter(|image| !image.is_empty()) else {
+        return error("you must specify --image");
+    };
+    let (stdin, tty) = (given.is_on(FlagId::Stdin)?, given.is_on(FlagId::Tty)?);
+    if tty && !stdin {
+        return error("-i/--stdin is required for containers with -t/--tty=true");
+    }
+    let argv: Vec<String> = given.tail.unwrap_or_default().iter().map(|word| (*word).to_owned()).collect();
+    if argv.len() > limits::ARGS {
+        return error(format!("more than {} words for the container", limits::ARGS));
+    }
+    let of = given.value(FlagId::Target).map(ToOwned::to_owned);
+    Ok(Command::Debug(Debug { target, image: image.to_owned(), of, argv, stdin, tty }))
 }
 
 fn delete(given: &Given<'_>) -> Result<Command, Error> {

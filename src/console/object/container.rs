@@ -16,6 +16,7 @@ pub(super) fn container(
     emit: &mut dyn Emit,
     pod: &Pod<'_>,
     container: &Container<'_>,
+    target: Option<&str>,
     options: Options,
 ) -> fmt::Result {
     emit.open(Kind::Map)?;
@@ -43,6 +44,7 @@ pub(super) fn container(
     super::confinement::security(emit, container)?;
     flag(emit, "stdin", container.stdin != Stdin::None)?;
     flag(emit, "stdinOnce", container.stdin == Stdin::Once)?;
+    target.map_or(Ok(()), |target| emit.pair("targetContainerName", target))?;
     if container.message_path != Container::MESSAGE_PATH {
         emit.pair("terminationMessagePath", container.message_path)?;
     }

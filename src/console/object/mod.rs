@@ -18,8 +18,7 @@ use super::emit::{Emit, Json, Kind, Yaml};
 use crate::manifest::List;
 use crate::manifest::limits;
 use crate::manifest::pod::{
-    ContainerKind, Device, FsGroupChange, GroupsPolicy, HostPathKind, Pair, Pod, Resources, RestartPolicy, Source,
-    Volume,
+    Device, FsGroupChange, GroupsPolicy, HostPathKind, Pair, Pod, Resources, RestartPolicy, Source, Volume,
 };
 use crate::manifest::volume::Disk;
 use alloc::boxed::Box;
@@ -170,6 +169,7 @@ fn spec(emit: &mut dyn Emit, pod: &Pod<'_>, status: Option<&StatusView<'_>>, opt
         emit.number("activeDeadlineSeconds", &seconds)?;
     }
     containers(emit, "containers", pod, false, options)?;
+    ephemeral(emit, pod, status, options)?;
     if !pod.host_aliases.is_empty() {
         emit.begin("hostAliases", Kind::List)?;
         for alias in pod.host_aliases {
@@ -252,14 +252,24 @@ fn pod_security(emit: &mut dyn Emit, pod: &Pod<'_>) -> fmt::Result {
 }
 
 fn containers(emit: &mut dyn Emit, key: &str, pod: &Pod<'_>, init: bool, options: Options) -> fmt::Result {
-    let mut chosen = pod.containers.iter().filter(|c| init != (c.kind == ContainerKind::App)).peekable();
+    let mut chosen = pod.containers.iter().filter(|c| init == c.kind.is_init()).peekable();
     if chosen.peek().is_none() {
         return Ok(());
     }
     emit.begin(key, Kind::List)?;
     for c in chosen {
-        container::container(emit, pod, &c, options)?;
+        container::container(emit, pod, &c, None, options)?;
     }
+    emit.close()
+}
+
+fn ephemeral(emit: &mut dyn Emit, pod: &Pod<'_>, status: Option<&StatusView<'_>>, options: Options) -> fmt::Result {
+    let all = status.map_or(&[][..], |status| status.ephemeral);
+    if all.is_empty() {
+        return Ok(());
+    }
+    emit.begin("ephemeralContainers", Kind::List)?;
+    all.iter().try_for_each(|it| container::container(emit, pod, &it.container, it.target, options))?;
     emit.close()
 }
 

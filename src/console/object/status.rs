@@ -3,7 +3,7 @@
 use super::{StatusView, text};
 use crate::console::emit::{Emit, Kind};
 use crate::console::view::{ContainerView, GateView};
-use crate::manifest::pod::{Container, ContainerKind, Pod};
+use crate::manifest::pod::{Container, Pod};
 use crate::manifest::status::{ContainerState, Reason, Terminated};
 use crate::manifest::time::Instant;
 use core::fmt;
@@ -37,6 +37,12 @@ pub(super) fn status(emit: &mut dyn Emit, pod: &Pod<'_>, status: &StatusView<'_>
     emit.close()?;
     if status.lacks.is_none() {
         containers(emit, "containerStatuses", pod, status, false)?;
+    }
+    if !status.ephemeral.is_empty() {
+        emit.begin("ephemeralContainerStatuses", Kind::List)?;
+        let views = status.containers.iter().skip(pod.containers.len());
+        status.ephemeral.iter().zip(views).try_for_each(|(it, view)| one(emit, &it.container, view, status))?;
+        emit.close()?;
     }
     if let Some(ip) = status.scene.node_ip {
         address(emit, "hostIP", ip)?;
@@ -87,7 +93,7 @@ fn address(emit: &mut dyn Emit, key: &str, ip: [u8; 4]) -> fmt::Result {
 
 fn containers(emit: &mut dyn Emit, key: &str, pod: &Pod<'_>, status: &StatusView<'_>, init: bool) -> fmt::Result {
     let both = pod.containers.iter().zip(&status.containers);
-    let mut chosen = both.filter(|(c, _)| init != (c.kind == ContainerKind::App)).peekable();
+    let mut chosen = both.filter(|(c, _)| init == c.kind.is_init()).peekable();
     if chosen.peek().is_none() {
         return Ok(());
     }

@@ -67,6 +67,8 @@ pub(super) struct Looked {
     tty: bool,
     /// It runs.
     pub(super) runs: bool,
+    /// It is yet to run.
+    pub(super) waits: bool,
     /// The exit code of its newest end; 0 where there was none.
     code: u8,
 }
@@ -76,7 +78,7 @@ pub(super) fn look<T>(board: &dyn Board, target: &Target, container: &str, what:
     let mut found = None;
     let scope = Scope::Namespace(target.namespace.clone());
     each(board, &scope, std::slice::from_ref(&target.pod), &mut |seen: &Seen<'_>| {
-        let Some((index, it)) = seen.pod.containers.iter().enumerate().find(|(_, it)| it.name == container) else {
+        let Some((index, it)) = seen.containers().enumerate().find(|(_, it)| it.name == container) else {
             return;
         };
         let Some(view) = seen.status.containers.get(index) else { return };
@@ -85,7 +87,8 @@ pub(super) fn look<T>(board: &dyn Board, target: &Target, container: &str, what:
             _ => 0,
         };
         let runs = matches!(view.state, ContainerState::Running(_));
-        found = Some(what(Looked { stdin: it.stdin, tty: it.tty, runs, code }));
+        let waits = matches!(view.state, ContainerState::Waiting(_));
+        found = Some(what(Looked { stdin: it.stdin, tty: it.tty, runs, waits, code }));
     });
     found
 }

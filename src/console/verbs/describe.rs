@@ -38,9 +38,14 @@ fn pod(seen: &Seen<'_>) -> String {
     let (pod, status) = (seen.pod, &seen.status);
     let mut sheet = Sheet::default();
     heading(&mut sheet, seen);
-    for (title, init) in [("Init Containers", true), ("Containers", false)] {
-        let both = pod.containers.iter().zip(&status.containers);
-        let mut chosen = both.filter(|(c, _)| init != (c.kind == ContainerKind::App)).peekable();
+    let sections = [
+        ("Init Containers", &[ContainerKind::Init, ContainerKind::Sidecar][..]),
+        ("Containers", &[ContainerKind::App]),
+        ("Ephemeral Containers", &[ContainerKind::Ephemeral]),
+    ];
+    for (title, kinds) in sections {
+        let both = seen.containers().zip(&status.containers);
+        let mut chosen = both.filter(|(c, _)| kinds.contains(&c.kind)).peekable();
         if chosen.peek().is_some() {
             sheet.head(0, title);
         }

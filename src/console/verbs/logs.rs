@@ -59,7 +59,7 @@ fn waiting(board: &dyn Board, target: &Target, container: &str) -> Failure {
     let mut reason = "ContainerCreating";
     let scope = Scope::Namespace(target.namespace.clone());
     super::each(board, &scope, std::slice::from_ref(&target.pod), &mut |seen: &Seen<'_>| {
-        let index = seen.pod.containers.iter().position(|c| c.name == container);
+        let index = seen.containers().position(|c| c.name == container);
         if let Some(ContainerState::Waiting(why)) = index.and_then(|n| seen.status.containers.get(n)).map(|c| c.state) {
             reason = why.as_str();
         }

@@ -2,6 +2,7 @@
 
 mod attach;
 mod change;
+mod debug;
 mod describe;
 mod exec;
 mod get;
@@ -75,6 +76,7 @@ async fn carry_out(board: &dyn Board, command: Command, io: &Io) -> Done {
         Command::Describe { scope, names } => describe::pods(board, &scope, &names, io).await,
         Command::Logs(logs) => logs::logs(board, &logs, io).await,
         Command::Exec(exec) => exec::exec(board, &exec, io).await,
+        Command::Debug(debug) => debug::debug(board, &debug, io).await,
         Command::Attach(attach) => attach::attach(board, &attach, io).await,
         Command::Delete(delete) => change::delete(board, &delete, io).await,
         Command::Restart(target) => change::restart(board, &target, io).await,
@@ -162,11 +164,11 @@ async fn container_of(board: &dyn Board, target: &Target, io: &Io) -> Result<Str
     let mut found = None;
     let scope = Scope::Namespace(target.namespace.clone());
     each(board, &scope, std::slice::from_ref(&target.pod), &mut |seen| {
-        let of = |app: bool| seen.pod.containers.iter().filter(move |c| (c.kind == App) == app);
+        let of = |app: bool| seen.containers().filter(move |c| (c.kind == App) == app);
         let apps = of(true).map(|c| String::from(c.name));
-        let inits = of(false).map(|c| format!("{} (init)", c.name));
-        let known = |name: &String| seen.pod.containers.iter().any(|c| c.name == name);
-        found = Some((apps.chain(inits).collect::<Vec<_>>(), target.container.as_ref().is_none_or(known)));
+        let others = of(false).map(|c| format!("{} ({})", c.name, if c.kind.is_init() { "init" } else { "ephem" }));
+        let known = |name: &String| seen.containers().any(|c| c.name == name);
+        found = Some((apps.chain(others).collect::<Vec<_>>(), target.container.as_ref().is_none_or(known)));
     });
     let (all, known) = found.ok_or_else(|| not_found(&target.pod))?;
     match (&target.container, all.first()) {

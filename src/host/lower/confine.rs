@@ -119,7 +119,7 @@ pub(super) fn container<'c>(cx: &'c Context<'_>, pod: &Shared<'_>, container: &O
 /// `hostUsers: false`: users of the pod's own, which the API server refuses beside the node's namespaces.
 pub(super) fn own_users(spec: &Object<'_>) -> bool {
     let own = spec.flag("hostUsers") == Some(false);
-    for name in ["hostIPC", "hostNetwork"] {
+    for name in ["hostIPC", "hostNetwork", "hostPID"] {
         if let Some(place) = spec.get(name).filter(|place| own && place.boolean() == Some(true)) {
             place.error("forbidden when hostUsers is false");
         }

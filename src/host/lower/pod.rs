@@ -155,12 +155,23 @@ fn readiness_gates<'a>(spec: &Object<'a>) -> Vec<&'a str> {
 fn sharing(spec: &Object<'_>) -> Sharing {
     Sharing {
         host_network: spec.flag("hostNetwork").unwrap_or(false),
-        // The table refuses everything but false.
-        host_pid: false,
+        host_pid: host_pid(spec),
         host_ipc: spec.flag("hostIPC").unwrap_or(false),
         process_namespace: spec.flag("shareProcessNamespace").unwrap_or(false),
         own_users: confine::own_users(spec),
     }
+}
+
+/// `hostPID`: what the API server refuses beside it is refused, and what it gives away is said.
+fn host_pid(spec: &Object<'_>) -> bool {
+    let Some(place) = spec.get("hostPID").filter(|place| place.boolean() == Some(true)) else { return false };
+    if spec.flag("shareProcessNamespace") == Some(true) {
+        place.error("cannot be had together with shareProcessNamespace; leave one out");
+    }
+    place.warning(
+        "its containers see every process of the board, and those that run as root can end any of them unless they drop the capability KILL",
+    );
+    true
 }
 
 /// Spec 26. The node's own host name is what a pod with `hostNetwork` sees; that is the board's part.

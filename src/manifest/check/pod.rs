@@ -86,6 +86,11 @@ fn pod<'a>(at: &At<'_, 'a>, pod: &Pod<'a>, filters: usize) -> Checked {
         match one.kind {
             ContainerKind::App => apps += 1,
             ContainerKind::Init | ContainerKind::Sidecar if apps == 0 => {}
+            ContainerKind::Ephemeral => {
+                return Err(
+                    at.fail(Problem::Field("an ephemeral container is put into a running pod, never declared with it"))
+                );
+            }
             _ => {
                 return Err(at.fail(Problem::Field("an init container or sidecar comes after an app container")));
             }
