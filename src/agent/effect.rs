@@ -1,5 +1,6 @@
 //! Carries out what a machine asks for, and tells it what its pod-init reports.
 
+use super::confine;
 use super::drive::{Agent, Entry};
 use super::events;
 use super::fail;
@@ -173,7 +174,9 @@ fn start_container(agent: &Agent, entry: &Entry, index: u8, instance: u32, memo:
     fail::point("start");
     let path = instance_group(uid, container.name, instance);
     let made = agent.cgroups().create(&path, false, &start::limits(&container));
-    let doors = made.and_then(|group| group.doors()).map_err(|e| Refused::new(e.into()))?;
+    let user = confine::first_user(agent, pod);
+    let admitted = made.and_then(|group| user.map_or(Ok(()), |user| group.admit(user)).and_then(|()| group.doors()));
+    let doors = admitted.map_err(|e| Refused::new(e.into()))?;
     fail::point("instance group made");
     let which = start::Which { uid, pod, index, instance, memo };
     let ordered =
