@@ -73,3 +73,45 @@ fn managed_files_are_writable_within_bounds() {
         board.running("root", "main").await;
     });
 }
+
+#[test]
+fn dns_config_alone_or_beside_what_the_board_has() {
+    let config =
+        "{nameservers: [192.0.2.1], searches: [example.org], options: [{name: ndots, value: '2'}, {name: edns0}]}";
+    let yaml = pod("alone", "exec sleep 1000", &format!("dnsPolicy: None\ndnsConfig: {config}"), "")
+        + &pod("beside", "exec sleep 1000", &format!("dnsConfig: {config}"), "");
+    Node::new().run(&yaml, async |board| {
+        board.running("alone", "main").await;
+        let own = "search example.org\noptions ndots:2 edns0\nnameserver 192.0.2.1\n";
+        assert_eq!(board.shell("alone", "main", "cat /etc/resolv.conf").await, (0, own.into()));
+        board.running("beside", "main").await;
+        let (_, text) = board.shell("beside", "main", "cat /etc/resolv.conf").await;
+        assert!(text.ends_with("nameserver 192.0.2.1\n") && text.contains("example.org"), "{text}");
+    });
+}
+
+#[test]
+fn spec_71_a_stop_signal_of_the_pods_own() {
+    let node = Node::new();
+    let heard = node.root.join("heard");
+    std::fs::create_dir(&heard).unwrap();
+    let more =
+        format!("terminationGracePeriodSeconds: 1000\nvolumes: [{{name: v, hostPath: {{path: {}}}}}]", heard.display());
+    let inside = "lifecycle: {stopSignal: SIGUSR1}\nvolumeMounts: [{name: v, mountPath: /heard}]";
+    let script = "trap 'echo usr1 > /heard/it; exit 0' USR1; touch /ready; while true; do sleep 0.05; done";
+    node.run(&pod("own", script, &more, inside), async |board| {
+        board.ready("own").await;
+        let uid = board.uid("own");
+        board.0.delete("default", "own", None, false).unwrap();
+        board.gone(&uid).await;
+    });
+    assert_eq!(std::fs::read_to_string(heard.join("it")).unwrap(), "usr1\n");
+}
+
+#[test]
+fn spec_26_a_host_name_may_be_overridden() {
+    Node::new().run(&pod("named", "exec sleep 1000", "hostnameOverride: db.example.org", ""), async |board| {
+        board.running("named", "main").await;
+        assert_eq!(board.shell("named", "main", "hostname").await, (0, "db.example.org\n".into()));
+    });
+}

@@ -163,9 +163,13 @@ fn send_signal(agent: &Agent, entry: &Entry, container: u8, signal: u8) {
     fail::point("signal sent");
 }
 
-/// The image's STOPSIGNAL, as its record says now; TERM where there is no record any more.
+/// `lifecycle.stopSignal`, else the image's STOPSIGNAL, as its record says now; TERM where there is no record any more.
 fn stop_signal(agent: &Agent, entry: &Entry, container: u8) -> u8 {
-    let image = entry.container(container.into()).map(|container| container.image).unwrap_or_default();
+    let container = entry.container(container.into());
+    if let Some(signal) = container.and_then(|container| container.stop_signal) {
+        return signal.number;
+    }
+    let image = container.map(|container| container.image).unwrap_or_default();
     let signal = Record::read(agent.paths(), image).and_then(|record| record.image().map(|image| image.stop_signal));
     signal.unwrap_or(Signal::TERM.as_raw() as u8)
 }

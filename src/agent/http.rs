@@ -1,8 +1,9 @@
-//! HTTP GET as a probe or a hook needs it: one request in the clear, the answer's head, redirects on the same host.
+//! HTTP GET as a probe or a hook needs it: one request, the answer's head, redirects on the same host.
 
 use super::connect::Place;
+use super::tls;
 use crate::manifest::limits;
-use crate::manifest::probe::HttpGet;
+use crate::manifest::probe::{HttpGet, Scheme};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use std::format;
 use std::prelude::v1::*;
@@ -33,26 +34,31 @@ impl Answer {
     }
 }
 
-/// Where a redirect leads on the same host: port and path. `None`: elsewhere, or to HTTPS, and it is not followed.
-fn target(location: &str, host: &str, port: u16, path: &str) -> Option<(u16, String)> {
-    let Some(rest) = location.strip_prefix("http://").or_else(|| location.strip_prefix("//")) else {
+/// Where a redirect leads on the same host: scheme, port and path. `None`: elsewhere, and it is not followed.
+fn target(location: &str, host: &str, (scheme, port): (Scheme, u16), path: &str) -> Option<(Scheme, u16, String)> {
+    let absolute = [Scheme::Http, Scheme::Https].into_iter().find_map(|scheme| {
+        let rest = location.strip_prefix(scheme.as_str())?.strip_prefix("://")?;
+        Some((scheme, rest))
+    });
+    let Some((scheme, rest)) = absolute.or_else(|| Some((scheme, location.strip_prefix("//")?))) else {
         return match location {
-            _ if location.starts_with('/') => Some((port, location.into())),
+            _ if location.starts_with('/') => Some((scheme, port, location.into())),
             _ if location.split(['/', '?', '#']).next().is_some_and(|first| first.contains(':')) => None,
             _ => {
                 let folder =
                     path.split('?').next().and_then(|path| path.rsplit_once('/')).map_or("", |(folder, _)| folder);
-                Some((port, format!("{folder}/{location}")))
+                Some((scheme, port, format!("{folder}/{location}")))
             }
         };
     };
     let (authority, path) = rest.find(['/', '?']).map_or((rest, ""), |at| rest.split_at(at));
     let (name, port) = match authority.rsplit_once(':') {
         Some((name, port)) if !port.contains(']') => (name, port.parse().ok()?),
+        _ if scheme == Scheme::Https => (authority, 443),
         _ => (authority, 80),
     };
     let path = if path.starts_with('/') { path.into() } else { format!("/{path}") };
-    (name.eq_ignore_ascii_case(host)).then_some((port, path))
+    (name.eq_ignore_ascii_case(host)).then_some((scheme, port, path))
 }
 
 /// The request for `path`.
@@ -75,47 +81,63 @@ fn request(get: &HttpGet<'_>, authority: &str, path: &str) -> String {
 /// # Errors
 /// There is no answer, and why, in kubelet's words.
 pub(super) async fn get(place: &Place, get: &HttpGet<'_>) -> Result<Answer, String> {
-    let (mut port, mut path) = (place.address.port(), String::from(get.path));
+    let (mut scheme, mut port, mut path) = (get.scheme, place.address.port(), String::from(get.path));
     let host = format!("{}", place.address.ip());
     let named = get.headers.iter().find(|header| header.key.eq_ignore_ascii_case("host"));
     for _ in 0..=REDIRECTS {
         let at = place.at_port(port);
-        let failed = |why: String| format!("Get \"http://{}{path}\": {why}", at.address);
+        let failed = |why: String| format!("Get \"{}://{}{path}\": {why}", scheme.as_str(), at.address);
         let asked = request(get, &format!("{}", at.address), &path);
-        let answer = exchange(&at, asked.as_bytes()).await.map_err(failed)?;
+        let answer = exchange(&at, scheme, asked.as_bytes()).await.map_err(failed)?;
         let next = match (&answer.location, answer.status) {
             (Some(location), 301 | 302 | 303 | 307 | 308) => {
-                let by_name = named.and_then(|named| target(location, named.value, port, &path));
-                by_name.or_else(|| target(location, &host, port, &path))
+                let by_name = named.and_then(|named| target(location, named.value, (scheme, port), &path));
+                by_name.or_else(|| target(location, &host, (scheme, port), &path))
             }
             _ => None,
         };
         match next {
-            Some(next) => (port, path) = next,
+            Some(next) => (scheme, port, path) = next,
             None => return Ok(answer),
         }
     }
-    Err(format!("Get \"http://{}{path}\": stopped after {REDIRECTS} redirects", place.address))
+    Err(format!("Get \"{}://{}{path}\": stopped after {REDIRECTS} redirects", scheme.as_str(), place.address))
 }
 
 /// One request, and the head of its answer: of the rest nothing is read.
-async fn exchange(place: &Place, request: &[u8]) -> Result<Answer, String> {
+async fn exchange(place: &Place, scheme: Scheme, request: &[u8]) -> Result<Answer, String> {
     let mut stream = place.connect().await?;
+    if scheme == Scheme::Https {
+        return Box::pin(tls::exchange(stream, request)).await;
+    }
     let broken = |error: std::io::Error| format!("{error}");
     stream.write_all(request).await.map_err(broken)?;
-    let mut head = Vec::new();
-    let end = loop {
+    let mut head = Head::default();
+    loop {
         let mut part = [0; 512];
         let read = stream.read(&mut part).await.map_err(broken)?;
-        head.extend_from_slice(&part[..read]);
-        if let Some(end) = head.windows(4).position(|four| four == b"\r\n\r\n") {
-            break end;
+        if let Some(answer) = head.add(part.get(..read).unwrap_or_default()) {
+            return answer;
         }
-        if read == 0 || head.len() >= limits::HTTP_HEAD {
-            return Err(if head.is_empty() { "EOF" } else { "malformed HTTP response" }.into());
+    }
+}
+
+/// The head of an answer, as far as it has come.
+#[derive(Default)]
+pub(super) struct Head(Vec<u8>);
+
+impl Head {
+    /// Takes what has come, nothing at the end of all; gives the answer once the head is whole, or cannot be any more.
+    pub(super) fn add(&mut self, part: &[u8]) -> Option<Result<Answer, String>> {
+        self.0.extend_from_slice(part);
+        let malformed = || String::from("malformed HTTP response");
+        if let Some(end) = self.0.windows(4).position(|four| four == b"\r\n\r\n") {
+            let head = self.0.get(..end).unwrap_or_default();
+            return Some(Answer::parse(&String::from_utf8_lossy(head)).ok_or_else(malformed));
         }
-    };
-    Answer::parse(&String::from_utf8_lossy(&head[..end])).ok_or_else(|| "malformed HTTP response".into())
+        let ended = part.is_empty() || self.0.len() >= limits::HTTP_HEAD;
+        ended.then(|| Err(if self.0.is_empty() { "EOF".into() } else { malformed() }))
+    }
 }
 
 #[cfg(test)]
@@ -139,22 +161,31 @@ mod tests {
 
     #[test]
     fn redirects_are_followed_on_the_same_host_only() {
-        let to = |location| target(location, "127.0.0.1", 8080, "/a/b?c");
+        let to = |location| {
+            let (scheme, port, path) = target(location, "127.0.0.1", (Scheme::Http, 8080), "/a/b?c")?;
+            assert_eq!(scheme, Scheme::Http);
+            Some((port, path))
+        };
         assert_eq!(to("/x"), Some((8080, "/x".into())));
         assert_eq!(to("x?y"), Some((8080, "/a/x?y".into())));
         assert_eq!(to("http://127.0.0.1:81/x"), Some((81, "/x".into())));
         assert_eq!(to("http://127.0.0.1"), Some((80, "/".into())));
         assert_eq!(to("//127.0.0.1:8080/x"), Some((8080, "/x".into())));
-        for elsewhere in ["http://example.org/x", "https://127.0.0.1/x", "mailto:a", "http://127.0.0.1:x/"] {
+        for elsewhere in ["http://example.org/x", "https://example.org/x", "mailto:a", "http://127.0.0.1:x/"] {
             assert_eq!(to(elsewhere), None, "{elsewhere}");
         }
+        let secure = |location| target(location, "127.0.0.1", (Scheme::Http, 80), "/");
+        assert_eq!(secure("https://127.0.0.1/x"), Some((Scheme::Https, 443, "/x".into())));
+        assert_eq!(secure("https://127.0.0.1:8443"), Some((Scheme::Https, 8443, "/".into())));
+        let stays = target("//127.0.0.1/x", "127.0.0.1", (Scheme::Https, 8443), "/");
+        assert_eq!(stays, Some((Scheme::Https, 443, "/x".into())));
     }
 
     #[test]
     fn a_request_has_the_headers_that_were_asked_for() {
         let headers: Bytes =
             [Pair { key: "host", value: "web" }, Pair { key: "X-A", value: "1" }].into_iter().collect();
-        let get = HttpGet { host: "", port: 80, path: "/", headers: headers.list() };
+        let get = HttpGet { host: "", port: 80, path: "/", headers: headers.list(), scheme: Scheme::Http };
         assert_eq!(
             request(&get, "127.0.0.1:80", "/x#y"),
             "GET /x HTTP/1.1\r\nUser-Agent: kube-probe/podling\r\nAccept: */*\r\nhost: web\r\nX-A: 1\r\nConnection: close\r\n\r\n"

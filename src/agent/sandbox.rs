@@ -8,6 +8,7 @@ use super::kept::{self, Filters, Meta};
 use super::link::Link;
 use super::paths::PodPaths;
 use super::queue::Answer;
+use super::resolv;
 use super::trouble::Trouble;
 use super::{start, volumes};
 use crate::machine::effect::Event;
@@ -220,7 +221,7 @@ fn managed_files(agent: &Agent, own: &PodPaths, pod: &Pod<'_>) -> io::Result<()>
     };
     fs::write(own.etc("hosts"), hosts)?;
     fs::write(own.etc("hostname"), format!("{hostname}\n"))?;
-    fs::write(own.etc("resolv.conf"), resolv_conf)?;
+    fs::write(own.etc("resolv.conf"), resolv::conf(&resolv_conf, &pod.dns))?;
     for file in ["hosts", "hostname", "resolv.conf"] {
         fs::set_permissions(own.etc(file), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
     }

@@ -1,11 +1,11 @@
 //! Kubernetes objects to the manifest's types: every reference resolved, every default written out, every mistake said.
 
 mod claims;
-mod classes;
 mod confine;
 mod container;
 mod controllers;
 mod cronjob;
+mod dns;
 mod env;
 mod facts;
 mod groups;

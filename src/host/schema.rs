@@ -86,14 +86,11 @@ table!(CLAIM_RESOURCES "VolumeResourceRequirements" { limits: Read, requests: Re
 table!(PERSISTENT_VOLUME "PersistentVolume" { apiVersion: Read, kind: Read, metadata: Read, spec: Read, status: Cluster });
 table!(PERSISTENT_VOLUME_SPEC "PersistentVolumeSpec" {
     accessModes: Read, capacity: Read, claimRef: Read, hostPath: Read, local: Read, mountOptions: NotYet, nodeAffinity: Cluster,
-    persistentVolumeReclaimPolicy: Only(&["Retain"]), storageClassName: Read, volumeAttributesClassName: Cluster,
+    persistentVolumeReclaimPolicy: Only(&["Retain", "Delete", "Recycle"]), storageClassName: Read, volumeAttributesClassName: Cluster,
     volumeMode: Read, awsElasticBlockStore: NotYet, azureDisk: NotYet, azureFile: NotYet, cephfs: NotYet,
     cinder: NotYet, csi: NotYet, fc: NotYet, flexVolume: NotYet, flocker: NotYet, gcePersistentDisk: NotYet, glusterfs: NotYet,
     iscsi: NotYet, nfs: NotYet, photonPersistentDisk: NotYet, portworxVolume: NotYet, quobyte: NotYet, rbd: NotYet,
     scaleIO: NotYet, storageos: NotYet, vsphereVolume: NotYet,
-});
-table!(PRIORITY_CLASS "PriorityClass" {
-    apiVersion: Read, kind: Read, metadata: Read, value: Read, globalDefault: Read, description: Read, preemptionPolicy: Cluster,
 });
 table!(LOCAL "LocalVolumeSource" { fsType: Read, path: Read });
 table!(METADATA "ObjectMeta" {
@@ -102,10 +99,10 @@ table!(METADATA "ObjectMeta" {
     managedFields: Cluster, ownerReferences: Cluster, resourceVersion: Cluster, selfLink: Cluster, uid: Cluster,
 });
 table!(POD_SPEC "PodSpec" {
-    activeDeadlineSeconds: Read, affinity: Cluster, automountServiceAccountToken: Cluster, containers: Read, dnsConfig: NotYet,
-    dnsPolicy: Only(&["Default", "ClusterFirst", "ClusterFirstWithHostNet"]), enableServiceLinks: Cluster,
+    activeDeadlineSeconds: Read, affinity: Cluster, automountServiceAccountToken: Cluster, containers: Read, dnsConfig: Read,
+    dnsPolicy: Read, enableServiceLinks: Cluster,
     ephemeralContainers: NotYet, hostAliases: Read, hostIPC: Read, hostNetwork: Read, hostPID: Read,
-    hostUsers: Read, hostname: Read, hostnameOverride: NotYet, imagePullSecrets: Cluster, initContainers: Read,
+    hostUsers: Read, hostname: Read, hostnameOverride: Read, imagePullSecrets: Cluster, initContainers: Read,
     nodeName: Cluster, nodeSelector: Cluster, os: Read, overhead: Read, preemptionPolicy: Cluster,
     priority: Read, priorityClassName: Read, readinessGates: Read, resourceClaims: NotYet,
     resources: Read, restartPolicy: Read, runtimeClassName: NotYet, schedulerName: Cluster, schedulingGates: NotYet,
@@ -113,6 +110,11 @@ table!(POD_SPEC "PodSpec" {
     shareProcessNamespace: Read, subdomain: Read, terminationGracePeriodSeconds: Read, tolerations: Cluster,
     topologySpreadConstraints: Cluster, volumes: Read,
     workloadRef: Cluster,
+});
+table!(DNS_CONFIG "PodDNSConfig" { nameservers: Read, options: Read, searches: Read });
+table!(DNS_OPTION "PodDNSConfigOption" { name: Read, value: Read });
+table!(PRIORITY_CLASS "PriorityClass" {
+    apiVersion: Read, kind: Read, metadata: Read, description: Read, globalDefault: Read, preemptionPolicy: Cluster, value: Read,
 });
 table!(POD_OS "PodOS" { name: Read });
 table!(HOST_ALIAS "HostAlias" { ip: Read, hostnames: Read });
@@ -166,7 +168,7 @@ pub static QUANTITIES: Table = Table {
     // What device plugins bring elsewhere, as in `board.podling/gpio`.
     elsewhere: |name| name.contains('/'),
 };
-table!(LIFECYCLE "Lifecycle" { postStart: Read, preStop: Read, stopSignal: NotYet });
+table!(LIFECYCLE "Lifecycle" { postStart: Read, preStop: Read, stopSignal: Read });
 // tcpSocket is there for old clients only: in Kubernetes, too, every such hook fails.
 table!(HANDLER "LifecycleHandler" { exec: Read, httpGet: Read, sleep: Read, tcpSocket: NotYet });
 table!(PROBE "Probe" {
@@ -290,6 +292,8 @@ pub static POD_TYPES: &[&Table] = &[
     &METADATA,
     &POD_SPEC,
     &POD_OS,
+    &DNS_CONFIG,
+    &DNS_OPTION,
     &HOST_ALIAS,
     &POD_SECURITY,
     &CONTAINER,

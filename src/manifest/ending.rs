@@ -30,3 +30,12 @@ pub enum MessagePolicy {
     /// The same; of a container that failed and left none, the end of its log.
     FallbackToLogsOnError,
 }
+
+/// `lifecycle.stopSignal`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopSignal<'a> {
+    /// As it is written: `SIGUSR1`.
+    pub name: &'a str,
+    /// Its number.
+    pub number: u8,
+}

@@ -82,6 +82,10 @@ pub const NODE_CRITICAL: i32 = 2_000_001_000;
 pub const READINESS_GATES: usize = 16;
 /// `resizePolicy` of one container: more are said to be too many than one for each resource.
 pub const RESIZE_POLICIES: usize = 8;
+/// Name servers of one pod: as many as the C library heeds.
+pub const DNS_SERVERS: usize = 3;
+/// Domains to search of one pod, and options of its resolver.
+pub const DNS_WORDS: usize = 32;
 /// `restartPolicyRules` of one container.
 pub const RESTART_RULES: usize = 20;
 /// Exit codes of one of them.

@@ -5,6 +5,7 @@
 pub mod board;
 pub mod check;
 pub mod codec;
+pub mod dns;
 mod ending;
 pub mod ephemeral;
 pub mod eviction;

@@ -6,7 +6,8 @@
 pub use super::volume::*;
 
 use super::List;
-pub use super::ending::{MessagePolicy, Operator, RestartRule};
+pub use super::dns::{Dns, DnsPolicy};
+pub use super::ending::{MessagePolicy, Operator, RestartRule, StopSignal};
 use super::eviction::Eviction;
 use super::fact::Fact;
 use super::owner::Owner;
@@ -131,6 +132,9 @@ pub struct Pod<'a> {
     pub fs_group: Option<FsGroup>,
     /// `spec.securityContext.supplementalGroupsPolicy`.
     pub groups_policy: GroupsPolicy,
+    /// `dnsPolicy` and `dnsConfig`.
+    #[serde(borrow)]
+    pub dns: Dns<'a>,
     /// `spec.overhead`: what it takes beside its containers. Requests only.
     pub overhead: Resources,
 }
@@ -161,6 +165,7 @@ impl Default for Pod<'_> {
             priority: 0,
             fs_group: None,
             groups_policy: GroupsPolicy::Merge,
+            dns: Dns::default(),
             overhead: Resources::default(),
         }
     }
@@ -303,6 +308,9 @@ pub struct Container<'a> {
     pub tty: bool,
     /// `resizePolicy`.
     pub resize: ResizePolicy,
+    /// `lifecycle.stopSignal`, over the image's.
+    #[serde(borrow)]
+    pub stop_signal: Option<StopSignal<'a>>,
 }
 
 impl Container<'_> {
@@ -337,6 +345,7 @@ impl Default for Container<'_> {
             stdin: Stdin::None,
             tty: false,
             resize: ResizePolicy::default(),
+            stop_signal: None,
         }
     }
 }

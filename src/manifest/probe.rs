@@ -95,7 +95,7 @@ pub enum Action<'a> {
     },
 }
 
-/// `httpGet` of a probe or a hook, over cleartext HTTP.
+/// `httpGet` of a probe or a hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpGet<'a> {
     /// `host`, an address that is reached from the node; empty for the pod itself, from within.
@@ -107,4 +107,34 @@ pub struct HttpGet<'a> {
     /// `httpHeaders`.
     #[serde(borrow)]
     pub headers: List<'a, Pair<'a>>,
+    /// `scheme`.
+    pub scheme: Scheme,
+}
+
+/// `scheme`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Scheme {
+    /// In the clear.
+    #[default]
+    Http,
+    /// TLS, whatever the server's certificate says.
+    Https,
+}
+
+impl Scheme {
+    /// The beginning of a URL.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+
+    /// The word of the field.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Scheme::Http => "HTTP",
+            Scheme::Https => "HTTPS",
+        }
+    }
 }

@@ -42,6 +42,8 @@ const PLACES: &[(&Table, &str)] = &[
     (&schema::TCP_SOCKET, "spec: {containers: [{livenessProbe: {tcpSocket: {@}}}]}"),
     (&schema::GRPC, "spec: {containers: [{livenessProbe: {grpc: {@}}}]}"),
     (&schema::MOUNT, "spec: {containers: [{volumeMounts: [{@}]}]}"),
+    (&schema::DNS_CONFIG, "spec: {dnsConfig: {@}}"),
+    (&schema::DNS_OPTION, "spec: {dnsConfig: {options: [{@}]}}"),
     (&schema::VOLUME_DEVICE, "spec: {containers: [{volumeDevices: [{@}]}]}"),
     (&schema::VOLUME, "spec: {volumes: [{name: v, @}]}"),
     (&schema::EMPTY_DIR, "spec: {volumes: [{name: v, emptyDir: {@}}]}"),

@@ -5,6 +5,7 @@ use podling::host::boards::BoardFile;
 use podling::host::inspect::inspect;
 use podling::machine::admit::Amount;
 use podling::manifest::codec::{self, Kind};
+use podling::manifest::dns::DnsPolicy;
 use podling::manifest::pod::{
     Container, ContainerKind, Hook, HostPathKind, Manifest, MessagePolicy, Operator, Pair, Pod, Resources,
     RestartPolicy, Security, Source, Volume,
@@ -328,4 +329,39 @@ fn a_manifest_of_the_largest_size_passes() {
     let words: Vec<&str> = vec![&word; 7];
     let body = compile(&pod("", &format!("args: [{}]", words.join(", ")))).body();
     assert!(body.len() > 7 * limits::STRING && body.len() < limits::MANIFEST);
+}
+
+#[test]
+fn spec_97_priority_classes_are_numbers() {
+    let class = |more: &str| {
+        format!(
+            "---\napiVersion: scheduling.k8s.io/v1\nkind: PriorityClass\nmetadata: {{name: high}}\nvalue: 1000\n{more}"
+        )
+    };
+    let priority = |spec: &str, more: &str| first(&(pod(spec, "") + &class(more)), |pod| pod.priority);
+    assert_eq!(priority("priorityClassName: high", ""), 1000);
+    assert_eq!((priority("", ""), priority("", "globalDefault: true\n")), (0, 1000));
+    assert_eq!(priority("priorityClassName: system-node-critical", "globalDefault: true\n"), 2_000_001_000);
+    let wrong = pod("priorityClassName: hihg", "") + &class("");
+    compile(&wrong).refused("\"hihg\" is not a priority class of these files; did you mean \"high\"?");
+    let two = pod("", "") + &class("") + &class("");
+    compile(&two).refused("the PriorityClass high is declared already");
+}
+
+#[test]
+fn what_a_pod_says_of_its_resolver() {
+    first(
+        &pod("dnsPolicy: None, dnsConfig: {nameservers: [192.0.2.1], options: [{name: ndots, value: '2'}]}", ""),
+        |pod| {
+            assert_eq!((pod.dns.policy, pod.dns.servers.get(0)), (DnsPolicy::None, Some("192.0.2.1")));
+            assert_eq!(pod.dns.options.get(0), Some("ndots:2"));
+        },
+    );
+    compile(&pod("dnsPolicy: None", "")).refused("None needs at least one of dnsConfig.nameservers");
+    compile(&pod("dnsConfig: {nameservers: [example.org]}", "")).refused("is not an IP address");
+    compile(&pod("dnsConfig: {searches: ['a b']}", "")).refused("is not one word of /etc/resolv.conf");
+    compile(&pod("", "lifecycle: {stopSignal: USR1}")).refused("\"USR1\" is no signal: SIGTERM is one");
+    first(&pod("", "lifecycle: {stopSignal: SIGUSR1}"), |pod| {
+        assert_eq!(pod.containers.get(0).unwrap().stop_signal.unwrap().number, 10);
+    });
 }

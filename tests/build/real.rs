@@ -82,38 +82,6 @@ fn a_volume_without_a_source_is_an_empty_dir() {
     assert!(outcome.said.contains("no source is named, so this is an emptyDir"), "{}", outcome.said);
 }
 
-/// A PriorityClass is a number by name: by its own, by the system's, by everybody's.
-#[test]
-fn spec_96_97_a_priority_class_is_the_priority_of_its_pods() {
-    let class = |name: &str, more: &str| {
-        format!(
-            "---\napiVersion: scheduling.k8s.io/v1\nkind: PriorityClass\nmetadata: {{name: {name}}}\ndescription: for tests\n{more}\n"
-        )
-    };
-    let classes = class("high", "value: 1000000") + &class("usual", "value: -5\nglobalDefault: true");
-    let of = |name: &str| super::pod(&format!("priorityClassName: {name}"), "");
-    let priority = |text: &str| {
-        super::kinds::pods(text, |pods| pods.iter().map(|pod| (pod.priority, pod.critical)).next().unwrap())
-    };
-    assert_eq!(priority(&(of("high") + &classes)), (1_000_000, false));
-    assert_eq!(priority(&(super::pod("", "") + &classes)), (-5, false));
-    assert_eq!(priority(&(super::pod("priority: 7", "") + &classes)), (7, false));
-    assert!(priority(&(of("system-node-critical") + &classes)).1);
-    for (text, words) in [
-        (
-            of("hihg") + &classes,
-            "\"hihg\" is no PriorityClass of these files, nor system-node-critical or system-cluster-critical; did you mean \"high\"?",
-        ),
-        (of("high") + &classes + &classes, "the PriorityClass high is declared at pods.yaml:"),
-        (super::pod("", "") + &class("system-mine", "value: 1"), "names that begin with system- are the node's own"),
-        (super::pod("", "") + &class("large", "value: 2000000000"), "value: "),
-        (super::pod("", "") + &class("none", ""), "value"),
-    ] {
-        let outcome = super::compile(&text);
-        assert!(outcome.errors > 0 && outcome.said.contains(words), "{words}: {}", outcome.said);
-    }
-}
-
 /// What is not Kubernetes' own says something to a controller in a cluster; a mistyped kind of Kubernetes is a mistake.
 #[test]
 fn custom_resources_are_ignored_with_a_warning_and_mistakes_are_not() {

@@ -4,7 +4,7 @@ use super::fake::*;
 use super::verbs::told_meanwhile;
 use podling::console::object::{self, Format, Options};
 use podling::manifest::pod::{Container, ContainerKind, EnvVar, Hook, Pair};
-use podling::manifest::probe::{Action, HttpGet, Probe, ProbeKind, Timing};
+use podling::manifest::probe::{Action, HttpGet, Probe, ProbeKind, Scheme, Timing};
 use podling::manifest::status::Phase;
 
 fn server() -> Container<'static> {
@@ -12,7 +12,7 @@ fn server() -> Container<'static> {
     let mut server = container("server", ContainerKind::App);
     server.env = arena.list([EnvVar { key: "WHO", value: "me", secret: false }]);
     let headers = arena.list([Pair { key: "X-A", value: "b" }]);
-    let get = HttpGet { host: "", port: 80, path: "/healthz", headers };
+    let get = HttpGet { host: "", port: 80, path: "/healthz", headers, scheme: Scheme::Http };
     server.post_start = Some(Hook::HttpGet(get));
     server.pre_stop = Some(Hook::Sleep(3));
     let timing = Timing { delay_seconds: 3, period_seconds: 5, grace_seconds: Some(7), ..Timing::default() };

@@ -6,7 +6,7 @@ use podling::manifest::image::Image;
 use podling::manifest::job::{ConditionPattern, FailureAction, FailurePattern, FailureRule, SuccessRule};
 use podling::manifest::owner::{Concurrency, Controller, Goal, JobRules, Owner, Schedule, Strategy, Update};
 use podling::manifest::pod::*;
-use podling::manifest::probe::{Action, HttpGet, Probe, ProbeKind, Timing};
+use podling::manifest::probe::{Action, HttpGet, Probe, ProbeKind, Scheme, Timing};
 use podling::manifest::terminal::Stdin;
 use podling::manifest::zone::{Change, Summer, Zone};
 use podling::manifest::{List, codec};
@@ -74,6 +74,7 @@ pub fn small() -> Pod<'static> {
         priority: -5,
         fs_group: None,
         groups_policy: GroupsPolicy::Merge,
+        dns: Dns::default(),
         overhead: Resources::default(),
     }
 }
@@ -142,6 +143,7 @@ pub fn app(name: &'static str) -> Container<'static> {
         facts: List::EMPTY,
         confinement: Confinement::default(),
         post_start: None,
+        stop_signal: None,
         probes: List::EMPTY,
         stdin: Stdin::None,
         tty: false,
@@ -181,6 +183,12 @@ pub fn full() -> Pod<'static> {
         sysctls: list([Pair { key: "kernel.shm_rmid_forced", value: "1" }]),
         fs_group: Some(FsGroup { id: 4242, change: FsGroupChange::OnRootMismatch }),
         groups_policy: GroupsPolicy::Strict,
+        dns: Dns {
+            policy: DnsPolicy::None,
+            servers: list(["1.1.1.1", "2001:db8::1"]),
+            searches: list(["example.org"]),
+            options: list(["ndots:2", "edns0"]),
+        },
         overhead: Resources { cpu_request_milli: 10, memory_request: 1 << 20, ..Resources::default() },
         volumes: volumes(),
         containers: list([
@@ -240,6 +248,7 @@ pub fn full() -> Pod<'static> {
                     RestartRule { operator: Operator::NotIn, codes: list([255u8]) },
                 ]),
                 resize: ResizePolicy { cpu: Resize::InPlace, memory: Resize::Restart },
+                stop_signal: Some(StopSignal { name: "SIGUSR1", number: 10 }),
                 post_start: Some(Hook::HttpGet(http_get())),
                 probes: list([
                     probe(ProbeKind::Startup, Action::HttpGet(http_get())),
@@ -279,7 +288,11 @@ fn probe(kind: ProbeKind, action: Action<'static>) -> Probe<'static> {
 
 fn http_get() -> HttpGet<'static> {
     HttpGet {
-        host: "", port: 8080, path: "/healthz?full=1", headers: list([Pair { key: "X-Probe", value: "größer" }])
+        host: "",
+        port: 8080,
+        path: "/healthz?full=1",
+        headers: list([Pair { key: "X-Probe", value: "größer" }]),
+        scheme: Scheme::Https,
     }
 }
 

@@ -18,7 +18,8 @@ use super::emit::{Emit, Json, Kind, Yaml};
 use crate::manifest::List;
 use crate::manifest::limits;
 use crate::manifest::pod::{
-    Device, FsGroupChange, GroupsPolicy, HostPathKind, Pair, Pod, Resources, RestartPolicy, Source, Volume,
+    Device, Dns, DnsPolicy, FsGroupChange, GroupsPolicy, HostPathKind, Pair, Pod, Resources, RestartPolicy, Source,
+    Volume,
 };
 use crate::manifest::volume::Disk;
 use alloc::boxed::Box;
@@ -169,6 +170,7 @@ fn spec(emit: &mut dyn Emit, pod: &Pod<'_>, status: Option<&StatusView<'_>>, opt
         emit.number("activeDeadlineSeconds", &seconds)?;
     }
     containers(emit, "containers", pod, false, options)?;
+    dns(emit, &pod.dns)?;
     ephemeral(emit, pod, status, options)?;
     if !pod.host_aliases.is_empty() {
         emit.begin("hostAliases", Kind::List)?;
@@ -319,6 +321,25 @@ pub const fn restart_policy(policy: RestartPolicy) -> &'static str {
         RestartPolicy::OnFailure => "OnFailure",
         RestartPolicy::Never => "Never",
     }
+}
+
+fn dns(emit: &mut dyn Emit, dns: &Dns<'_>) -> fmt::Result {
+    if !(dns.servers.is_empty() && dns.searches.is_empty() && dns.options.is_empty()) {
+        emit.begin("dnsConfig", Kind::Map)?;
+        words(emit, "nameservers", dns.servers.iter())?;
+        emit.begin("options", Kind::List)?;
+        for option in dns.options {
+            let (name, value) = option.split_once(':').map_or((option, None), |(name, value)| (name, Some(value)));
+            emit.open(Kind::Map)?;
+            emit.pair("name", name)?;
+            value.map_or(Ok(()), |value| emit.pair("value", value))?;
+            emit.close()?;
+        }
+        emit.close()?;
+        words(emit, "searches", dns.searches.iter())?;
+        emit.close()?;
+    }
+    if dns.policy == DnsPolicy::None { emit.pair("dnsPolicy", "None") } else { Ok(()) }
 }
 
 fn volume(emit: &mut dyn Emit, pod: &Pod<'_>, volume: &Volume<'_>) -> fmt::Result {

@@ -9,7 +9,7 @@ use core::fmt;
 
 /// `lifecycle`, where there is a hook.
 pub(super) fn lifecycle(emit: &mut dyn Emit, container: &Container<'_>) -> fmt::Result {
-    if container.post_start.is_none() && container.pre_stop.is_none() {
+    if container.post_start.is_none() && container.pre_stop.is_none() && container.stop_signal.is_none() {
         return Ok(());
     }
     emit.begin("lifecycle", Kind::Map)?;
@@ -31,6 +31,7 @@ pub(super) fn lifecycle(emit: &mut dyn Emit, container: &Container<'_>) -> fmt::
         }
         emit.close()?;
     }
+    container.stop_signal.map_or(Ok(()), |signal| emit.pair("stopSignal", signal.name))?;
     emit.close()
 }
 
@@ -85,7 +86,7 @@ fn http_get(emit: &mut dyn Emit, get: &HttpGet<'_>) -> fmt::Result {
     named(emit, "httpHeaders", get.headers)?;
     emit.pair("path", get.path)?;
     emit.number("port", &get.port)?;
-    emit.pair("scheme", "HTTP")?;
+    emit.pair("scheme", get.scheme.word())?;
     emit.close()
 }
 

@@ -177,7 +177,7 @@ fn probes(sheet: &mut Sheet, container: &Container<'_>) {
         let Some(probe) = container.probes.iter().find(|probe| probe.kind == kind) else { continue };
         let what = match probe.action {
             Action::Exec(command) => format!("exec [{}]", command.iter().collect::<Vec<_>>().join(" ")),
-            Action::HttpGet(get) => format!("http-get http://{}:{}{}", get.host, get.port, get.path),
+            Action::HttpGet(get) => format!("http-get {}://{}:{}{}", get.scheme.as_str(), get.host, get.port, get.path),
             Action::TcpSocket { host, port } => format!("tcp-socket {host}:{port}"),
             Action::Grpc { port, service } => format!("grpc <pod>:{port} {service}"),
         };

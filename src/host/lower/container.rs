@@ -8,7 +8,8 @@ use super::names;
 use super::pod::Shared;
 use super::{ports, probe, resources, restart, security};
 use crate::host::read::{Object, Place};
-use crate::manifest::pod::{Container, MessagePolicy};
+use crate::host::record::signal;
+use crate::manifest::pod::{Container, MessagePolicy, StopSignal};
 use crate::manifest::terminal::Stdin;
 use crate::manifest::{List, image, limits};
 use std::format;
@@ -40,6 +41,7 @@ pub(super) fn lower<'c, 'a: 'c>(
         resources: resources::container(object),
         security: security::container(pod, object),
         pre_stop,
+        stop_signal: stop_signal(cx, object),
         post_start,
         probes: cx.arena.list(probe::probes(cx, object, kind, &environment, &ports)),
         message_path: message_path(cx, object),
@@ -52,6 +54,18 @@ pub(super) fn lower<'c, 'a: 'c>(
         tty: object.flag("tty").unwrap_or(false),
         resize: restart::resize(object),
     }
+}
+
+/// `lifecycle.stopSignal`; what is wrong with the rest of it is said elsewhere.
+fn stop_signal<'c>(cx: &'c Context<'_>, object: &Object<'_>) -> Option<StopSignal<'c>> {
+    let fields = object.get("lifecycle").filter(Place::is_map)?.map(usize::MAX);
+    let (_, place) = fields.into_iter().find(|(key, _)| *key == "stopSignal")?;
+    let name = place.text()?;
+    let Some(number) = signal(name).filter(|_| name.starts_with("SIG")) else {
+        place.error(format!("{} is no signal: SIGTERM is one, or SIGUSR1", place.quoted(name)));
+        return None;
+    };
+    Some(StopSignal { name: cx.arena.str(name), number })
 }
 
 fn image_name<'c>(cx: &'c Context<'_>, object: &Object<'_>) -> &'c str {

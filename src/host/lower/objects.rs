@@ -1,7 +1,6 @@
 //! The documents by kind: pods to lower, and the ConfigMaps, Secrets and claims that they may name.
 
 use super::claims::{self, Claim, Persistent};
-use super::classes::{self, Class};
 use super::controllers::{self, Given};
 use super::names;
 use crate::host::arena::Arena;
@@ -33,7 +32,14 @@ pub(super) struct Objects<'a> {
     pub(super) secrets: BTreeMap<Key<'a>, Data<'a>>,
     pub(super) claims: BTreeMap<Key<'a>, Claim<'a>>,
     pub(super) persistent: BTreeMap<&'a str, Persistent<'a>>,
-    pub(super) classes: BTreeMap<&'a str, Class>,
+    pub(super) priorities: BTreeMap<&'a str, PriorityClass>,
+}
+
+/// A PriorityClass.
+pub(super) struct PriorityClass {
+    pub(super) value: i32,
+    /// `globalDefault`: that of pods which name none.
+    pub(super) is_default: bool,
 }
 
 /// A pod's document, its metadata read.
@@ -79,7 +85,7 @@ impl<'a> Objects<'a> {
             "Secret" => self.data(&root, &schema::SECRET, sources),
             "PersistentVolumeClaim" => self.claim(&root, sources),
             "PersistentVolume" => self.persistent(&root, sources),
-            "PriorityClass" => self.class(&root, sources),
+            "PriorityClass" => self.priority(&root),
             "List" => {
                 let Some(list) = root.object(&schema::LIST) else {
                     return;
@@ -182,6 +188,22 @@ impl<'a> Objects<'a> {
 }
 
 impl<'a> Objects<'a> {
+    fn priority(&mut self, root: &Place<'a>) {
+        let Some(object) = root.object(&schema::PRIORITY_CLASS) else { return };
+        let meta = metadata(&object);
+        let _ = object.get("description").and_then(|text| text.text());
+        let value = object.require("value");
+        let value = value.and_then(|n| n.integer(i64::from(i32::MIN)..=i64::from(limits::PRIORITY)));
+        let is_default = object.flag("globalDefault").unwrap_or(false);
+        if is_default && self.priorities.values().any(|other| other.is_default) {
+            root.error("globalDefault: another PriorityClass has it already");
+        }
+        let class = PriorityClass { value: value.and_then(|n| i32::try_from(n).ok()).unwrap_or(0), is_default };
+        if self.priorities.insert(meta.name, class).is_some() {
+            root.error(format!("the PriorityClass {} is declared already", meta.name));
+        }
+    }
+
     fn persistent(&mut self, root: &Place<'a>, sources: &Sources) {
         let Some(object) = root.object(&schema::PERSISTENT_VOLUME) else {
             return;
@@ -191,17 +213,6 @@ impl<'a> Objects<'a> {
         if let Some(first) = self.persistent.insert(meta.name, volume) {
             let place = sources.place(first.at);
             root.error(format!("the PersistentVolume {} is declared at {place} already", meta.name));
-        }
-    }
-
-    fn class(&mut self, root: &Place<'a>, sources: &Sources) {
-        let Some(object) = root.object(&schema::PRIORITY_CLASS) else {
-            return;
-        };
-        let meta = metadata(&object);
-        if let Some(first) = self.classes.insert(meta.name, classes::class(&object, &meta)) {
-            let place = sources.place(first.at);
-            root.error(format!("the PriorityClass {} is declared at {place} already", meta.name));
         }
     }
 }

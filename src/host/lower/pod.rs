@@ -1,14 +1,14 @@
 //! One pod: what is said of all of its containers together.
 
 use super::Context;
-use super::classes;
 use super::confine;
 use super::container;
 use super::names;
 use super::objects::{Metadata, PodObject};
-use super::{facts, groups, ports, projected, resources, security, volumes};
-use crate::host::read::{Object, Place};
+use super::{dns, facts, groups, ports, projected, resources, security, volumes};
+use crate::host::read::{Object, Place, did_you_mean};
 use crate::host::schema;
+use crate::host::suggest::nearest;
 use crate::manifest::check::rule;
 use crate::manifest::limits;
 use crate::manifest::pod::{Container, Pair, Pod, RestartPolicy, Sharing};
@@ -60,7 +60,7 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
     }
     let lowered: Vec<Container<'c>> = containers.iter().map(|(_, container)| *container).collect();
     let resources = resources::pod(spec, &lowered);
-    let priority = classes::priority(&cx.objects.classes, spec);
+    let priority = priority(cx, spec);
     let (fs_group, groups_policy) = groups::lower(spec);
     Pod {
         restart_policy: restart_policy(spec),
@@ -68,6 +68,7 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
         sharing,
         supplemental_groups,
         hostname: hostname(cx, &found.meta, spec),
+        dns: dns::lower(cx, spec),
         host_aliases: cx.arena.list(host_aliases(cx, spec)),
         resources,
         overhead: resources::overhead(spec),
@@ -176,6 +177,14 @@ fn host_pid(spec: &Object<'_>) -> bool {
 
 /// Spec 26. The node's own host name is what a pod with `hostNetwork` sees; that is the board's part.
 fn hostname<'c>(cx: &'c Context<'_>, meta: &'c Metadata<'_>, spec: &Object<'_>) -> &'c str {
+    if let Some(place) = spec.get("hostnameOverride") {
+        for other in ["setHostnameAsFQDN", "hostNetwork"] {
+            if spec.flag(other) == Some(true) {
+                place.error(format!("cannot be had together with {other}: true"));
+            }
+        }
+        return names::text(&place, rule::HOST_NAME).map_or("", |name| cx.arena.str(name));
+    }
     let given = |name| spec.get(name).filter(|place| place.text() != Some(""));
     let short = match given("hostname") {
         Some(place) => names::label(&place).unwrap_or_default(),
@@ -255,4 +264,36 @@ fn pids_limit(meta: &Metadata<'_>) -> Option<u32> {
         place.error(format!("{} is not a number of processes: from 1 to {MOST}", place.quoted(text)));
     }
     limit
+}
+
+/// The pod's priority: that of its class, else its own number (spec 96, 97).
+fn priority(cx: &Context<'_>, spec: &Object<'_>) -> i32 {
+    let known = |name: &str| match name {
+        "system-node-critical" => Some(limits::NODE_CRITICAL),
+        "system-cluster-critical" => Some(limits::CLUSTER_CRITICAL),
+        name => cx.objects.priorities.get(name).map(|class| class.value),
+    };
+    let named = spec.get("priorityClassName").filter(|place| place.text() != Some(""));
+    let class = match named.as_ref().map(|place| (place, place.text())) {
+        Some((place, Some(name))) => known(name).or_else(|| {
+            let hint = did_you_mean(nearest(name, cx.objects.priorities.keys().copied()));
+            place.error(format!(
+                "{} is not a priority class of these files{hint}: they need its PriorityClass; system-node-critical and \
+                 system-cluster-critical are always there",
+                place.quoted(name)
+            ));
+            None
+        }),
+        Some((_, None)) => None,
+        None => cx.objects.priorities.values().find(|class| class.is_default).map(|class| class.value),
+    };
+    let Some(place) = spec.get("priority") else {
+        return class.unwrap_or(0);
+    };
+    let most = class.unwrap_or(limits::PRIORITY);
+    let number = place.integer(i64::from(i32::MIN)..=i64::from(most)).and_then(|n| i32::try_from(n).ok()).unwrap_or(0);
+    if let Some(class) = class.filter(|class| *class != number) {
+        place.error(format!("the integer value of priority must not be provided beside a class that has {class}"));
+    }
+    class.unwrap_or(number)
 }

@@ -9,7 +9,7 @@ use crate::host::read::{Object, Place};
 use crate::host::schema;
 use crate::manifest::limits;
 use crate::manifest::pod::{ContainerKind, Hook, Pair};
-use crate::manifest::probe::{Action, HttpGet, Probe, ProbeKind, Timing};
+use crate::manifest::probe::{Action, HttpGet, Probe, ProbeKind, Scheme, Timing};
 use core::net::IpAddr;
 use std::format;
 use std::prelude::v1::*;
@@ -122,11 +122,10 @@ fn action<'c, 'a: 'c>(
 /// `httpGet` of a probe or of a hook.
 fn http_get<'c, 'a: 'c>(cx: &'c Context<'a>, place: &Place<'a>, ports: &Ports<'_>) -> Option<HttpGet<'c>> {
     let object = place.object(&schema::HTTP_GET)?;
-    if let Some(scheme) = object.get("scheme").filter(|scheme| scheme.choice(&["HTTP", "HTTPS"]) == Some("HTTPS")) {
-        scheme.error(
-            "HTTPS is not possible: the board's program has no TLS; use tcpSocket to see that the port is served, or exec with a client from the image",
-        );
-    }
+    let scheme = match object.get("scheme").and_then(|scheme| scheme.choice(&["HTTP", "HTTPS"])) {
+        Some("HTTPS") => Scheme::Https,
+        _ => Scheme::Http,
+    };
     let headers: Vec<Pair<'c>> = object
         .get("httpHeaders")
         .iter()
@@ -159,7 +158,7 @@ fn http_get<'c, 'a: 'c>(cx: &'c Context<'a>, place: &Place<'a>, ports: &Ports<'_
         }
     };
     let (host, port) = (host(cx, &object), port(&object, ports));
-    Some(HttpGet { host: host?, port: port?, path, headers: cx.arena.list(headers) })
+    Some(HttpGet { host: host?, port: port?, path, headers: cx.arena.list(headers), scheme })
 }
 
 fn bounded<'a>(place: &Place<'a>) -> Option<&'a str> {

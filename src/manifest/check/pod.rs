@@ -64,6 +64,7 @@ fn pod<'a>(at: &At<'_, 'a>, pod: &Pod<'a>, filters: usize) -> Checked {
         at.length(alias.value, limits::PATH)?;
         at.field("hostnames").text(alias.value, rule::HOST_NAMES)
     })?;
+    dns(&field("dnsConfig"), &pod.dns)?;
     field("readinessGates").list(pod.readiness_gates, limits::READINESS_GATES, |at, one| {
         let at = at.field("conditionType");
         at.text(one, rule::QUALIFIED_NAME)
@@ -142,6 +143,10 @@ fn container<'a>(at: &At<'_, 'a>, container: &Container<'a>, volumes: usize) -> 
     })?;
     resources(&at.field("resources"), &container.resources)?;
     security(&at.field("securityContext"), &container.security)?;
+    container.stop_signal.map_or(Ok(()), |signal| {
+        let says = "is not the number of a signal (1 to 64)";
+        at.field("lifecycle.stopSignal").number(signal.number.into(), 1..=64, says)
+    })?;
     at.field("restartPolicyRules").list(container.restart_rules, limits::RESTART_RULES, |at, one| {
         at.field("exitCodes.values").list(one.codes, limits::EXIT_CODES, |_, _| Ok(()))?;
         Ok(())
@@ -180,6 +185,14 @@ fn fact<'a>(at: &At<'_, 'a>, fact: Fact<'a>) -> Checked {
         }
         _ => Ok(()),
     }
+}
+
+/// What goes into a file of lines, word by word.
+fn dns<'a>(at: &At<'_, 'a>, dns: &Dns<'a>) -> Checked {
+    at.field("nameservers").list(dns.servers, limits::DNS_SERVERS, |at, server| at.text(server, rule::ADDRESS))?;
+    at.field("searches").list(dns.searches, limits::DNS_WORDS, |at, domain| at.text(domain, rule::DNS_WORD))?;
+    at.field("options").list(dns.options, limits::DNS_WORDS, |at, option| at.text(option, rule::DNS_WORD))?;
+    Ok(())
 }
 
 /// Words of which the first one is a program.

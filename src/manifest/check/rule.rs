@@ -102,6 +102,12 @@ pub const ADDRESS: Rule = Rule {
     says: "is not an IP address",
 };
 
+/// A domain or an option of /etc/resolv.conf.
+pub const DNS_WORD: Rule = Rule {
+    holds: |text| (1..=limits::SUBDOMAIN).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()),
+    says: "is not one word of /etc/resolv.conf: at most 253 printable characters without blanks",
+};
+
 /// `hostAliases[*].hostnames`, with one blank between two.
 pub const HOST_NAMES: Rule = Rule {
     holds: |text| text.split(' ').all(is_subdomain),
