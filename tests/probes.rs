@@ -203,6 +203,7 @@ fn spec_42_http_redirects_headers_and_timeouts() {
         for name in ["led", "away", "named"] {
             board.is_ready(name, true).await;
         }
+        board.said("away", "ProbeWarning", "Readiness probe warning: Probe terminated redirects").await;
         board.said("unknown", "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 403").await;
         let why = board.said("hung", "Unhealthy", "Readiness").await;
         let wanted = format!(

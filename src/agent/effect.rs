@@ -1,5 +1,6 @@
 //! Carries out what a machine asks for, and tells it what its pod-init reports.
 
+use super::confine;
 use super::drive::{Agent, Entry};
 use super::ephemeral;
 use super::events;
@@ -185,7 +186,9 @@ fn start_container(agent: &Agent, entry: &Entry, index: u8, instance: u32, memo:
     fail::point("start");
     let path = instance_group(uid, container.name, instance);
     let made = agent.cgroups().create(&path, false, &start::limits(&container));
-    let doors = made.and_then(|group| group.doors()).map_err(|e| Refused::new(e.into()))?;
+    let user = confine::first_user(agent, pod);
+    let admitted = made.and_then(|group| user.map_or(Ok(()), |user| group.admit(user)).and_then(|()| group.doors()));
+    let doors = admitted.map_err(|e| Refused::new(e.into()))?;
     fail::point("instance group made");
     let put_in = entry.ephemeral().find(|it| it.container.name == container.name);
     let target = put_in.and_then(|it| entry.position(it.target?)).map(|at| at as u8);

@@ -77,12 +77,14 @@ fn verdict(result: Result<(), String>) -> Outcome {
     }
 }
 
-/// A status of 200 to 399 is success; so is a redirect that leads elsewhere and is not followed.
+/// A status of 200 to 399 is success; so is a redirect that leads elsewhere and is not followed, which is told.
 fn judge(answer: Result<http::Answer, String>) -> Outcome {
-    verdict(answer.and_then(|answer| match answer.status {
-        200..400 => Ok(()),
-        status => Err(format!("HTTP probe failed with statuscode: {status}")),
-    }))
+    match answer.map(|answer| answer.status) {
+        Ok(300..400) => Outcome::Warning(message("Probe terminated redirects")),
+        Ok(200..300) => Outcome::Success,
+        Ok(status) => Outcome::Failure(message(&format!("HTTP probe failed with statuscode: {status}"))),
+        Err(why) => Outcome::Failure(message(&why)),
+    }
 }
 
 /// A command in one line.

@@ -158,7 +158,9 @@ fn groups(agent: &Agent, uid: Uid, pod: &Pod<'_>) -> Result<(), Trouble> {
     if !cgroups.lacks().any(|fix| fix.contains("pids")) {
         limits.pids = limits.pids.or(Some(agent.settings().pod_pids_limit));
     }
-    cgroups.create(&format!("{uid}"), true, &limits)?;
+    let whole = cgroups.create(&format!("{uid}"), true, &limits)?;
+    // Its pod-init, which starts its containers, is not the node's root.
+    confine::first_user(agent, pod).map_or(Ok(()), |user| whole.admit(user))?;
     cgroups.create(&init_group(uid), false, &Default::default())?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Files that appear whole or not at all.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::format;
 use std::fs::{self, File, Permissions};
 use std::io::Write;
@@ -38,9 +38,10 @@ impl Draft {
         self.0.path()
     }
 
-    /// Puts it in its place, over what was there, once its bytes are on the disk.
+    /// Puts it in its place, over the file that was there, once its bytes are on the disk. A device or a pipe stays what it is.
     pub fn publish(self, place: &Path, mode: u32) -> Result<()> {
         let publish = || -> Result<()> {
+            ensure!(fs::metadata(place).map_or(true, |old| old.is_file()), "it is there, and no regular file");
             self.0.as_file().set_permissions(Permissions::from_mode(mode))?;
             self.0.as_file().sync_all()?;
             self.0.persist(place)?;

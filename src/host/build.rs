@@ -1,12 +1,13 @@
 //! `podling build`: Kubernetes YAML to a board's manifest.
 
+use super::atomic;
 use super::boards::{self, BoardFile};
 use super::diagnostic::{Diagnostics, Severity, Sources};
 use super::lower::{self, Compiled};
 use crate::manifest::codec::{self, Kind};
 use anyhow::{Context, bail, ensure};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::prelude::v1::*;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -37,7 +38,8 @@ impl Args {
         let sequence = self.sequence.unwrap_or_else(now);
         let header = codec::seal(Kind::Manifest, &board.class, sequence, &compiled.body)
             .map_err(|e| anyhow::anyhow!("cannot make a manifest of this: {e}"))?;
-        write(&self.output, &[&header, &compiled.body])?;
+        // For its owner alone: there may be secrets in it.
+        atomic::write(&self.output, 0o600, &[&header[..], &compiled.body].concat())?;
         println!(
             "{}: {}, {}, {} bytes for {}, sequence {sequence}{}",
             self.output.display(),
@@ -98,17 +100,4 @@ fn read(files: &[PathBuf]) -> anyhow::Result<Sources> {
         sources.add(name, text);
     }
     Ok(sources)
-}
-
-/// Puts a file of `parts` at `path`: the whole of it or nothing. It is for its owner alone, for there may be secrets in it.
-fn write(path: &Path, parts: &[&[u8]]) -> anyhow::Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let what = || format!("cannot write {}", path.display());
-    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(what)?;
-    for part in parts {
-        file.write_all(part).with_context(what)?;
-    }
-    file.as_file().sync_all().with_context(what)?;
-    file.persist(path).map_err(|e| e.error).with_context(what)?;
-    Ok(())
 }

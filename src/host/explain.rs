@@ -228,6 +228,9 @@ fn kinds(out: &mut String) {
     for (kind, why) in schema::CLUSTER_KINDS {
         let _ = writeln!(out, "| {kind} | | accepted with a warning: {why} |");
     }
+    out.push_str(
+        "| of a group that is not Kubernetes' own | | accepted with a warning: nobody on a board acts on it |\n",
+    );
     for (kind, why) in schema::OTHER_KINDS {
         let _ = writeln!(out, "| {kind} | | refused: {why} |");
     }

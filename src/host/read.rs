@@ -163,6 +163,11 @@ impl<'a> Place<'a> {
         found.copied()
     }
 
+    /// The same of a field for which Kubernetes takes an empty string as nothing said, as charts render what nobody has set.
+    pub fn choice(&self, words: &[&'static str]) -> Option<&'static str> {
+        if self.text()?.is_empty() { None } else { self.one_of(words) }
+    }
+
     /// A whole number within `range`.
     pub fn integer(&self, range: RangeInclusive<i64>) -> Option<i64> {
         let number = match self.node.value {
@@ -309,6 +314,8 @@ impl<'a> Object<'a> {
             Support::Cluster => on_key(Severity::Warning, "means nothing on a single board, ignored"),
             Support::Only(values) => match entry.value.value {
                 Value::Scalar(scalar) if values.contains(&scalar.text) => {}
+                // As Go has it, an empty string is what nobody has set.
+                Value::Scalar(scalar) if scalar.text.is_empty() && !values.contains(&"false") => {}
                 Value::Scalar(_) => {
                     child.error(format!("not supported on the board yet: only {} is", alternatives(values)))
                 }

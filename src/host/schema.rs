@@ -94,7 +94,7 @@ table!(PERSISTENT_VOLUME_SPEC "PersistentVolumeSpec" {
 });
 table!(LOCAL "LocalVolumeSource" { fsType: Read, path: Read });
 table!(METADATA "ObjectMeta" {
-    name: Read, namespace: Read, labels: Read, annotations: Read, generateName: NotYet, creationTimestamp: Cluster,
+    name: Read, namespace: Read, labels: Read, annotations: Read, generateName: Read, creationTimestamp: Cluster,
     deletionGracePeriodSeconds: Cluster, deletionTimestamp: Cluster, finalizers: Cluster, generation: Cluster,
     managedFields: Cluster, ownerReferences: Cluster, resourceVersion: Cluster, selfLink: Cluster, uid: Cluster,
 });
@@ -238,6 +238,15 @@ pub const CLUSTER_KINDS: &[(&str, &str)] = &[
     ("HorizontalPodAutoscaler", "the replicas are those that are written"),
     ("PodDisruptionBudget", "nobody drains the one node"),
     ("PodTemplate", "nothing makes pods of it"),
+    ("ValidatingWebhookConfiguration", "there is no API server on a board"),
+    ("MutatingWebhookConfiguration", "there is no API server on a board"),
+    ("ValidatingAdmissionPolicy", "there is no API server on a board"),
+    ("ValidatingAdmissionPolicyBinding", "there is no API server on a board"),
+    ("APIService", "there is no API server on a board"),
+    ("Lease", "there is no API server on a board"),
+    ("IngressClass", "nothing on a board reads it"),
+    ("CSIDriver", "a board runs no storage drivers"),
+    ("RuntimeClass", "podlingd is the only container runtime of a board"),
 ];
 
 /// The kinds that a board takes, each with its version.
@@ -267,8 +276,8 @@ static OTHER_TYPES: &[&Table] = &[
     &CLAIM_SPEC,
     &CLAIM_RESOURCES,
     &PERSISTENT_VOLUME,
-    &PRIORITY_CLASS,
     &PERSISTENT_VOLUME_SPEC,
+    &PRIORITY_CLASS,
     &LOCAL,
 ];
 

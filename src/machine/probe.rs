@@ -29,6 +29,8 @@ use crate::manifest::time::{Duration, Instant};
 pub enum Outcome {
     /// As it should.
     Success,
+    /// As it should, and what somebody should look at all the same.
+    Warning(Message),
     /// The container did not answer as it should, and how.
     Failure(Message),
     /// The probe could not be carried out, and why: it counts for nothing.
@@ -146,8 +148,8 @@ impl Probes {
         *run = Run::Waiting { due: begun.after(Duration::from_secs(timing.period_seconds.into())).max(now) };
         *streak = match (outcome, *streak) {
             (Outcome::Unknown(_), _) => return None,
-            (Outcome::Success, Streak::Good(before)) => Streak::Good(before.saturating_add(1)),
-            (Outcome::Success, Streak::Bad(_)) => Streak::Good(1),
+            (Outcome::Success | Outcome::Warning(_), Streak::Good(before)) => Streak::Good(before.saturating_add(1)),
+            (Outcome::Success | Outcome::Warning(_), Streak::Bad(_)) => Streak::Good(1),
             (Outcome::Failure(_), Streak::Bad(before)) => Streak::Bad(before.saturating_add(1)),
             (Outcome::Failure(_), Streak::Good(_)) => Streak::Bad(1),
         };
@@ -309,9 +311,10 @@ impl Container {
         let timing = *timing;
         match &outcome {
             Outcome::Success => {}
-            Outcome::Failure(text) => complain(kind, " probe failed: ", text, me, effects),
+            Outcome::Warning(text) => tell("ProbeWarning", kind, " probe warning: ", text, me, effects),
+            Outcome::Failure(text) => tell("Unhealthy", kind, " probe failed: ", text, me, effects),
             Outcome::Unknown(text) => {
-                complain(kind, " probe errored and resulted in unknown state: ", text, me, effects)
+                tell("Unhealthy", kind, " probe errored and resulted in unknown state: ", text, me, effects)
             }
         }
         let stage = match (kind, self.probes.count(now, kind, &timing, &outcome)) {
@@ -356,12 +359,12 @@ impl Container {
 }
 
 /// Tells people what a probe has found, in kubelet's words, cut where they are too long.
-fn complain(kind: ProbeKind, what: &str, text: &str, me: u8, effects: &mut Effects) {
+fn tell(reason: &'static str, kind: ProbeKind, what: &str, text: &str, me: u8, effects: &mut Effects) {
     let mut whole = Message::new();
     for letter in [kind.as_str(), what, text].into_iter().flat_map(str::chars) {
         if whole.push(letter).is_err() {
             break;
         }
     }
-    effect::warn(effects, "Unhealthy", Some(me), &whole);
+    effect::warn(effects, reason, Some(me), &whole);
 }

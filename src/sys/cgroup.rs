@@ -225,6 +225,16 @@ impl Group<'_> {
         Ok(Doors { fds, v2 })
     }
 
+    /// Lets a user start processes in it, who is not the node's root. On v2 whoever does must be allowed to write `cgroup.procs`
+    /// here and in the nearest group above both; on v1 the open door is enough.
+    pub fn admit(&self, user: u32) -> Result<(), Error> {
+        for (_, dir) in self.dirs().filter(|_| self.hierarchy.kind == Kind::V2) {
+            let door = dir.join("cgroup.procs");
+            std::os::unix::fs::chown(&door, Some(user), None).map_err(failed("hand over", &door))?;
+        }
+        Ok(())
+    }
+
     /// The processes in it and in all groups below it.
     pub fn processes(&self) -> Vec<Pid> {
         let mut pids = Vec::new();

@@ -72,6 +72,18 @@ fn an_error_leaves_the_old_manifest_alone() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file is left");
 }
 
+/// Root's `-o /dev/null` must not leave the machine without it.
+#[test]
+fn a_device_is_not_replaced_by_a_manifest() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = std::os::unix::net::UnixListener::bind(folder.path().join("out")).unwrap();
+    let output = build(folder.path(), &pod("", ""));
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stderr), "podling: cannot write out: it is there, and no regular file\n");
+    assert!(!fs::metadata(folder.path().join("out")).unwrap().is_file());
+    drop(socket);
+}
+
 #[test]
 fn errors_of_all_files_are_shown_at_once() {
     let folder = tempfile::tempdir().unwrap();

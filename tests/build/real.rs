@@ -65,4 +65,52 @@ fn what_is_empty_asks_for_nothing() {
         "securityContext: {seLinuxOptions: {}, windowsOptions: null}",
     ));
     assert_eq!((outcome.errors, outcome.warnings), (0, 0), "{}", outcome.said);
+    let outcome = super::compile(&super::pod(
+        "restartPolicy: '', hostname: '', subdomain: '', priorityClassName: '', volumes: [{name: v, emptyDir: {medium: ''}}]",
+        "imagePullPolicy: '', terminationMessagePolicy: '', terminationMessagePath: '', workingDir: '', \
+         ports: [{containerPort: 80, protocol: '', name: '', hostIP: '', hostPort: 0}], \
+         readinessProbe: {httpGet: {port: 80, scheme: '', path: '', host: ''}}",
+    ));
+    assert_eq!((outcome.errors, outcome.warnings), (0, 0), "{}", outcome.said);
+}
+
+/// As the API server fills it in.
+#[test]
+fn a_volume_without_a_source_is_an_empty_dir() {
+    let outcome = super::compile(&super::pod("volumes: [{name: cache}, {name: tmp, emptyDir: }]", ""));
+    assert_eq!((outcome.errors, outcome.warnings), (0, 2), "{}", outcome.said);
+    assert!(outcome.said.contains("no source is named, so this is an emptyDir"), "{}", outcome.said);
+}
+
+/// What is not Kubernetes' own says something to a controller in a cluster; a mistyped kind of Kubernetes is a mistake.
+#[test]
+fn custom_resources_are_ignored_with_a_warning_and_mistakes_are_not() {
+    let with = |version: &str, kind: &str| {
+        super::compile(
+            &(super::pod("", "") + &format!("---\napiVersion: {version}\nkind: {kind}\nmetadata: {{name: x}}\n")),
+        )
+    };
+    let outcome = with("metallb.io/v1beta1", "IPAddressPool");
+    assert_eq!((outcome.errors, outcome.warnings), (0, 1), "{}", outcome.said);
+    assert!(
+        outcome.said.contains("IPAddressPool of metallb.io means nothing on a single board, ignored"),
+        "{}",
+        outcome.said
+    );
+    for (version, kind) in [("apps/v1", "Deploymnet"), ("networking.k8s.io/v1", "Ingres"), ("v1", "Pot")] {
+        let outcome = with(version, kind);
+        assert!(outcome.errors == 1 && outcome.said.contains("unknown kind"), "{}", outcome.said);
+    }
+}
+
+#[test]
+fn a_name_that_an_api_server_would_make_up_is_missed_only_where_there_is_none() {
+    let of = |meta: &str| super::compile(&super::pod("", "").replace("name: web", meta));
+    assert_eq!(of("generateName: web-, name: web-x2x9k").errors, 0);
+    let outcome = of("generateName: web-");
+    assert!(
+        outcome.errors == 1 && outcome.said.contains("metadata.generateName: a board has no API server"),
+        "{}",
+        outcome.said
+    );
 }

@@ -94,7 +94,7 @@ pub(super) fn pull_policy(object: &Object<'_>, field: &'static str) {
     let Some(place) = object.get(field) else {
         return;
     };
-    if place.one_of(&["IfNotPresent", "Never", "Always"]) == Some("Always") {
+    if place.choice(&["IfNotPresent", "Never", "Always"]) == Some("Always") {
         place.warning("a board pulls no images: it runs the one that was packed with `podling pack`");
     }
 }
@@ -152,7 +152,7 @@ fn stdin(object: &Object<'_>) -> Stdin {
 }
 
 fn message_policy(object: &Object<'_>) -> MessagePolicy {
-    match object.get("terminationMessagePolicy").and_then(|p| p.one_of(&["File", "FallbackToLogsOnError"])) {
+    match object.get("terminationMessagePolicy").and_then(|p| p.choice(&["File", "FallbackToLogsOnError"])) {
         Some("FallbackToLogsOnError") => MessagePolicy::FallbackToLogsOnError,
         _ => MessagePolicy::File,
     }

@@ -30,7 +30,7 @@ pub(super) fn lower<'a>(root: &Place<'a>, arena: &'a Arena) -> Option<Vec<PodObj
 fn schedule(spec: &Object<'_>) -> Option<Schedule> {
     let zone = spec.get("timeZone").map_or(Some(Zone::UTC), |place| zone::zone(&place));
     let policy = spec.get("concurrencyPolicy");
-    let concurrency = match policy.as_ref().and_then(|word| word.one_of(&["Allow", "Forbid", "Replace"])) {
+    let concurrency = match policy.as_ref().and_then(|word| word.choice(&["Allow", "Forbid", "Replace"])) {
         Some("Replace") => Concurrency::Replace,
         Some("Forbid") => Concurrency::Forbid,
         _ => Concurrency::Allow,

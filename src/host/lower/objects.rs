@@ -238,6 +238,10 @@ fn kind(root: &Place<'_>) -> Option<&'static str> {
         place.error(format!("{kind} is not supported on the board yet: {instead}"));
         return None;
     }
+    if let Some(group) = field("apiVersion").and_then(|version| custom_group(version.word()?)) {
+        place.warning(format!("{kind} of {group} means nothing on a single board, ignored: nobody there acts on it"));
+        return None;
+    }
     let Some((known, wanted)) = schema::KINDS.iter().find(|(name, _)| *name == kind) else {
         let all = schema::KINDS.iter().chain(schema::OTHER_KINDS).map(|(name, _)| *name);
         let hint = did_you_mean(nearest(kind, all));
@@ -258,13 +262,23 @@ fn kind(root: &Place<'_>) -> Option<&'static str> {
     Some(known)
 }
 
+/// The group of a version, where it is not one of Kubernetes' own: that of custom resources.
+fn custom_group(version: &str) -> Option<&str> {
+    let (group, _) = version.split_once('/')?;
+    (group.contains('.') && !group.ends_with(".k8s.io")).then_some(group)
+}
+
 /// `metadata`, with the name required.
 pub(super) fn metadata<'a>(object: &Object<'a>) -> Metadata<'a> {
     let mut found = Metadata { namespace: "default", at: object.place.at(), ..Metadata::default() };
     let Some(meta) = object.require("metadata").and_then(|m| m.object(&schema::METADATA)) else {
         return found;
     };
-    if let Some(name) = meta.require("name") {
+    // Beside a name it says nothing.
+    let beginning = meta.get("generateName").filter(|beginning| beginning.text().is_some());
+    if let Some(beginning) = beginning.filter(|_| meta.get("name").is_none()) {
+        beginning.error("a board has no API server to make up the rest: write name");
+    } else if let Some(name) = meta.require("name") {
         found.at = name.at();
         found.name = names::subdomain(&name).unwrap_or_default();
     }

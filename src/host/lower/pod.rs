@@ -130,7 +130,7 @@ fn restart_policy(spec: &Object<'_>) -> RestartPolicy {
 
 /// The restart policy of that word.
 pub(super) fn policy_of(place: &Place<'_>) -> Option<RestartPolicy> {
-    match place.one_of(&["Always", "OnFailure", "Never"])? {
+    match place.choice(&["Always", "OnFailure", "Never"])? {
         "OnFailure" => Some(RestartPolicy::OnFailure),
         "Never" => Some(RestartPolicy::Never),
         _ => Some(RestartPolicy::Always),
@@ -185,7 +185,8 @@ fn hostname<'c>(cx: &'c Context<'_>, meta: &'c Metadata<'_>, spec: &Object<'_>) 
         }
         return names::text(&place, rule::HOST_NAME).map_or("", |name| cx.arena.str(name));
     }
-    let short = match spec.get("hostname") {
+    let given = |name| spec.get(name).filter(|place| place.text() != Some(""));
+    let short = match given("hostname") {
         Some(place) => names::label(&place).unwrap_or_default(),
         None => {
             let name = meta.given.hostname.unwrap_or(meta.name);
@@ -195,7 +196,7 @@ fn hostname<'c>(cx: &'c Context<'_>, meta: &'c Metadata<'_>, spec: &Object<'_>) 
     };
     let short = cx.arena.str(short);
     let qualified = spec.flag("setHostnameAsFQDN").unwrap_or(false);
-    let place = spec.get("subdomain");
+    let place = given("subdomain");
     let subdomain = match &place {
         Some(place) => names::label(place),
         None => meta.given.service,

@@ -29,7 +29,7 @@ pub(super) fn lower<'a>(container: &Object<'a>, host_network: bool) -> Ports<'a>
             continue;
         };
         let number = |name| object.get(name).and_then(|p| p.integer(1..=65535)).and_then(|n| u16::try_from(n).ok());
-        let udp = match object.get("protocol").and_then(|p| p.one_of(&["TCP", "UDP", "SCTP"]).map(|w| (p, w))) {
+        let udp = match object.get("protocol").and_then(|p| p.choice(&["TCP", "UDP", "SCTP"]).map(|w| (p, w))) {
             Some((place, "SCTP")) => {
                 place.error("SCTP is not supported on the board yet");
                 continue;
@@ -37,11 +37,13 @@ pub(super) fn lower<'a>(container: &Object<'a>, host_network: bool) -> Ports<'a>
             Some((_, word)) => word == "UDP",
             None => false,
         };
-        let name = object.get("name").and_then(|name| port_name(&name));
+        let name = object.get("name").filter(|name| name.text() != Some("")).and_then(|name| port_name(&name));
         if let Some(name) = name.filter(|name| named.iter().any(|(taken, _)| taken == name)) {
             place.error(format!("the name {} is taken by another port of this container", place.quoted(name)));
         }
-        let published = object.get("hostPort").zip(number("hostPort"));
+        // As Go has it, 0 is what nobody has set.
+        let host = object.get("hostPort").filter(|host| host.word() != Some("0"));
+        let published = host.and_then(|host| Some((host, number("hostPort")?)));
         let declared = object.require("containerPort");
         let Some(port) = declared.and_then(|_| number("containerPort")) else {
             continue;
@@ -56,7 +58,7 @@ pub(super) fn lower<'a>(container: &Object<'a>, host_network: bool) -> Ports<'a>
         }
         let port = Port { container: port, udp };
         if ports.contains(&port) {
-            place.error(format!("the port {} is declared twice in this container", show(port)));
+            place.warning(format!("the port {} is declared twice in this container", show(port)));
             continue;
         }
         ports.push(port);

@@ -122,7 +122,7 @@ fn action<'c, 'a: 'c>(
 /// `httpGet` of a probe or of a hook.
 fn http_get<'c, 'a: 'c>(cx: &'c Context<'a>, place: &Place<'a>, ports: &Ports<'_>) -> Option<HttpGet<'c>> {
     let object = place.object(&schema::HTTP_GET)?;
-    let scheme = match object.get("scheme").and_then(|scheme| scheme.one_of(&["HTTP", "HTTPS"])) {
+    let scheme = match object.get("scheme").and_then(|scheme| scheme.choice(&["HTTP", "HTTPS"])) {
         Some("HTTPS") => Scheme::Https,
         _ => Scheme::Http,
     };

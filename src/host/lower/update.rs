@@ -65,7 +65,7 @@ impl<'a> Written<'a> {
         let Some(object) = place.and_then(|place| place.object(tables[0])) else {
             return Written { kind: None, rolling: None };
         };
-        let kind = object.get("type").and_then(|word| word.one_of(&["RollingUpdate", other]));
+        let kind = object.get("type").and_then(|word| word.choice(&["RollingUpdate", other]));
         let place = object.get("rollingUpdate");
         if let Some(place) = &place
             && kind == Some(other)

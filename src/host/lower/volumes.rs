@@ -15,6 +15,9 @@ use crate::manifest::pod::{Disk, File, HostPathKind, Source, Volume};
 use std::format;
 use std::prelude::v1::*;
 
+/// The bytes of a volume in which nothing is to be.
+const INJECTED: u64 = 4096;
+
 /// The volumes of one pod.
 pub(super) struct Volumes<'c> {
     all: Vec<Volume<'c>>,
@@ -39,7 +42,9 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, pod: Pod<'c, 'a>, spec: &Ob
             name.error(format!("the name {} is taken by another volume of this pod", quote(text)));
             continue;
         }
-        let source = source(cx, pod, &object).unwrap_or(Source::EmptyDir { memory: false, size_limit: None });
+        let source = injected(text, &object)
+            .or_else(|| source(cx, pod, &object))
+            .unwrap_or(Source::EmptyDir { memory: false, size_limit: None });
         let claim = object.get("persistentVolumeClaim").filter(Place::is_map).map(|place| place.map(usize::MAX));
         let flag = claim.into_iter().flatten().find(|(key, _)| *key == "readOnly");
         if matches!(source, Source::HostPath { .. }) && flag.is_some_and(|(_, place)| place.boolean() == Some(true)) {
@@ -49,6 +54,13 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, pod: Pod<'c, 'a>, spec: &Ob
     }
     pod.meta.given.mount_claims(&mut volumes, &spec.place);
     Volumes { all: volumes, read_only }
+}
+
+/// What an API server puts into every pod that it is given, as `kubectl get -o yaml` shows it: the way to that API server.
+fn injected(name: &str, volume: &Object<'_>) -> Option<Source<'static>> {
+    let place = volume.get("projected").filter(|_| name.starts_with("kube-api-access-"))?;
+    place.warning("there is no API server on a board: this is an empty directory there");
+    Some(Source::EmptyDir { memory: true, size_limit: Some(INJECTED) })
 }
 
 /// The one source of a volume; `None` with a message where there is not exactly one that a board has.
@@ -67,13 +79,11 @@ fn source<'c, 'a: 'c>(cx: &'c Context<'a>, pod: Pod<'c, 'a>, volume: &Object<'a>
     let meta = pod.meta;
     let mut given = KINDS.iter().filter_map(|kind| Some((*kind, volume.get(kind)?)));
     let Some((kind, place)) = given.next() else {
-        if !volume.has_refused() {
-            volume.place.error(format!(
-                "this volume has no source: write for example emptyDir: {{}} (a board has {})",
-                KINDS.join(", ")
-            ));
+        if volume.has_refused() {
+            return None;
         }
-        return None;
+        volume.place.warning(format!("no source is named, so this is an emptyDir (a board has {})", KINDS.join(", ")));
+        return Some(Source::EmptyDir { memory: false, size_limit: None });
     };
     if let Some((other, _)) = given.next() {
         volume.place.error(format!("a volume has one source, and this one has {kind} and {other}"));

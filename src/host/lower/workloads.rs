@@ -57,7 +57,7 @@ pub(super) fn stateful_set<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
     document.selects(false);
     let _ = document.restarts(&["Always"]);
     let _ = spec.get("persistentVolumeClaimRetentionPolicy").and_then(|place| place.object(&schema::RETENTION));
-    let policy = spec.get("podManagementPolicy").and_then(|word| word.one_of(&["OrderedReady", "Parallel"]));
+    let policy = spec.get("podManagementPolicy").and_then(|word| word.choice(&["OrderedReady", "Parallel"]));
     let start = if policy == Some("Parallel") { Start::Parallel } else { Start::OrderedReady };
     let service =
         spec.get("serviceName").filter(|place| place.text() != Some("")).and_then(|place| names::label(&place));
