@@ -13,6 +13,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
@@ -21,12 +22,16 @@ use std::{fs, thread};
 const KILLS: u32 = 500;
 /// What tells this program that it is to be the agent, and on which node.
 const ROLE: &str = "PODLING_TEST_AGENT";
+/// What tells it which of two manifests it has.
+const EDITION: &str = "PODLING_TEST_EDITION";
+/// So many agents after each other have the same one.
+const SAME: u32 = 4;
 /// What tells it to run one pod in which nothing happens: what to do with it.
 const QUIET: &str = "PODLING_TEST_QUIET";
 /// The grace period of that pod, in seconds.
 const GRACE: u64 = 8;
 
-/// The pods: one that nobody touches, one that keeps crashing, one that each agent restarts, one that waits for its init container.
+/// The pods: those of a Deployment that each manifest has otherwise, one that nobody touches, one that keeps crashing, one that each agent restarts, one that waits for its init container.
 fn yaml() -> String {
     let polite = "trap 'exit 0' TERM; while true; do sleep 0.02; done";
     let volumes = "volumes:\n- {name: disk, emptyDir: {}}\n- {name: memory, emptyDir: {medium: Memory}}\n- {name: files, configMap: {name: files}}";
@@ -39,6 +44,12 @@ fn yaml() -> String {
         + &pod("crash", "sleep 0.03; exit 1", "", "")
         + &pod("cycle", polite, volumes, mounts)
         + &pod("inits", polite, &inits, mounts)
+        + &format!(
+            "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: roll}}\nspec:\n  selector: {{matchLabels: {{app: roll}}}}\n  \
+             template:\n    metadata: {{labels: {{app: roll}}}}\n    spec:\n      terminationGracePeriodSeconds: 1\n      \
+             containers: [{{name: main, image: busybox, command: [sleep, '100000'], env: [{{name: EDITION, value: 'e{}'}}]}}]\n",
+            std::env::var(EDITION).unwrap_or_default()
+        )
 }
 
 fn quiet_yaml() -> String {
@@ -118,6 +129,8 @@ impl Life {
         let mut command = Command::new("env");
         command.arg("--block-signal=TERM").arg(std::env::current_exe().unwrap());
         command.args(["--exact", "agent_process", "--nocapture"]).env(ROLE, &node.root).env("RUST_BACKTRACE", "0");
+        static LIVES: AtomicU32 = AtomicU32::new(0);
+        command.env(EDITION, (LIVES.fetch_add(1, Ordering::Relaxed) / SAME % 2).to_string());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         command.envs(variable);
         let mut child = command.spawn().expect("start an agent");
@@ -272,6 +285,9 @@ fn assert_settled(node: &Node, after: &str) {
     let groups = world(node);
     let mut names: Vec<String> =
         directories(&node.run_dir().join("pods")).iter().map(|uid| pod_name(node, uid)).collect();
+    // An old one and a new one for the while of an update.
+    let roll = names.extract_if(.., |name| name.starts_with("roll-")).count();
+    assert!(roll <= 2, "{after}: {roll} pods of one that may surge by one");
     names.sort_unstable();
     assert_eq!(names, ["crash", "cycle", "inits", "steady"], "{after}");
     for uid in directories(&node.run_dir().join("pods")) {
@@ -295,6 +311,7 @@ fn failure_f1_500_kills_lose_double_and_leak_nothing() {
     let begun = Instant::now();
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
     let (mut by_step, mut step) = (0, 0);
+    let mut rolled = BTreeSet::new();
     for kill in 1..=KILLS {
         // Two of three at the next step, in turn; one at any instant.
         step += u32::from(kill % 3 != 0);
@@ -320,10 +337,14 @@ fn failure_f1_500_kills_lose_double_and_leak_nothing() {
         life.die();
         if kill % 20 == 0 {
             look(&node, &after);
+            let names = directories(&node.run_dir().join("pods")).into_iter().map(|uid| pod_name(&node, &uid));
+            rolled.extend(names.filter(|name| name.starts_with("roll-")));
             assert_eq!(steady(&node), untouched, "{after}: a container has noticed");
         }
     }
     println!("{KILLS} kills in {:.1} s, {by_step} of them at a step", begun.elapsed().as_secs_f32());
+
+    assert_eq!(rolled.len(), 2, "updates have come and gone: {rolled:?}");
 
     let mut life = Life::start(&node, None);
     assert!(life.settles());
