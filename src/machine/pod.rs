@@ -167,16 +167,7 @@ impl Pod {
         this
     }
 
-    /// A pod whose pod-init was found and does not answer: it is left alone until it does, or somebody ends it (spec 52).
-    pub fn silent(created: Instant, rules: Rules, effects: &mut Effects) -> Pod {
-        let new = |rules: &ContainerRules| Container::new(*rules, Reason::ContainerStatusUnknown);
-        let containers = rules.containers.iter().map(new).collect();
-        let text = "The pod's first process does not answer: nobody knows how the pod is until it does, or is deleted";
-        effect::warn(effects, "SandboxNotResponding", None, &crate::manifest::status::message(text));
-        Pod::with(created, rules, Sandbox::Silent, containers)
-    }
-
-    fn with(
+    pub(super) fn with(
         created: Instant,
         rules: Rules,
         sandbox: Sandbox,
@@ -266,11 +257,6 @@ impl Pod {
     /// When there was room for it on this node; `activeDeadlineSeconds` count from then.
     pub fn accepted(&self) -> Instant {
         self.accepted
-    }
-
-    /// Whether it was found and does not answer (spec 52).
-    pub fn is_silent(&self) -> bool {
-        self.sandbox == Sandbox::Silent
     }
 
     /// What it waits for that the node has not enough of (spec 96).
