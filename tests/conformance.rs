@@ -25,7 +25,6 @@ const UNPROVEN: &[(u32, &str)] = &[
     (28, "pods have no addresses yet"),
     (29, "pods have no addresses yet"),
     (30, "no port of the board is published yet"),
-    (52, "the agent always knows; it becomes possible with a cluster that has lost its board"),
     (61, "there are no Services on a board yet, and so no endpoints"),
     (92, "a board does not join a cluster yet"),
 ];

@@ -29,7 +29,7 @@ use std::prelude::v1::*;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How long a pod-init may take to say hello. It does so at once, unless it is stopped or no pod-init at all.
+/// How long an agent that starts waits for a pod-init's hello. It says that at once, unless it is stopped or hangs.
 const HELLO: Duration = Duration::from_secs(5);
 
 /// A pod that was taken over.
@@ -48,12 +48,15 @@ pub(super) async fn adopt(agent: &Agent) {
     agent.images().adopt(agent.paths());
     let (mut found, mut stray) = (Vec::new(), Vec::new());
     for uid in uids(&agent.paths().pods()) {
-        match meet(agent, uid).await {
-            Ok(pod) => found.push(pod),
-            Err(why) => {
-                log::info!("pod {uid} is not taken over: {why}");
-                stray.push(uid);
+        let unmet = match meet(agent, uid).await {
+            Ok(pod) => {
+                found.push(pod);
+                continue;
             }
+            Err(unmet) => unmet,
+        };
+        if !wait_for(agent, uid, unmet) {
+            stray.push(uid);
         }
     }
     // Where a name is free already and its pod still ends, the one that lives is the pod.
@@ -109,12 +112,72 @@ fn identify(agent: &Agent, adopted: Adopted, meta: Meta) {
     }
 }
 
+/// Why a pod-init is not taken over.
+enum Unmet {
+    /// It is none of this agent's, or of no use.
+    Stray(Trouble),
+    /// It says nothing, yet.
+    Silent(Link, Meta),
+}
+
+impl From<Trouble> for Unmet {
+    fn from(why: Trouble) -> Unmet {
+        Unmet::Stray(why)
+    }
+}
+
 /// Connects to the pod-init behind a directory, and makes sure that it is the one.
-async fn meet(agent: &Agent, uid: Uid) -> Result<(Adopted, Meta), Trouble> {
+async fn meet(agent: &Agent, uid: Uid) -> Result<(Adopted, Meta), Unmet> {
     let own = agent.paths().pod(uid);
-    let meta = Meta::read(&own).ok_or("nothing says what it is")?;
-    let link = Link::connect(&own.socket())?;
-    let hello = hello(agent, &link).await?;
+    let meta = Meta::read(&own).ok_or_else(|| Trouble::from("nothing says what it is"))?;
+    let link = Link::connect(&own.socket()).map_err(Trouble::from)?;
+    let said = async { Some(hello(agent, &link).await) };
+    let late = async {
+        smol::Timer::after(HELLO).await;
+        None
+    };
+    match smol::future::or(said, late).await {
+        Some(hello) => Ok((known(agent, uid, link, &meta, hello?)?, meta)),
+        None => Err(Unmet::Silent(link, meta)),
+    }
+}
+
+/// Leaves a pod alone that is in the manifest and says nothing, until it does (spec 52); whether it is such a one.
+fn wait_for(agent: &Agent, uid: Uid, unmet: Unmet) -> bool {
+    let (link, meta) = match unmet {
+        Unmet::Silent(link, meta) => (link, meta),
+        Unmet::Stray(why) => {
+            log::info!("pod {uid} is not taken over: {why}");
+            return false;
+        }
+    };
+    let named = |pod: &Pod<'_>| (pod.namespace, pod.name) == (&meta.namespace, &meta.name);
+    let manifest = agent.manifest();
+    let Some((index, pod)) = manifest.pods.iter().enumerate().find(|(_, pod)| named(pod)) else {
+        log::info!("pod {uid} is not taken over: its pod-init says nothing, and it is not in the manifest any more");
+        return false;
+    };
+    agent.suspend(index, pod, uid, meta.created);
+    let agent = agent.clone();
+    agent.clone().spawn(async move {
+        let said = hello(&agent, &link).await;
+        if !agent.resume(uid) {
+            return;
+        }
+        match said.and_then(|hello| known(&agent, uid, link, &meta, hello)) {
+            Ok(adopted) => identify(&agent, adopted, meta),
+            Err(why) => {
+                log::info!("pod {uid} is not taken over: {why}");
+                end(&agent, uid).await;
+            }
+        }
+        agent.look();
+    });
+    true
+}
+
+/// A pod whose pod-init has said hello.
+fn known(agent: &Agent, uid: Uid, link: Link, meta: &Meta, hello: Hello) -> Result<Adopted, Trouble> {
     if hello.version != wire::VERSION {
         return Err(format!("its pod-init speaks version {}, and this agent {}", hello.version, wire::VERSION).into());
     }
@@ -125,22 +188,18 @@ async fn meet(agent: &Agent, uid: Uid) -> Result<(Adopted, Meta), Trouble> {
     }
     let init = sandbox::find_init(agent, uid).ok_or("its pod-init is not in its cgroup")?;
     let sandbox = Sandbox::new(uid, link, init, true);
-    let verdict = fs::read(own.verdict()).ok().and_then(|bytes| postcard::from_bytes(&bytes).ok());
+    let verdict = fs::read(agent.paths().pod(uid).verdict()).ok().and_then(|bytes| postcard::from_bytes(&bytes).ok());
     let (created, accepted, record, containers) = (meta.created, meta.accepted, hello.pod, hello.containers);
-    Ok((Adopted { sandbox, created, accepted, record, verdict, ephemeral: ephemeral::read(&own), containers }, meta))
+    let ephemeral = ephemeral::read(&agent.paths().pod(uid));
+    Ok(Adopted { sandbox, created, accepted, record, verdict, ephemeral, containers })
 }
 
 async fn hello(agent: &Agent, link: &Link) -> Result<Hello, Trouble> {
-    let said =
-        async { link.receive(agent.buffer()).await.map_err(|e| format!("its pod-init cannot be understood: {e}")) };
-    let late = async {
-        smol::Timer::after(HELLO).await;
-        Err(String::from("its pod-init says nothing"))
-    };
-    match smol::future::or(said, late).await? {
-        Some((Report::Hello(hello), _)) => Ok(hello),
-        Some(_) => Err("its pod-init does not say hello".into()),
-        None => Err("its pod-init has just ended".into()),
+    match link.receive(agent.buffer()).await {
+        Ok(Some((Report::Hello(hello), _))) => Ok(hello),
+        Ok(Some(_)) => Err("its pod-init does not say hello".into()),
+        Ok(None) => Err("its pod-init has just ended".into()),
+        Err(error) => Err(format!("its pod-init cannot be understood: {error}").into()),
     }
 }
 

@@ -18,6 +18,7 @@ pub mod probe;
 pub mod restart;
 pub mod rollout;
 pub mod shutdown;
+mod silent;
 pub mod slot;
 mod status;
 pub mod storage;

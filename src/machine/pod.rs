@@ -9,6 +9,7 @@
 //! | Creating | Ready        | Retry         | ·                          | ·                            | the answer is awaited    |
 //! | Retry    | ·            | ·             | ·                          | ·                            | Creating; over: Absent   |
 //! | Ready    | ·            | ·             | Removing                   | ·                            | all ended: Removing      |
+//! | Silent   | ·            | ·             | ·                          | ·                            | being ended: Removing    |
 //! | Removing | ·            | ·             | ·                          | Retry, at first due at once  | the answer is awaited    |
 //! | Absent   | ·            | ·             | ·                          | ·                            | being ended: gone        |
 //!
@@ -87,6 +88,8 @@ pub(super) enum Sandbox {
     Retry { failures: u16, due: Instant },
     /// It stands.
     Ready { failures: u16, since: Instant },
+    /// It was found, and does not answer: nobody knows how the pod is (spec 52).
+    Silent,
     /// RemoveSandbox is ordered.
     Removing { failures: u16 },
     /// There is none, and there will be none.
@@ -164,7 +167,7 @@ impl Pod {
         this
     }
 
-    fn with(
+    pub(super) fn with(
         created: Instant,
         rules: Rules,
         sandbox: Sandbox,
@@ -201,7 +204,11 @@ impl Pod {
                 let pod = self.life.dead_after().filter(|_| self.containers.iter().any(Container::is_unstopped));
                 self.containers.iter().filter_map(Container::deadline).chain(pod).chain(deadline).min()
             }
-            Sandbox::Held { .. } | Sandbox::Creating { .. } | Sandbox::Removing { .. } | Sandbox::Absent => None,
+            Sandbox::Held { .. }
+            | Sandbox::Creating { .. }
+            | Sandbox::Silent
+            | Sandbox::Removing { .. }
+            | Sandbox::Absent => None,
         };
         // A deadline that has saturated never comes.
         next.filter(|at| *at < Instant(u64::MAX))
@@ -413,6 +420,7 @@ impl Pod {
         self.heed_deadline(now, effects);
         match self.sandbox {
             Sandbox::Held { .. } | Sandbox::Retry { .. } if self.is_over() => self.sandbox = Sandbox::Absent,
+            Sandbox::Silent if self.is_terminating() => self.remove_sandbox(0, effects),
             Sandbox::Retry { failures, due } if due <= now => {
                 self.sandbox = Sandbox::Creating { failures };
                 effect::give(effects, Effect::CreateSandbox);
@@ -427,6 +435,7 @@ impl Pod {
             Sandbox::Held { .. }
             | Sandbox::Creating { .. }
             | Sandbox::Retry { .. }
+            | Sandbox::Silent
             | Sandbox::Removing { .. }
             | Sandbox::Absent => {}
         }

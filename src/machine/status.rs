@@ -64,7 +64,9 @@ impl Pod {
     /// As kubelet computes it. A pod that is being ended is what its containers are, too.
     pub(super) fn phase_now(&self) -> Phase {
         let apps = || self.of(ContainerKind::App);
-        if self.verdict().is_some() || self.init_failed() {
+        if self.is_silent() {
+            Phase::Unknown
+        } else if self.verdict().is_some() || self.init_failed() {
             Phase::Failed
         } else if !self.of(ContainerKind::Init).all(Container::succeeded) || apps().any(Container::is_new) {
             Phase::Pending

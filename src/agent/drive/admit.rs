@@ -86,6 +86,22 @@ impl Agent {
         );
     }
 
+    /// Takes in a pod that was found and does not answer (spec 52).
+    pub(in crate::agent) fn suspend(&self, index: usize, pod: Pod<'static>, uid: Uid, created: Instant) {
+        let mut effects = self.0.effects.borrow_mut();
+        let machine = machine::pod::Pod::silent(created, Rules::new(&pod, self.settings()), &mut effects);
+        let (place, filters, machine) = (Place::Current(index), self.manifest().filters, Box::new(machine));
+        self.add(Entry { place, pod, filters, uid, machine, sandbox: None, ephemeral: Vec::new() }, &mut effects);
+    }
+
+    /// Forgets a pod that did not answer, since something is known of it now; whether it is still to be known.
+    pub(in crate::agent) fn resume(&self, uid: Uid) -> bool {
+        let is_it = |entry: &Entry| entry.uid == uid && entry.machine.is_silent();
+        let before = self.pods().len();
+        self.0.entries.borrow_mut().retain(|entry| !is_it(entry));
+        self.pods().len() < before
+    }
+
     fn add(&self, entry: Entry, effects: &mut Effects) {
         let mut entries = self.0.entries.borrow_mut();
         let at = entries.partition_point(|other| other.place.rank() <= entry.place.rank());
