@@ -24,13 +24,13 @@ use super::terminate::Manner;
 use crate::manifest::limits;
 use crate::manifest::pod::{ContainerKind, RestartPolicy};
 use crate::manifest::probe::Timing;
-use crate::manifest::record::{ContainerRecord, Life, Memo, Stage};
+use crate::manifest::record::{Memo, Stage};
 use crate::manifest::status::{ContainerState, Exit, Message, Reason, Terminated};
 use crate::manifest::time::{Duration, Instant};
 use core::fmt::Write;
 
 /// The exit code of a program that could not be executed.
-const NOT_EXECUTED: Exit = Exit { code: 128, signal: 0, oom: false };
+pub(super) const NOT_EXECUTED: Exit = Exit { code: 128, signal: 0, oom: false };
 
 /// What one container's life goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ pub struct Container {
     /// The newest instance ordered.
     pub(super) instance: u32,
     /// The memo of that instance.
-    memo: Memo,
+    pub(super) memo: Memo,
     pub(super) state: State,
     /// What is known of that instance beyond its running.
     pub(super) probes: Probes,
@@ -233,69 +233,6 @@ impl Container {
         Container { rules, instance: 0, memo, state, probes, message: heapless::String::new() }
     }
 
-    /// A container as its pod-init remembers it. One that has ended is left for [`Container::settle`] to decide about.
-    pub(super) fn adopt(
-        rules: ContainerRules,
-        reason: Reason,
-        record: &ContainerRecord,
-        backoff: &Backoff,
-    ) -> Container {
-        let mut container = Container::new(rules, reason);
-        container.instance = record.instance;
-        container.memo = record.memo;
-        if container.is_outdated() {
-            // What went wrong with another image says nothing about this one.
-            container.memo.failures = 0;
-        }
-        match record.life {
-            Life::None if record.instance == 0 => {}
-            Life::None => container.state = State::Starting,
-            Life::Running { started } => {
-                container.state = State::Running { started };
-                container.probes = Probes::begin(&rules, started, record.stage);
-            }
-            Life::Ended { started, finished, exit } if record.stage == Stage::Earlier => {
-                let after = (started.is_some() || exit == NOT_EXECUTED).then(|| terminated(exit, started, finished));
-                let failures = container.memo.failures;
-                let (reason, wait) = match after {
-                    None => (Reason::CreateContainerError, backoff.after_refusal(failures)),
-                    Some(_) if !rules.restart.follows(rules.kind, exit) => (reason, Duration(0)),
-                    Some(_) => (Reason::CrashLoopBackOff, backoff.after_end(failures)),
-                };
-                container.state = State::Queued { reason, due: finished.after(wait), after };
-            }
-            Life::Ended { started: None, finished, .. } if container.is_outdated() => {
-                container.state = State::BackOff { reason: Reason::ContainerCreating, due: finished, after: None };
-            }
-            Life::Ended { started: None, finished, exit } if exit.code != NOT_EXECUTED.code => {
-                container.refuse(finished, Reason::CreateContainerError, backoff);
-            }
-            Life::Ended { started, finished, exit } if record.stage == Stage::Renewed => {
-                container.restart_after(terminated(exit, started, finished), finished);
-            }
-            Life::Ended { started, finished, exit } => {
-                container.state = State::Ended(terminated(exit, started, finished))
-            }
-        }
-        container
-    }
-
-    /// What a pod-init that has not begun it is to remember of it for [`Container::adopt`]; `None` where it never was begun.
-    pub(super) fn record(&self, now: Instant) -> Option<ContainerRecord> {
-        let life = |ended: Terminated| {
-            // Where it did not begin, that would say that it is tried again.
-            let started = ended.started.or((ended.exit.code != NOT_EXECUTED.code).then_some(ended.finished));
-            Life::Ended { started, finished: ended.finished, exit: ended.exit }
-        };
-        let (life, stage) = match self.state {
-            _ if self.instance == 0 => return None,
-            State::Ended(ended) => (life(ended), Stage::New),
-            State::Queued { after: Some(ended), .. } => (life(ended), Stage::Earlier),
-            _ => (Life::Ended { started: None, finished: now, exit: Exit::UNKNOWN }, Stage::Earlier),
-        };
-        Some(ContainerRecord { instance: self.instance, memo: self.memo, life, stage })
-    }
-
     /// Its turn has come: start it, if it is due.
     pub(super) fn start_if_due(&mut self, now: Instant, me: u8, effects: &mut Effects) {
         match self.state {
@@ -357,7 +294,7 @@ impl Container {
     }
 
     /// It could not be made: tried again whatever the restart policy, unless somebody waits for it by hand.
-    fn refuse(&mut self, now: Instant, reason: Reason, backoff: &Backoff) {
+    pub(super) fn refuse(&mut self, now: Instant, reason: Reason, backoff: &Backoff) {
         if self.is_ephemeral() {
             self.state = State::Ended(terminated(NOT_EXECUTED, None, now));
             return;
@@ -483,7 +420,7 @@ impl Container {
         }
     }
 
-    fn restart_after(&mut self, ended: Terminated, now: Instant) {
+    pub(super) fn restart_after(&mut self, ended: Terminated, now: Instant) {
         self.memo.failures = 0;
         self.state = State::BackOff { reason: Reason::ContainerCreating, due: now, after: Some(ended) };
     }
@@ -495,7 +432,7 @@ impl Container {
 }
 
 /// The end of an instance, as people are told of it (spec 44).
-fn terminated(exit: Exit, started: Option<Instant>, finished: Instant) -> Terminated {
+pub(super) fn terminated(exit: Exit, started: Option<Instant>, finished: Instant) -> Terminated {
     let reason = match exit {
         exit if exit.success() => Reason::Completed,
         Exit { oom: true, .. } => Reason::OomKilled,

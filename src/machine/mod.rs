@@ -15,6 +15,7 @@ pub mod gates;
 pub mod job;
 pub mod pod;
 pub mod probe;
+mod recall;
 pub mod restart;
 pub mod rollout;
 pub mod shutdown;
