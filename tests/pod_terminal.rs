@@ -122,7 +122,9 @@ fn a_terminal_is_the_containers_own() {
 #[test]
 fn a_terminal_is_typed_into_and_resized() {
     let mut pod = Pod::new(&Sandbox::default());
-    let script = "trap 'busybox stty size' WINCH; trap 'echo interrupted' INT; echo up
+    // A shell that waits in `read` hears a signal late which comes just before, so it is elsewhere when they come.
+    let script = "trap 'busybox stty size; resized=1' WINCH; trap 'echo interrupted; hit=1' INT; echo up
+        read line; echo \"<$line>\"; until [ $resized ]; do sleep 0.02; done; until [ $hit ]; do sleep 0.02; done
         while :; do read line && echo \"<$line>\"; done";
     pod.start(0, &Ordered { tty: true, stdin: Stdin::Kept, ..Ordered::shell(script) });
     pod.wait_for_output(0, "up");

@@ -16,6 +16,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
+/// For `env`: whoever runs these tests in the background may have signals ignored, and a shell cannot trap what it finds so.
+pub const DEFAULT_SIGNALS: &str = "--default-signal=INT,QUIT,HUP";
+
 /// 2026-11-20T13:00:00Z at an hour after boot.
 pub const NOW: Instant = Instant(3_600_000);
 pub const SYNCED: u64 = 1_795_179_600_000;
@@ -231,7 +234,7 @@ impl Board for Fake {
                 let instance = tty::instance().map_err(|errno| failed(&errno))?;
                 let pty = tty::open(instance.as_fd(), size).map_err(|errno| failed(&errno))?;
                 terminal = Some(pty.master);
-                words.splice(0..0, ["setsid", "--ctty", "--wait"]);
+                words.splice(0..0, ["env", DEFAULT_SIGNALS, "setsid", "--ctty", "--wait"]);
                 let copy = || pty.slave.try_clone().map_err(|error| failed(&error));
                 [copy()?, copy()?, copy()?]
             }
