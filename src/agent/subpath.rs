@@ -121,7 +121,10 @@ mod tests {
             });
             let volume = volume(&root);
             let device = |path: &Path| fs::metadata(path).unwrap().ino();
-            for n in 0..3000 {
+            // Until either has been met, however the two threads take turns.
+            let mut n = 0;
+            while n < 3000 || inside == 0 || refused == 0 {
+                n += 1;
                 match open(volume.as_fd(), &std::format!("real/new{}", n % 50)) {
                     Ok(found) => {
                         assert_ne!(fstat(&found).unwrap().st_ino, device(&outside));
@@ -133,6 +136,5 @@ mod tests {
             over.store(true, Ordering::Relaxed);
         });
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "nothing was made outside");
-        assert!(inside > 0 && refused > 0, "{inside} inside, {refused} refused: no race was run");
     }
 }
