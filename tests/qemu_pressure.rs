@@ -14,7 +14,10 @@ fn spec_97_the_board_evicts_who_fills_its_memory() {
     // Each of the two takes up to half of the memory.
     let volumes = "volumes: [{name: a, emptyDir: {medium: Memory}}, {name: b, emptyDir: {medium: Memory}}]\n";
     let mounts = "volumeMounts: [{name: a, mountPath: /fast/a}, {name: b, mountPath: /fast/b}]\n";
-    let fill = "n=0\nwhile true; do\n  n=$((n+1))\n  for half in a b; do dd if=/dev/zero of=/fast/$half/$n bs=1M count=1 2> /dev/null; done\n  sleep 0.2\ndone";
+    // Fast at first; near the border slowly, so that there is time to hear of stalls before there is nothing left at all.
+    let fill = "n=0\nwhile true; do\n  n=$((n+1))\n  for half in a b; do\n    dd if=/dev/zero of=/fast/$half/$n bs=512k count=1 2> /dev/null\n    \
+                while read key kib unit; do [ $key = MemAvailable: ] && break; done < /proc/meminfo\n    \
+                if [ $kib -lt 30000 ]; then sleep 0.5; fi\n  done\n  sleep 0.05\ndone";
     let yaml = pod("hog", volumes, mounts, fill)
         + &pod("quiet", "", "resources: {requests: {memory: 16Mi}}\n", "exec sleep 100000");
     let borders = |board: String| board.replace("[eviction]\n", "[eviction]\n\"memory.available\" = \"16Mi\"\n");
