@@ -59,8 +59,10 @@ impl Keeper {
                 self.reclaim(agent, low).await;
             }
             let seen = agent.generation();
+            // Asked first: what it had is given back only after nothing of it runs any more, and only then is it time to look again.
+            let is_gone = self.machine.victim().is_some_and(|uid| is_over(agent, uid));
             release(agent).await;
-            if self.machine.victim().is_some_and(|uid| is_over(agent, uid)) {
+            if is_gone {
                 self.machine.gone();
             }
             if self.machine.pressures().next().is_none() {
