@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -60,9 +60,8 @@ fn quiet_yaml() -> String {
 #[test]
 fn agent_process() {
     let Some(root) = std::env::var_os(ROLE) else { return };
-    let root = PathBuf::from(root);
-    let cgroup = root.file_name().unwrap().to_str().unwrap().to_string();
-    let node = std::mem::ManuallyDrop::new(Node { root, cgroup, settings: settings(), tune: |_| {} });
+    let mut node = Node::at(root);
+    node.settings = settings();
     let quiet = std::env::var(QUIET).ok();
     let outcome = agent::run(node.config(&if quiet.is_some() { quiet_yaml() } else { yaml() }), |agent| {
         say("ready");
@@ -253,13 +252,13 @@ fn assert_nothing_stray(node: &Node, after: &str) {
     }
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     for line in mounts.lines().filter(|line| line.contains(node.root.to_str().unwrap())) {
+        assert!(!line.contains("nsfs"), "{after}: a namespace is kept by a mount: {line}");
         let at = line.split(' ').nth(4).unwrap();
         let is_pods = pods.iter().any(|uid| at.contains(uid));
         assert!(is_pods || at.contains("/run/images/"), "{after}: mount {line}");
     }
     assert!(node.loops().len() <= 1, "{after}: {:?}", node.loops());
     assert!(directories(&node.data_dir().join("pods")).is_subset(&pods), "{after}: files on disk");
-    assert!(!mounts.contains("nsfs"), "{after}: a namespace is kept by a mount");
 }
 
 /// The main processes of the pod that nobody touches.

@@ -2,12 +2,11 @@
 
 mod node;
 
-use node::{Board, Node, SETTINGS, pod};
+use node::{Board, Node, pod};
 use podling::agent::{self, Debug, Refusal};
 use podling::manifest::status::{ContainerState, Phase};
 use rustix::process::{Signal, getpid, kill_process};
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 const ASKED: Debug<'static> = Debug {
@@ -99,9 +98,8 @@ fn quiet() -> String {
 /// Not a test: the agent that puts a container in, and is killed.
 #[test]
 fn agent_process() {
-    let Some(root) = std::env::var_os(ROLE).map(PathBuf::from) else { return };
-    let cgroup = root.file_name().unwrap().to_str().unwrap().to_string();
-    let node = std::mem::ManuallyDrop::new(Node { root, cgroup, settings: SETTINGS, tune: |_| {} });
+    let Some(root) = std::env::var_os(ROLE) else { return };
+    let node = Node::at(root);
     let _ = agent::run(node.config(&quiet()), |agent| {
         let board = Board(agent.clone());
         agent.spawn(async move {

@@ -73,8 +73,7 @@ fn agent_process() {
     let Some(root) = std::env::var_os(ROLE) else { return };
     let root = PathBuf::from(root);
     let told = root.join("uid");
-    let cgroup = root.file_name().unwrap().to_str().unwrap().to_string();
-    let node = std::mem::ManuallyDrop::new(Node { root, cgroup, settings: node::SETTINGS, tune: |_| {} });
+    let node = Node::at(root);
     node.run(&(pod("web", IDLE, "", "") + &pod("gone", IDLE, "", "")), async move |board| {
         board.running("web", "main").await;
         let uid = board.uid("gone");

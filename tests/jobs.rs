@@ -4,7 +4,6 @@ mod node;
 
 use node::{Board, Node};
 use podling::manifest::status::Phase;
-use std::path::PathBuf;
 use std::process::Command;
 
 fn job(script: &str, spec: &str) -> String {
@@ -78,9 +77,7 @@ fn over() -> String {
 #[test]
 fn agent_process() {
     let Some(root) = std::env::var_os(ROLE) else { return };
-    let root = PathBuf::from(root);
-    let cgroup = root.file_name().unwrap().to_str().unwrap().to_string();
-    let node = std::mem::ManuallyDrop::new(Node { root, cgroup, settings: node::SETTINGS, tune: |_| {} });
+    let node = Node::at(root);
     node.run(&over(), async |board| {
         board.event("BackoffLimitExceeded").await;
         board.until("one pod", |agent| (agent.pods().len() == 1).then_some(())).await;
@@ -119,9 +116,7 @@ fn cron(schedule: &str) -> String {
 #[test]
 fn cron_agent_process() {
     let Some(root) = std::env::var_os(CRON_ROLE) else { return };
-    let root = PathBuf::from(root);
-    let cgroup = root.file_name().unwrap().to_str().unwrap().to_string();
-    let node = std::mem::ManuallyDrop::new(Node { root, cgroup, settings: node::SETTINGS, tune: |_| {} });
+    let node = Node::at(root);
     let schedule = std::env::var(SCHEDULE).unwrap();
     let beside = cron(&schedule) + &node::pod("other", "exec sleep 1000", "", "");
     node.run(&beside, async |board| {

@@ -6,7 +6,6 @@ use node::{Board, Node, pod};
 use podling::manifest::status::Phase;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// What tells this program that it is to be the first of two agents, and on which node.
@@ -20,9 +19,7 @@ fn yaml() -> String {
 #[test]
 fn agent_process() {
     let Some(root) = std::env::var_os(ROLE) else { return };
-    let root = PathBuf::from(root);
-    let cgroup = root.file_name().unwrap().to_str().unwrap().to_string();
-    let node = std::mem::ManuallyDrop::new(Node { root, cgroup, settings: node::SETTINGS, tune: |_| {} });
+    let node = Node::at(root);
     node.run(&yaml(), async |board| {
         board.running("quiet", "main").await;
         println!("\nruns {}", board.uid("quiet"));

@@ -70,7 +70,7 @@ fn spec_40_an_image_is_replaced_and_nothing_else_is_touched() {
         let uid = told.told()[0].clone();
         let main = main_process(&node, &uid, "main.1");
         let here = &node;
-        let (root, cgroup) = (here.root.clone(), here.cgroup.clone());
+        let root = here.root.clone();
         node.run(&yaml("busybox:2", policy), async move |board| {
             board
                 .until("the second container runs again", |_| {
@@ -81,7 +81,7 @@ fn spec_40_an_image_is_replaced_and_nothing_else_is_touched() {
             assert_eq!(board.uid("web"), untouched.told()[0], "spec 9");
             assert_eq!(board.restarts("web", "main"), 0);
             assert_eq!(board.shell("web", "main", "cat /data/file").await, (0, "kept\n".into()), "spec 32");
-            let node = std::mem::ManuallyDrop::new(Node { root, cgroup, settings: node::SETTINGS, tune: |_| {} });
+            let node = Node::at(root);
             assert_eq!(main_process(&node, &untouched.told()[0], "main.1"), main);
             let said = board.event("Killing").await;
             assert_eq!(said, "Container second definition changed, will be restarted");

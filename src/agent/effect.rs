@@ -128,18 +128,8 @@ impl Agent {
             false if text.contains("{}") => message(&text.replace("{}", container)),
             false => message(&format!("{text} {container}")),
         };
-        let now = self.now();
-        self.events_mut().add(events::Event {
-            first: now,
-            last: now,
-            count: 1,
-            warning,
-            reason,
-            namespace: pod.namespace.into(),
-            object: pod.name.into(),
-            container: container.into(),
-            message,
-        });
+        let about = (pod.namespace, pod.name, container);
+        self.events_mut().add(events::Event::new(self.now(), (warning, reason), about, message));
     }
 }
 

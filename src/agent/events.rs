@@ -30,6 +30,17 @@ pub struct Event {
 }
 
 impl Event {
+    /// One that happens now; `about`: namespace, object and container, empty where there is none.
+    pub fn new(
+        now: Instant,
+        (warning, reason): (bool, &'static str),
+        about: (&str, &str, &str),
+        message: Message,
+    ) -> Event {
+        let (namespace, object, container) = (about.0.into(), about.1.into(), about.2.into());
+        Event { first: now, last: now, count: 1, warning, reason, namespace, object, container, message }
+    }
+
     /// Whether both are the same happening, so that one line serves for both.
     fn repeats(&self, other: &Event) -> bool {
         self.reason == other.reason
@@ -74,17 +85,7 @@ impl Events {
 
     /// Adds one about the node.
     pub fn add_node(&mut self, now: Instant, node: &str, warning: bool, reason: &'static str, text: &str) {
-        self.add(Event {
-            first: now,
-            last: now,
-            count: 1,
-            warning,
-            reason,
-            namespace: "".into(),
-            object: node.into(),
-            container: "".into(),
-            message: message(text),
-        });
+        self.add(Event::new(now, (warning, reason), ("", node, ""), message(text)));
     }
 
     /// All of them, oldest first.

@@ -165,18 +165,9 @@ pub(super) fn report(
     (warning, reason): (bool, &'static str),
     text: &str,
 ) {
-    let now = agent.now();
-    agent.events_mut().add(Event {
-        first: now,
-        last: now,
-        count: 1,
-        warning,
-        reason,
-        namespace: pod.namespace.into(),
-        object: format!("{kind}/{name}").into(),
-        container: "".into(),
-        message: message(text),
-    });
+    let about = (pod.namespace, &*format!("{kind}/{name}"), "");
+    let event = Event::new(agent.now(), (warning, reason), about, message(text));
+    agent.events_mut().add(event);
 }
 
 /// Whether both are pods of one controller: of one Deployment also where its template, and with it the ReplicaSet, is another.

@@ -95,17 +95,11 @@ mod tests {
     use super::*;
     use crate::manifest::owner::{Owner, Strategy, Update};
     use crate::manifest::pod::{File, Pair, Resources};
-    use std::vec::Vec;
-
-    fn list<T: serde::Serialize>(elements: &[T]) -> List<'static, T> {
-        let bytes: Vec<u8> = elements.iter().flat_map(|one| postcard::to_stdvec(one).unwrap()).collect();
-        List::from_bytes(bytes.leak())
-    }
 
     fn pod(containers: &[Container<'static>], files: &'static [u8]) -> Pod<'static> {
-        let files = list(&[File { path: "key", mode: 0o644, data: files }]);
-        let volumes = list(&[Volume { name: "files", source: Source::Files { secret: false, files } }]);
-        Pod { name: "web", volumes, containers: list(containers), ..Pod::default() }
+        let files = List::leaked(&[File { path: "key", mode: 0o644, data: files }]);
+        let volumes = List::leaked(&[Volume { name: "files", source: Source::Files { secret: false, files } }]);
+        Pod { name: "web", volumes, containers: List::leaked(containers), ..Pod::default() }
     }
 
     fn web() -> Container<'static> {
@@ -114,8 +108,8 @@ mod tests {
     }
 
     fn alone(pod: &Pod<'static>, filters: &[&[u8]]) -> Manifest<'static> {
-        let filters = List::from_bytes(list(filters).as_bytes());
-        Manifest { pods: list(&[*pod]), filters, ..Manifest::default() }
+        let filters = List::from_bytes(List::leaked(filters).as_bytes());
+        Manifest { pods: List::leaked(&[*pod]), filters, ..Manifest::default() }
     }
 
     fn change(old: &Pod<'static>, new: &Pod<'static>) -> Change {
@@ -127,7 +121,7 @@ mod tests {
         let old = pod(&[web()], b"1");
         assert_eq!(change(&old, &old), Change::Same);
         let resources = Resources { memory_limit: Some(1 << 20), ..Resources::default() };
-        let labels = list(&[Pair { key: "a", value: "b" }]);
+        let labels = List::leaked(&[Pair { key: "a", value: "b" }]);
         for new in [
             pod(&[Container { image: "nginx:2", ..web() }], b"1"),
             pod(&[Container { resources, ..web() }], b"1"),

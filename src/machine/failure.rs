@@ -64,23 +64,20 @@ mod tests {
     use super::*;
     use crate::manifest::job::ConditionPattern;
     use std::string::String;
-    use std::vec::Vec;
-
-    fn list<T: serde::Serialize>(elements: &[T]) -> List<'static, T> {
-        let bytes: Vec<u8> = elements.iter().flat_map(|one| postcard::to_stdvec(one).unwrap()).collect();
-        List::from_bytes(bytes.leak())
-    }
 
     fn codes(container: Option<&'static str>, operator: Operator, codes: &[u8]) -> FailurePattern<'static> {
-        FailurePattern::ExitCodes { container, operator, codes: list(codes) }
+        FailurePattern::ExitCodes { container, operator, codes: List::leaked(codes) }
     }
 
     #[test]
     fn spec_54_the_first_rule_that_matches_decides() {
         let disrupted = [ConditionPattern { kind: "DisruptionTarget", status: true }];
-        let rules = list(&[
+        let rules = List::leaked(&[
             FailureRule { action: FailureAction::FailJob, pattern: codes(Some("main"), Operator::In, &[42]) },
-            FailureRule { action: FailureAction::Ignore, pattern: FailurePattern::Conditions(list(&disrupted)) },
+            FailureRule {
+                action: FailureAction::Ignore,
+                pattern: FailurePattern::Conditions(List::leaked(&disrupted)),
+            },
             FailureRule { action: FailureAction::FailIndex, pattern: codes(None, Operator::NotIn, &[1, 2]) },
         ]);
         let action = |exits: &[(&'static str, u8)], disrupted: Option<bool>| {
@@ -96,7 +93,8 @@ mod tests {
 
     #[test]
     fn what_happened_is_told_as_kubernetes_does() {
-        let rules = list(&[FailureRule { action: FailureAction::FailJob, pattern: codes(None, Operator::In, &[3]) }]);
+        let rules =
+            List::leaked(&[FailureRule { action: FailureAction::FailJob, pattern: codes(None, Operator::In, &[3]) }]);
         let mut text = String::new();
         judge(rules, &[("main", 3)], |_| None).unwrap().tell(&mut text, "default", "pi-x").unwrap();
         assert_eq!(

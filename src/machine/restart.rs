@@ -51,11 +51,6 @@ mod tests {
     use RestartPolicy::{Always, Never, OnFailure};
     use std::vec::Vec;
 
-    fn list<T: serde::Serialize>(elements: &[T]) -> List<'static, T> {
-        let bytes: Vec<u8> = elements.iter().flat_map(|one| postcard::to_stdvec(one).unwrap()).collect();
-        List::from_bytes(bytes.leak())
-    }
-
     fn exit(code: u8) -> Exit {
         Exit { code, signal: 0, oom: false }
     }
@@ -73,16 +68,16 @@ mod tests {
     #[test]
     fn spec_43_a_rule_that_matches_decides_before_any_policy() {
         let rules = [
-            RestartRule { operator: Operator::In, codes: list(&[0, 42, 255]) },
-            RestartRule { operator: Operator::In, codes: list(&[7]) },
+            RestartRule { operator: Operator::In, codes: List::leaked(&[0, 42, 255]) },
+            RestartRule { operator: Operator::In, codes: List::leaked(&[7]) },
         ];
-        let container = Container { restart_rules: list(&rules), ..Container::default() };
+        let container = Container { restart_rules: List::leaked(&rules), ..Container::default() };
         let restart = Restart::new(&container, Never);
         let followed: Vec<u8> = (0..=255).filter(|code| restart.follows(App, exit(*code))).collect();
         assert_eq!(followed, [0, 7, 42, 255]);
         assert!(!restart.follows(Init, exit(0)), "an init container that has succeeded is done");
-        let rules = [RestartRule { operator: Operator::NotIn, codes: list(&[0, 64]) }];
-        let container = Container { restart_rules: list(&rules), ..Container::default() };
+        let rules = [RestartRule { operator: Operator::NotIn, codes: List::leaked(&[0, 64]) }];
+        let container = Container { restart_rules: List::leaked(&rules), ..Container::default() };
         let restart = Restart::new(&container, Never);
         let left: Vec<u8> = (0..=255).filter(|code| !restart.follows(App, exit(*code))).collect();
         assert_eq!(left, [0, 64]);

@@ -24,6 +24,17 @@ impl<'a, T> List<'a, T> {
         List { bytes, element: PhantomData }
     }
 
+    /// A list of these, for tests.
+    #[cfg(test)]
+    pub(crate) fn leaked(elements: &[T]) -> Self
+    where
+        T: serde::Serialize,
+    {
+        extern crate std;
+        let bytes: std::vec::Vec<u8> = elements.iter().flat_map(|one| postcard::to_stdvec(one).unwrap()).collect();
+        List::from_bytes(bytes.leak())
+    }
+
     /// The bytes of all elements.
     pub const fn as_bytes(&self) -> &'a [u8] {
         self.bytes

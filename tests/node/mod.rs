@@ -14,11 +14,12 @@ use podling::manifest::image::{Image, normalise, platform_of_machine, record_nam
 use podling::manifest::pod::{Manifest, Node as Settings};
 use podling::manifest::status::{ContainerState, Phase, Terminated};
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 /// The longest that a test may take, on a machine that has much else to do. A grace that nobody is to wait for is [`FOREVER`].
@@ -62,6 +63,13 @@ impl Node {
         let node = Node { root, cgroup: name, settings: SETTINGS, tune: |_| {} };
         node.put_image();
         node
+    }
+
+    /// The node at that place, which is another process's, or another variable's: it goes with that.
+    pub fn at(root: impl Into<PathBuf>) -> ManuallyDrop<Node> {
+        let root = root.into();
+        let cgroup = root.file_name().unwrap().to_str().unwrap().to_string();
+        ManuallyDrop::new(Node { root, cgroup, settings: SETTINGS, tune: |_| {} })
     }
 
     pub fn run_dir(&self) -> PathBuf {
@@ -206,8 +214,18 @@ impl Node {
     pub fn assert_clean(&self) {
         self.assert_no_pods();
         assert_eq!(self.mounts(), Vec::<String>::new(), "mounts");
-        assert_eq!(self.loops(), Vec::<String>::new(), "loop devices");
+        self.assert_no_loops();
         self.assert_empty("run/images");
+    }
+
+    /// A pod of another node that is just being made has a copy of all mounts until it has left the old root: for so long it keeps the
+    /// loop device of an image that is unmounted here.
+    fn assert_no_loops(&self) {
+        let end = Instant::now() + PATIENCE;
+        while !self.loops().is_empty() {
+            assert!(Instant::now() < end, "loop devices: {:?}", self.loops());
+            thread::sleep(GLANCE);
+        }
     }
 
     /// Nothing of any pod is left; the images that the manifest names may be.
