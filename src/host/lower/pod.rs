@@ -37,7 +37,7 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
     let sharing = sharing(spec);
     let (security, supplemental_groups) = security::pod(cx, spec);
     let names = cx.arena.slice(&facts::containers(spec));
-    let shared = Shared {
+    let mut shared = Shared {
         meta: &found.meta,
         containers: names,
         security,
@@ -60,6 +60,7 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
     }
     let lowered: Vec<Container<'c>> = containers.iter().map(|(_, container)| *container).collect();
     let resources = resources::pod(spec, &lowered);
+    shared.volumes.settle(resources.huge_pages);
     let priority = priority(cx, spec);
     let (fs_group, groups_policy) = groups::lower(spec);
     Pod {
