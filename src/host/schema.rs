@@ -113,6 +113,11 @@ table!(DNS_OPTION "PodDNSConfigOption" { name: Read, value: Read });
 table!(PRIORITY_CLASS "PriorityClass" {
     apiVersion: Read, kind: Read, metadata: Read, description: Read, globalDefault: Read, preemptionPolicy: Cluster, value: Read,
 });
+table!(LIMIT_RANGE "LimitRange" { apiVersion: Read, kind: Read, metadata: Read, spec: Read });
+table!(LIMIT_RANGE_SPEC "LimitRangeSpec" { limits: Read });
+table!(LIMIT_RANGE_ITEM "LimitRangeItem" {
+    default: Read, defaultRequest: Read, max: Read, maxLimitRequestRatio: Read, min: Read, r#type: Read,
+});
 table!(POD_OS "PodOS" { name: Read });
 table!(HOST_ALIAS "HostAlias" { ip: Read, hostnames: Read });
 table!(POD_SECURITY "PodSecurityContext" {
@@ -222,7 +227,6 @@ pub const OTHER_KINDS: &[(&str, &str)] = &[
     ("Service", "a pod with hostNetwork: true serves on the board's address"),
     ("Ingress", "a pod with hostNetwork: true serves on the board's address"),
     ("NetworkPolicy", "leave it out"),
-    ("LimitRange", "write the limits into the containers"),
 ];
 
 /// Kinds that say something to a cluster only: accepted with a warning, and why they change nothing.
@@ -234,7 +238,7 @@ pub const CLUSTER_KINDS: &[(&str, &str)] = &[
     ("ClusterRole", "there is no API server on a board"),
     ("ClusterRoleBinding", "there is no API server on a board"),
     ("CustomResourceDefinition", "there is no API server on a board"),
-    ("ResourceQuota", "there is no API server on a board"),
+    ("ResourceQuota", "these files are all that asks for anything, and a board admits what it has room for"),
     ("StorageClass", "a claim is a directory on the data partition"),
     ("HorizontalPodAutoscaler", "the replicas are those that are written"),
     ("PodDisruptionBudget", "nobody drains the one node"),
@@ -258,6 +262,7 @@ pub const KINDS: &[(&str, &str)] = &[
     ("PersistentVolumeClaim", "v1"),
     ("PersistentVolume", "v1"),
     ("PriorityClass", "scheduling.k8s.io/v1"),
+    ("LimitRange", "v1"),
     ("List", "v1"),
     ("Deployment", "apps/v1"),
     ("ReplicaSet", "apps/v1"),
@@ -279,6 +284,9 @@ static OTHER_TYPES: &[&Table] = &[
     &PERSISTENT_VOLUME,
     &PERSISTENT_VOLUME_SPEC,
     &PRIORITY_CLASS,
+    &LIMIT_RANGE,
+    &LIMIT_RANGE_SPEC,
+    &LIMIT_RANGE_ITEM,
     &LOCAL,
 ];
 

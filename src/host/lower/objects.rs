@@ -3,6 +3,7 @@
 use super::claims::{self, Claim, Persistent};
 use super::controllers::{self, Given};
 use super::names;
+use super::ranges::{self, LimitRange};
 use crate::host::arena::Arena;
 use crate::host::diagnostic::{Sources, Span, alternatives, quote};
 use crate::host::read::{Object, Place, did_you_mean};
@@ -33,6 +34,9 @@ pub(super) struct Objects<'a> {
     pub(super) claims: BTreeMap<Key<'a>, Claim<'a>>,
     pub(super) persistent: BTreeMap<&'a str, Persistent<'a>>,
     pub(super) priorities: BTreeMap<&'a str, PriorityClass>,
+    pub(super) ranges: Vec<LimitRange<'a>>,
+    /// Controllers' documents, those that have no pods (`replicas: 0`) among them.
+    pub(super) controllers: usize,
 }
 
 /// A PriorityClass.
@@ -86,6 +90,7 @@ impl<'a> Objects<'a> {
             "PersistentVolumeClaim" => self.claim(&root, sources),
             "PersistentVolume" => self.persistent(&root, sources),
             "PriorityClass" => self.priority(&root),
+            "LimitRange" => self.ranges.extend(ranges::read(&root)),
             "List" => {
                 let Some(list) = root.object(&schema::LIST) else {
                     return;
@@ -96,6 +101,7 @@ impl<'a> Objects<'a> {
                 }
             }
             _ => {
+                self.controllers += 1;
                 for pod in controllers::lower(kind, &root, arena) {
                     self.add(pod, sources);
                 }

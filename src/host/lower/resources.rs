@@ -1,5 +1,6 @@
 //! Requests and limits (spec 93), of containers and of the whole pod (spec 19).
 
+use super::ranges::{Defaults, Resource};
 use crate::host::read::{Object, Place};
 use crate::host::{schema, units};
 use crate::machine::admit::highest;
@@ -30,16 +31,27 @@ struct Amounts {
     huge_pages: HugePages,
 }
 
-/// Reads `resources`, with a request above its limit said.
-fn read<'a>(owner: &Object<'a>) -> Written<'a> {
-    let Some(object) = owner.get("resources").and_then(|r| r.object(&schema::RESOURCES)) else {
-        return Written::default();
+/// Reads `resources`, with a request above its limit said. What a container does not say is that of `defaults`, and what has a limit
+/// of its own and no request has that for a request.
+fn read<'a>(owner: &Object<'a>, defaults: Option<&Defaults>) -> Written<'a> {
+    let object = owner.get("resources").and_then(|r| r.object(&schema::RESOURCES));
+    let amounts = |which| object.as_ref().and_then(|it| it.get(which)).map(|list| amounts(&list)).unwrap_or_default();
+    let (requests, limits) = (amounts("requests"), amounts("limits"));
+    // Zero is as good as nothing, as in Kubernetes, but it has been said.
+    let of = |resource, asked: Option<u64>, most: Option<u64>| {
+        let amounts = defaults.map_or([asked, most], |defaults| {
+            let (request, limit) = defaults.of(resource);
+            [asked.or(most).or(request), most.or(limit)]
+        });
+        amounts.map(|amount| amount.filter(|amount| *amount > 0))
     };
-    let amounts = |which| object.get(which).map(|list| amounts(&list)).unwrap_or_default();
-    let Amounts { cpu: cpu_request, memory: memory_request, storage: storage_request, huge_pages: requested } =
-        amounts("requests");
-    let Amounts { cpu: cpu_limit, memory: memory_limit, storage: storage_limit, huge_pages } = amounts("limits");
-    let above = |name: &str| object.place.error(format!("the {name} request is above the {name} limit"));
+    let milli = |amount: Option<u64>| amount.map(|amount| u32::try_from(amount).unwrap_or(u32::MAX));
+    let [cpu_request, cpu_limit] = of(Resource::Cpu, requests.cpu.map(u64::from), limits.cpu.map(u64::from)).map(milli);
+    let [memory_request, memory_limit] = of(Resource::Memory, requests.memory, limits.memory);
+    let [storage_request, storage_limit] = of(Resource::Ephemeral, requests.storage, limits.storage);
+    let place = object.map(|object| object.place);
+    let say = |what: &str| place.as_ref().unwrap_or(&owner.place).error(what);
+    let above = |name: &str| say(&format!("the {name} request is above the {name} limit"));
     if cpu_request > cpu_limit && cpu_limit.is_some() {
         above("cpu");
     }
@@ -49,20 +61,17 @@ fn read<'a>(owner: &Object<'a>) -> Written<'a> {
     if storage_request > storage_limit && storage_limit.is_some() {
         above("ephemeral-storage");
     }
+    let (requested, huge_pages) = (requests.huge_pages, limits.huge_pages);
     for size in PageSize::ALL {
-        let (requested, limit) = (requested.of(size), huge_pages.of(size));
-        if requested > 0 && requested != limit {
+        if requested.of(size) > 0 && requested.of(size) != huge_pages.of(size) {
             let name = size.resource();
-            object
-                .place
-                .error(format!("the {name} request is not the {name} limit: huge pages cannot be overcommitted"));
+            say(&format!("the {name} request is not the {name} limit: huge pages cannot be overcommitted"));
         }
     }
     let any = cpu_request.or(cpu_limit).is_some() || memory_request.or(memory_limit).is_some();
     if huge_pages != HugePages::NONE && !any {
-        object.place.error("huge pages are had together with cpu or memory only: add one of them");
+        say("huge pages are had together with cpu or memory only: add one of them");
     }
-    let place = Some(object.place);
     Written { place, cpu_request, cpu_limit, memory_request, memory_limit, storage_request, storage_limit, huge_pages }
 }
 
@@ -79,8 +88,7 @@ fn amounts(list: &Place<'_>) -> Amounts {
                 "this is a part of a byte: the suffix m means thousandths; M and Mi are the ones for {name}"
             ));
         }
-        // Zero is as good as nothing, as in Kubernetes.
-        Some(bytes).filter(|bytes| *bytes > 0)
+        Some(bytes)
     };
     let mut huge_pages = HugePages::NONE;
     for size in PageSize::ALL {
@@ -94,7 +102,7 @@ fn amounts(list: &Place<'_>) -> Amounts {
             )),
         }
     }
-    Amounts { cpu: cpu.filter(|c| *c > 0), memory: bytes("memory"), storage: bytes("ephemeral-storage"), huge_pages }
+    Amounts { cpu, memory: bytes("memory"), storage: bytes("ephemeral-storage"), huge_pages }
 }
 
 /// `spec.overhead`.
@@ -122,15 +130,15 @@ pub(super) fn amount<T>(place: &Place<'_>, parse: fn(&str) -> Result<T, units::Q
     }
 }
 
-/// The resources of a container: a limit without a request is its own request.
-pub(super) fn container(object: &Object<'_>) -> Resources {
-    let written = read(object);
+/// The resources of a container, to which `defaults` are given.
+pub(super) fn container(object: &Object<'_>, defaults: &Defaults) -> Resources {
+    let written = read(object, Some(defaults));
     Resources {
-        cpu_request_milli: written.cpu_request.or(written.cpu_limit).unwrap_or(0),
+        cpu_request_milli: written.cpu_request.unwrap_or(0),
         cpu_limit_milli: written.cpu_limit,
-        memory_request: written.memory_request.or(written.memory_limit).unwrap_or(0),
+        memory_request: written.memory_request.unwrap_or(0),
         memory_limit: written.memory_limit,
-        storage_request: written.storage_request.or(written.storage_limit).unwrap_or(0),
+        storage_request: written.storage_request.unwrap_or(0),
         storage_limit: written.storage_limit,
         huge_pages: written.huge_pages,
     }
@@ -138,7 +146,7 @@ pub(super) fn container(object: &Object<'_>) -> Resources {
 
 /// The bounds of the whole pod: what `spec.resources` says, and for the rest what its containers add up to.
 pub(super) fn pod(spec: &Object<'_>, containers: &[Container<'_>]) -> Resources {
-    let written = read(spec);
+    let written = read(spec, None);
     let cpu = |r: Option<u32>| r.map(u64::from);
     let (requested_cpu, _) = total(containers, |r| Some(u64::from(r.cpu_request_milli)));
     let (requested_memory, _) = total(containers, |r| Some(r.memory_request));

@@ -109,7 +109,7 @@ fn source<'c, 'a: 'c>(cx: &'c Context<'a>, pod: Pod<'c, 'a>, volume: &Object<'a>
         "secret" => files(cx, meta, &place.object(&schema::SECRET_VOLUME)?, true),
         "downwardAPI" => projected::downward(cx, pod, &place.object(&schema::DOWNWARD_VOLUME)?),
         "image" => image_volume(cx, &place.object(&schema::IMAGE_VOLUME)?),
-        "ephemeral" => ephemeral(&place.object(&schema::EPHEMERAL)?),
+        "ephemeral" => ephemeral(cx, meta, &place.object(&schema::EPHEMERAL)?),
         _ => projected::projected(cx, pod, &place.object(&schema::PROJECTED)?),
     }
 }
@@ -138,10 +138,12 @@ fn image_volume<'c>(cx: &'c Context<'_>, object: &Object<'_>) -> Option<Source<'
 }
 
 /// A claim that lives as long as its pod: on one board that is what an emptyDir is.
-fn ephemeral(object: &Object<'_>) -> Option<Source<'static>> {
+fn ephemeral<'a>(cx: &Context<'a>, meta: &Metadata<'a>, object: &Object<'a>) -> Option<Source<'static>> {
     let template = object.require("volumeClaimTemplate")?.object(&schema::CLAIM_TEMPLATE)?;
     let _ = template.get("metadata").map(|meta| meta.object(&schema::METADATA));
-    let block = claims::block(&template.require("spec")?.object(&schema::CLAIM_SPEC)?);
+    let spec = template.require("spec")?.object(&schema::CLAIM_SPEC)?;
+    let block = claims::block(&spec);
+    cx.bound_claim(meta.namespace, &spec);
     Some(match block {
         Some(bytes) => Source::Block { disk: Disk::Own { bytes }, read_only: false },
         None => Source::EmptyDir { medium: Medium::Disk, size_limit: None },
