@@ -59,11 +59,11 @@ impl Keeper {
                 self.reclaim(agent, low).await;
             }
             let seen = agent.generation();
-            // Asked first: what it had is given back only after nothing of it runs any more, and only then is it time to look again.
+            // Asked first: what it had is given back only after nothing of it runs any more.
             let is_gone = self.machine.victim().is_some_and(|uid| is_over(agent, uid));
             release(agent).await;
             if is_gone {
-                self.machine.gone();
+                self.machine.gone(agent.now());
             }
             if self.machine.pressures().next().is_none() {
                 replace(agent);
