@@ -29,8 +29,6 @@ pub struct Table {
     pub name: &'static str,
     /// Its fields.
     pub fields: &'static [Field],
-    /// Whether a name that is not among them is one that Kubernetes has all the same.
-    pub later: fn(&str) -> bool,
     /// Whether a name that is not among them is read by its own reader.
     pub elsewhere: fn(&str) -> bool,
 }
@@ -49,7 +47,6 @@ macro_rules! table {
         pub static $constant: Table = Table {
             name: $name,
             fields: &[$(Field { name: unraw(stringify!($field)), support: $support }),*],
-            later: |_| false,
             elsewhere: |_| false,
         };
     };
@@ -167,9 +164,13 @@ pub static QUANTITIES: Table = Table {
         Field { name: "cpu", support: Read },
         Field { name: "memory", support: Read },
         Field { name: "ephemeral-storage", support: Read },
+        Field { name: "hugepages-64Ki", support: Read },
+        Field { name: "hugepages-2Mi", support: Read },
+        Field { name: "hugepages-32Mi", support: Read },
+        Field { name: "hugepages-512Mi", support: Read },
+        Field { name: "hugepages-1Gi", support: Read },
+        Field { name: "hugepages-16Gi", support: Read },
     ],
-    // Huge pages by their size.
-    later: |name| name.starts_with("hugepages-"),
     // What device plugins bring elsewhere, as in `board.podling/gpio`.
     elsewhere: |name| name.contains('/'),
 };
