@@ -302,7 +302,7 @@ impl<'a> Object<'a> {
         match field.support {
             _ if entry.value.is_null() => {}
             // Charts are full of these; nothing is asked for.
-            Support::NotYet if entry.value.is_empty() => {}
+            Support::NotYet | Support::Cluster if entry.value.is_empty() => {}
             Support::Read => {}
             Support::NotYet => match super::explain::reason(self.table.name, entry.key) {
                 Some(reason) => on_key(Severity::Error, &format!("not supported on the board: {reason}")),
