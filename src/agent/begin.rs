@@ -10,7 +10,7 @@ use crate::manifest::status::{Uid, message};
 use crate::sys::cgroup::Hierarchy;
 use crate::sys::kernel::Kernel;
 use crate::sys::pressure;
-use crate::sys::{mount, raw};
+use crate::sys::{huge, mount, raw};
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -171,6 +171,7 @@ fn facts(config: &Config, cgroups: &Hierarchy, sequence: Option<u64>, troubles: 
         cpus: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
         memory,
         disk: pressure::disk(&config.data_dir)[0].map_or(0, |level| level.capacity),
+        huge_pages: huge::there(),
         class: config.class.clone().unwrap_or_default(),
         sequence,
         cgroups: cgroups.kind().as_str(),

@@ -2,6 +2,7 @@
 
 use super::reload::Source;
 use crate::machine::evict::Pressure;
+use crate::manifest::huge::HugePages;
 use crate::manifest::status::Message;
 use std::path::PathBuf;
 use std::prelude::v1::*;
@@ -79,6 +80,8 @@ pub struct Facts {
     pub memory: u64,
     /// Bytes of the file system of volumes.
     pub disk: u64,
+    /// Huge pages, those in use among them.
+    pub huge_pages: HugePages,
     /// The class of the board; empty on a workstation.
     pub class: String,
     /// The sequence number of the manifest in force.

@@ -77,6 +77,7 @@ impl Teller<'_> {
             Quantity::MemoryRequest => asked.memory_request,
             Quantity::StorageLimit => asked.storage_limit.unwrap_or(self.node.disk),
             Quantity::StorageRequest => asked.storage_request,
+            Quantity::HugePagesLimit(size) | Quantity::HugePagesRequest(size) => asked.huge_pages.bytes(size),
         };
         amount.div_ceil(resource.divisor.max(1))
     }

@@ -10,7 +10,7 @@ use crate::machine::evict::{self, Candidate, Evict, Levels, Order, Orders, Press
 use crate::machine::storage::{self, Ruler};
 use crate::manifest::eviction::{Evicted, Excess, Signal, Threshold};
 use crate::manifest::owner::Controller;
-use crate::manifest::pod::{Pod, Source};
+use crate::manifest::pod::{Medium, Pod, Source};
 use crate::manifest::status::{Uid, Verdict};
 use crate::manifest::time::Duration;
 use crate::sys::pressure::{self, Stalls};
@@ -59,11 +59,11 @@ impl Keeper {
                 self.reclaim(agent, low).await;
             }
             let seen = agent.generation();
-            // Asked first: what it had is given back only after nothing of it runs any more, and only then is it time to look again.
+            // Asked first: what it had is given back only after nothing of it runs any more.
             let is_gone = self.machine.victim().is_some_and(|uid| is_over(agent, uid));
             release(agent).await;
             if is_gone {
-                self.machine.gone();
+                self.machine.gone(agent.now());
             }
             if self.machine.pressures().next().is_none() {
                 replace(agent);
@@ -161,7 +161,7 @@ impl Keeper {
             let own = agent.paths().pod(uid);
             let mut sizes = Vec::new();
             for volume in pod.volumes {
-                let on_disk = matches!(volume.source, Source::EmptyDir { memory: false, .. });
+                let on_disk = matches!(volume.source, Source::EmptyDir { medium: Medium::Disk, .. });
                 sizes.push(if on_disk { walk::size(own.disk_volume(volume.name)).await.bytes } else { 0 });
             }
             if let Some(why) = storage::exceeded(&pod, &sizes) {
@@ -213,7 +213,9 @@ fn writes(pod: &Pod<'_>) -> bool {
     pod.volumes.iter().any(|volume| {
         matches!(
             volume.source,
-            Source::EmptyDir { memory: false, .. } | Source::HostPath { .. } | Source::Claim { read_only: false, .. }
+            Source::EmptyDir { medium: Medium::Disk, .. }
+                | Source::HostPath { .. }
+                | Source::Claim { read_only: false, .. }
         )
     })
 }

@@ -9,6 +9,7 @@ use super::{logs, mounts, volumes, words};
 use crate::manifest::List;
 use crate::manifest::check::rule;
 use crate::manifest::codec;
+use crate::manifest::huge::HugePages;
 use crate::manifest::image::Image;
 use crate::manifest::pod::{Container, ContainerKind, GroupsPolicy, Mount, Pod, Qos, Resources};
 use crate::manifest::record::Memo;
@@ -268,7 +269,16 @@ pub(super) fn limits(container: &Container<'_>) -> Limits {
             asked.cpu_request_milli
         }),
         pids: None,
+        huge_pages: asked.huge_pages,
     }
+}
+
+/// The huge pages that a container of a pod may have: those that it asks for; and of a size that only the pod as a whole asks for, all.
+pub(super) fn huge_pages(pod: &Pod<'_>, container: &Container<'_>) -> HugePages {
+    let asked = pod.containers.iter().map(|it| it.resources.huge_pages);
+    let asked = asked.fold(HugePages::NONE, |sum, one| sum.join(one, u32::saturating_add));
+    let of_pod = pod.resources.huge_pages.join(asked, |pod, asked| if asked == 0 { pod } else { 0 });
+    container.resources.huge_pages.join(of_pod, u32::max)
 }
 
 /// The bounds of a pod's cgroup (spec 19), but for its processes.
@@ -283,6 +293,7 @@ pub(super) fn pod_limits(pod: &Pod<'_>) -> Limits {
         cpu_milli: asked.cpu_limit_milli.map(|limit| limit.saturating_add(overhead.cpu_request_milli)),
         cpu_request_milli: Some(asked.cpu_request_milli.max(request).saturating_add(overhead.cpu_request_milli)),
         pids: pod.pids_limit,
+        huge_pages: asked.huge_pages.join(overhead.huge_pages, u32::saturating_add),
     }
 }
 

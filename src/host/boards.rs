@@ -9,6 +9,7 @@ pub use file::{
 use crate::host::units;
 use crate::manifest::board::Network;
 use crate::manifest::check::rule;
+use crate::manifest::huge::{HugePages, PageSize};
 use crate::manifest::limits;
 use crate::manifest::pod::Node;
 use anyhow::{Context, anyhow, bail, ensure};
@@ -58,6 +59,12 @@ impl BoardFile {
             gateway: net.gateway.map(|a| a.octets()),
             dns: net.dns.map(|a| a.octets()),
         }))
+    }
+
+    /// The huge pages that it sets aside at boot.
+    pub fn huge_pages(&self) -> HugePages {
+        let pages = |size: PageSize| self.hugepages.get(size.quantity()).copied().unwrap_or_default();
+        PageSize::ALL.into_iter().fold(HugePages::NONE, |all, size| all.with(size, pages(size)))
     }
 
     /// The bytes of each partition, with what the last one takes.
@@ -138,6 +145,14 @@ impl BoardFile {
                 bail!("resources: {name}: `{bad}` is not a device: a path below /dev");
             }
         }
+        let sizes = PageSize::ALL.map(PageSize::quantity);
+        if let Some(bad) = self.hugepages.keys().find(|size| !sizes.contains(&size.as_str())) {
+            bail!("hugepages: `{bad}` is not a size of huge pages: {} are", sizes.join(", "));
+        }
+        ensure!(
+            self.huge_pages().all_bytes() < self.memory_bytes,
+            "hugepages: they would take all of memory_bytes; leave some for everything else"
+        );
         for pattern in &self.node.allowed_unsafe_sysctls {
             let stem = pattern.strip_suffix('*').unwrap_or(pattern).trim_end_matches('.');
             let known = (rule::SYSCTL.holds)(stem) || stem == "net" || stem == "fs.mqueue";
@@ -266,6 +281,8 @@ mod tests {
             ("10.0.2.15/24", "10.0.2.15", "is not an IPv4 address with a prefix"),
             ("10.0.2.15/24", "10.0.2.15/33", "is not an IPv4 address with a prefix"),
             ("\"/dev/vda1\"", "\"vda1\"", "devices.slots: a path below /dev"),
+            ("[resources]", "[hugepages]\n3Mi = 1\n[resources]", "`3Mi` is not a size of huge pages: 64Ki, 2Mi"),
+            ("[resources]", "[hugepages]\n2Mi = 64\n[resources]", "they would take all of memory_bytes"),
             ("\"virtio_mmio\"", "\"../virtio\"", "is not the name of a module"),
         ];
         for (from, to, part) in cases {

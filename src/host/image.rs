@@ -232,6 +232,7 @@ fn seal_board(board: &BoardFile, modules: &[(String, Vec<u8>)]) -> Result<Vec<u8
         data_fs: &board.devices.data_fs,
         network: board.network()?,
         allow_privileged: board.allow_privileged,
+        huge_pages: board.huge_pages(),
     };
     let body = postcard::to_stdvec(&record).context("cannot encode the board record")?;
     ensure!(

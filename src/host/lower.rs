@@ -18,6 +18,7 @@ mod policy;
 mod ports;
 mod probe;
 mod projected;
+mod ranges;
 mod resources;
 mod restart;
 mod security;
@@ -77,6 +78,11 @@ impl<'a> Context<'a> {
                 self.objects.take(&Place::root(self.diagnostics, node), self.sources, self.arena);
             }
         }
+        for (namespace, spec) in
+            self.objects.claims.iter().filter_map(|((of, _), claim)| Some((of, claim.spec.as_ref()?)))
+        {
+            self.bound_claim(namespace, spec);
+        }
         let pods: Vec<_> = self.objects.pods.iter().take(limits::PODS).map(|found| pod::lower(&self, found)).collect();
         ports::check_node(&self, &self.objects.pods, &pods);
         match self.objects.pods.get(limits::PODS) {
@@ -85,11 +91,15 @@ impl<'a> Context<'a> {
                 limits::PODS,
                 self.objects.pods.len()
             )),
-            None if pods.is_empty() && self.errors() == 0 => self.note(
+            None if !pods.is_empty() || self.errors() > 0 => {}
+            None if self.objects.controllers > 0 => self.note(
+                Severity::Warning,
+                "no document of these files asks for a pod now: a board with this manifest runs nothing".into(),
+            ),
+            None => self.note(
                 Severity::Error,
                 "there is no pod in these files: at least one document with kind: Pod is needed".into(),
             ),
-            None => {}
         }
         if self.errors() > 0 {
             return None;

@@ -29,8 +29,6 @@ pub struct Table {
     pub name: &'static str,
     /// Its fields.
     pub fields: &'static [Field],
-    /// Whether a name that is not among them is one that Kubernetes has all the same.
-    pub later: fn(&str) -> bool,
     /// Whether a name that is not among them is read by its own reader.
     pub elsewhere: fn(&str) -> bool,
 }
@@ -49,7 +47,6 @@ macro_rules! table {
         pub static $constant: Table = Table {
             name: $name,
             fields: &[$(Field { name: unraw(stringify!($field)), support: $support }),*],
-            later: |_| false,
             elsewhere: |_| false,
         };
     };
@@ -116,6 +113,11 @@ table!(DNS_OPTION "PodDNSConfigOption" { name: Read, value: Read });
 table!(PRIORITY_CLASS "PriorityClass" {
     apiVersion: Read, kind: Read, metadata: Read, description: Read, globalDefault: Read, preemptionPolicy: Cluster, value: Read,
 });
+table!(LIMIT_RANGE "LimitRange" { apiVersion: Read, kind: Read, metadata: Read, spec: Read });
+table!(LIMIT_RANGE_SPEC "LimitRangeSpec" { limits: Read });
+table!(LIMIT_RANGE_ITEM "LimitRangeItem" {
+    default: Read, defaultRequest: Read, max: Read, maxLimitRequestRatio: Read, min: Read, r#type: Read,
+});
 table!(POD_OS "PodOS" { name: Read });
 table!(HOST_ALIAS "HostAlias" { ip: Read, hostnames: Read });
 table!(POD_SECURITY "PodSecurityContext" {
@@ -162,9 +164,13 @@ pub static QUANTITIES: Table = Table {
         Field { name: "cpu", support: Read },
         Field { name: "memory", support: Read },
         Field { name: "ephemeral-storage", support: Read },
+        Field { name: "hugepages-64Ki", support: Read },
+        Field { name: "hugepages-2Mi", support: Read },
+        Field { name: "hugepages-32Mi", support: Read },
+        Field { name: "hugepages-512Mi", support: Read },
+        Field { name: "hugepages-1Gi", support: Read },
+        Field { name: "hugepages-16Gi", support: Read },
     ],
-    // Huge pages by their size.
-    later: |name| name.starts_with("hugepages-"),
     // What device plugins bring elsewhere, as in `board.podling/gpio`.
     elsewhere: |name| name.contains('/'),
 };
@@ -216,12 +222,39 @@ table!(CONFIG_MAP_PROJECTION "ConfigMapProjection" { items: Read, name: Read, op
 table!(SECRET_PROJECTION "SecretProjection" { items: Read, name: Read, optional: Read });
 table!(KEY_TO_PATH "KeyToPath" { key: Read, mode: Read, path: Read });
 
+/// The API groups of Kubernetes itself that have a domain; whatever others there are, are those of custom resources.
+pub const GROUPS: &[&str] = &[
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "certificates.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "events.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "rbac.authorization.k8s.io",
+    "resource.k8s.io",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+    "storagemigration.k8s.io",
+];
+
+const NO_DRIVERS: &str = "ask for a device of the board by its name, under resources.limits";
+
 /// Kinds that Kubernetes has and a board does not take yet, with what to write for now.
 pub const OTHER_KINDS: &[(&str, &str)] = &[
     ("Service", "a pod with hostNetwork: true serves on the board's address"),
     ("Ingress", "a pod with hostNetwork: true serves on the board's address"),
     ("NetworkPolicy", "leave it out"),
-    ("LimitRange", "write the limits into the containers"),
+    ("Endpoints", "a pod with hostNetwork: true serves on the board's address"),
+    ("EndpointSlice", "a pod with hostNetwork: true serves on the board's address"),
+    ("ResourceClaim", NO_DRIVERS),
+    ("ResourceClaimTemplate", NO_DRIVERS),
+    ("Kustomization", "have kubectl fill it in first: `kubectl kustomize FOLDER | podling build -`"),
 ];
 
 /// Kinds that say something to a cluster only: accepted with a warning, and why they change nothing.
@@ -233,7 +266,7 @@ pub const CLUSTER_KINDS: &[(&str, &str)] = &[
     ("ClusterRole", "there is no API server on a board"),
     ("ClusterRoleBinding", "there is no API server on a board"),
     ("CustomResourceDefinition", "there is no API server on a board"),
-    ("ResourceQuota", "there is no API server on a board"),
+    ("ResourceQuota", "these files are all that asks for anything, and a board admits what it has room for"),
     ("StorageClass", "a claim is a directory on the data partition"),
     ("HorizontalPodAutoscaler", "the replicas are those that are written"),
     ("PodDisruptionBudget", "nobody drains the one node"),
@@ -243,7 +276,22 @@ pub const CLUSTER_KINDS: &[(&str, &str)] = &[
     ("ValidatingAdmissionPolicy", "there is no API server on a board"),
     ("ValidatingAdmissionPolicyBinding", "there is no API server on a board"),
     ("APIService", "there is no API server on a board"),
+    ("MutatingAdmissionPolicy", "there is no API server on a board"),
+    ("MutatingAdmissionPolicyBinding", "there is no API server on a board"),
+    ("PodSecurityPolicy", "there is no API server on a board"),
+    ("CertificateSigningRequest", "there is no API server on a board"),
+    ("FlowSchema", "there is no API server on a board"),
+    ("PriorityLevelConfiguration", "there is no API server on a board"),
     ("Lease", "there is no API server on a board"),
+    ("ControllerRevision", "the board compares templates by themselves"),
+    ("Event", "the board writes those itself"),
+    ("Node", "the board is the one node, by its board.toml"),
+    ("DeviceClass", "a board has no drivers of dynamic resource allocation"),
+    ("ResourceSlice", "a board has no drivers of dynamic resource allocation"),
+    ("VolumeAttachment", "a board runs no storage drivers"),
+    ("VolumeAttributesClass", "a board runs no storage drivers"),
+    ("CSINode", "a board runs no storage drivers"),
+    ("CSIStorageCapacity", "a board runs no storage drivers"),
     ("IngressClass", "nothing on a board reads it"),
     ("CSIDriver", "a board runs no storage drivers"),
     ("RuntimeClass", "podlingd is the only container runtime of a board"),
@@ -257,6 +305,7 @@ pub const KINDS: &[(&str, &str)] = &[
     ("PersistentVolumeClaim", "v1"),
     ("PersistentVolume", "v1"),
     ("PriorityClass", "scheduling.k8s.io/v1"),
+    ("LimitRange", "v1"),
     ("List", "v1"),
     ("Deployment", "apps/v1"),
     ("ReplicaSet", "apps/v1"),
@@ -278,6 +327,9 @@ static OTHER_TYPES: &[&Table] = &[
     &PERSISTENT_VOLUME,
     &PERSISTENT_VOLUME_SPEC,
     &PRIORITY_CLASS,
+    &LIMIT_RANGE,
+    &LIMIT_RANGE_SPEC,
+    &LIMIT_RANGE_ITEM,
     &LOCAL,
 ];
 

@@ -1,7 +1,7 @@
 //! Eviction by node pressure (spec 97): when the node is under pressure, which pod has to go, and when to look again.
 //!
 //! As with kubelet's hard thresholds a look at the signals counts at once. One pod is evicted at a time, and the next look waits until
-//! nothing of it runs any more. The node stays under pressure until it has been without for a while, so that pods do not come and go.
+//! nothing of it runs any more and what it had has had time to come back. The node stays under pressure until it has been without for a while, so that pods do not come and go.
 //!
 //! Nothing is looked at that nothing changes ([`Watch`]); and where the node must be asked, the pause lasts as long as the fastest
 //! writer would need to come near the border.
@@ -19,6 +19,9 @@ const PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// How long an evicted pod may take to be gone before the next one is chosen.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long what a pod had may take to be there again after nothing of it runs any more: the kernel frees memory in its own time, and
+/// tells of stalls of the last two seconds.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// What a signal says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,14 +132,34 @@ pub struct Evict {
     last: Option<(Instant, Levels)>,
     /// Until when each of [`Pressure::ALL`] lasts.
     until: [Option<Instant>; 3],
-    /// Who is being evicted, and until when that is waited for.
-    victim: Option<(Uid, Instant)>,
+    reclaim: Reclaim,
+}
+
+/// How far the eviction of one pod is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reclaim {
+    /// None is evicted.
+    Idle,
+    /// That one is on its way out.
+    Leaving { pod: Uid, until: Instant },
+    /// It is gone, and what it had comes back.
+    Settling { until: Instant },
+}
+
+impl Reclaim {
+    /// Until when no other pod is chosen.
+    fn until(self) -> Option<Instant> {
+        match self {
+            Reclaim::Idle => None,
+            Reclaim::Leaving { until, .. } | Reclaim::Settling { until } => Some(until),
+        }
+    }
 }
 
 impl Evict {
     /// A node of which nothing is known yet.
     pub const fn new(settings: Eviction) -> Evict {
-        Evict { settings, last: None, until: [None; 3], victim: None }
+        Evict { settings, last: None, until: [None; 3], reclaim: Reclaim::Idle }
     }
 
     /// The border of a signal on a node that has `capacity`: the board's own where its file says none.
@@ -163,6 +186,9 @@ impl Evict {
     /// The node was looked at.
     pub fn look(&mut self, now: Instant, levels: Levels, orders: &mut Orders) {
         self.last = Some((now, levels));
+        if self.reclaim.until().is_some_and(|until| until <= now) {
+            self.reclaim = Reclaim::Idle;
+        }
         let mut met = heapless::Vec::<(Signal, u64, u64), 4>::new();
         met.extend(self.met(&levels));
         for (pressure, until) in Pressure::ALL.into_iter().zip(&mut self.until) {
@@ -180,10 +206,7 @@ impl Evict {
             // There is room for one of each, and for the last.
             orders.extend(order);
         }
-        if let Some(&(signal, threshold, available)) = met.first()
-            && self.victim.is_none_or(|(_, until)| until <= now)
-        {
-            self.victim = None;
+        if let (Some(&(signal, threshold, available)), Reclaim::Idle) = (met.first(), self.reclaim) {
             let _ = orders.push(Order::Reclaim { signal, threshold, available });
         }
     }
@@ -196,17 +219,20 @@ impl Evict {
 
     /// That pod is being evicted.
     pub fn evicting(&mut self, now: Instant, pod: Uid) {
-        self.victim = Some((pod, now.after(PATIENCE)));
+        self.reclaim = Reclaim::Leaving { pod, until: now.after(PATIENCE) };
     }
 
     /// Who is being evicted.
     pub fn victim(&self) -> Option<Uid> {
-        self.victim.map(|(pod, _)| pod)
+        match self.reclaim {
+            Reclaim::Leaving { pod, .. } => Some(pod),
+            Reclaim::Idle | Reclaim::Settling { .. } => None,
+        }
     }
 
-    /// Nothing of it runs any more: it is time for the next look.
-    pub fn gone(&mut self) {
-        (self.victim, self.last) = (None, None);
+    /// Nothing of it runs any more: it is soon time for the next look.
+    pub fn gone(&mut self, now: Instant) {
+        self.reclaim = Reclaim::Settling { until: now.after(SETTLE) };
     }
 
     /// The conditions that the node is in.
@@ -221,8 +247,8 @@ impl Evict {
             let any = lingers.is_some() || watches.iter().any(|watch| *watch != Watch::Still);
             return any.then_some(Instant(0));
         };
-        if let Some((_, until)) = self.victim {
-            return Some(until);
+        if let until @ Some(_) = self.reclaim.until() {
+            return until;
         }
         let asked = Signal::ALL.into_iter().zip(watches).zip(levels);
         let asked = asked.filter(|((_, watch), _)| **watch == Watch::Asked);

@@ -3,6 +3,7 @@
 //! In a text of a container a NUL and a character stand for a fact: `\0@` for the first of [`super::pod::Container::facts`], `\0A` for
 //! the second. No other text of a manifest holds a NUL, so that nothing need be escaped.
 
+use super::huge::PageSize;
 use serde::{Deserialize, Serialize};
 
 /// One fact.
@@ -88,11 +89,15 @@ pub enum Quantity {
     StorageLimit,
     /// `requests.ephemeral-storage`.
     StorageRequest,
+    /// `limits.hugepages-SIZE`.
+    HugePagesLimit(PageSize),
+    /// `requests.hugepages-SIZE`.
+    HugePagesRequest(PageSize),
 }
 
 impl Quantity {
-    /// All of them.
-    pub const ALL: [Quantity; 6] = [
+    /// All of them but huge pages.
+    pub const PLAIN: [Quantity; 6] = [
         Quantity::CpuLimit,
         Quantity::CpuRequest,
         Quantity::MemoryLimit,
@@ -100,6 +105,12 @@ impl Quantity {
         Quantity::StorageLimit,
         Quantity::StorageRequest,
     ];
+
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Quantity> {
+        let huge = PageSize::ALL.map(|size| [Quantity::HugePagesLimit(size), Quantity::HugePagesRequest(size)]);
+        Quantity::PLAIN.into_iter().chain(huge.into_iter().flatten())
+    }
 
     /// The word.
     pub const fn as_str(self) -> &'static str {
@@ -110,6 +121,8 @@ impl Quantity {
             Quantity::MemoryRequest => "requests.memory",
             Quantity::StorageLimit => "limits.ephemeral-storage",
             Quantity::StorageRequest => "requests.ephemeral-storage",
+            Quantity::HugePagesLimit(size) => size.limit(),
+            Quantity::HugePagesRequest(size) => size.request(),
         }
     }
 

@@ -1,8 +1,10 @@
 //! Controllers' documents: what they mean on one board (spec 54–58, 65), and what is said of wrong ones.
 
 use super::compile;
+use podling::host::inspect::inspect;
 use podling::host::schema::{self, Support, Table};
 use podling::manifest::check;
+use podling::manifest::codec::{self, Kind};
 use podling::manifest::owner::{Controller, Owner, Start, Strategy, Update};
 use podling::manifest::pod::{Pod, Source};
 
@@ -73,6 +75,34 @@ fn spec_54_names_are_the_same_in_every_build_and_others_for_another_template() {
     assert_eq!(names(&text), names(&laid_out));
     let changed = names(&text.replace("busybox", "busybox:2"));
     assert!(changed.iter().all(|name| !names(&text).contains(name)), "spec 57: a new template, new pods");
+}
+
+#[test]
+fn spec_54_no_replicas_are_a_manifest_without_pods() {
+    for kind in ["Deployment", "ReplicaSet", "StatefulSet"] {
+        let outcome = compile(&apps(kind, "replicas: 0"));
+        assert_eq!((outcome.errors, outcome.warnings), (0, 1), "{}", outcome.said);
+        assert!(outcome.said.contains("no document of these files asks for a pod now"), "{}", outcome.said);
+        let body = outcome.body();
+        assert_eq!(check::manifest(&body).unwrap().pods.len(), 0);
+    }
+    let beside = compile(&format!("{}---\n{}", apps("Deployment", "replicas: 0"), super::pod("", "")));
+    assert_eq!((beside.errors, beside.warnings), (0, 0), "{}", beside.said);
+    compile(&apps("Deployment", "replicas: -1")).refused("-1 is not possible here");
+}
+
+#[test]
+fn spec_54_inspect_names_the_owner_of_a_pod() {
+    for (kind, name) in [("StatefulSet", "web"), ("DaemonSet", "web"), ("Deployment", "web-")] {
+        let body = compile(&apps(kind, "")).body();
+        let head = codec::seal(Kind::Manifest, "test", 1, &body).unwrap();
+        let shown = inspect(&[&head[..], &body].concat(), false).unwrap();
+        let kind = if kind == "Deployment" { "ReplicaSet" } else { kind };
+        let owner = format!(
+            "  ownerReferences:\n  - apiVersion: apps/v1\n    controller: true\n    kind: {kind}\n    name: {name}"
+        );
+        assert!(shown.contains(&owner), "{shown}");
+    }
 }
 
 /// A StatefulSet's update where nothing is said of it.

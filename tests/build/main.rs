@@ -10,6 +10,7 @@ mod meaning;
 mod messages;
 mod mutation;
 mod probes;
+mod ranges;
 mod real;
 mod streams;
 mod volumes;

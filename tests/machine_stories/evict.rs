@@ -55,18 +55,32 @@ fn spec_97_one_pod_at_a_time_until_the_node_has_been_well_for_a_while() {
     node.evicting(at(12), Uid([1; 16]));
     assert_eq!((node.victim(), node.poll_at(&MEMORY_TOLD)), (Some(Uid([1; 16])), Some(at(42))));
     assert_eq!(look(&mut node, 13, levels(3, 500)), [], "one is on its way out");
-    node.gone();
-    assert_eq!(node.poll_at(&MEMORY_TOLD), Some(at(0)), "at once");
-    assert_eq!(look(&mut node, 14, levels(3, 500)), [low]);
+    node.gone(at(14));
+    assert_eq!((node.victim(), node.poll_at(&MEMORY_TOLD)), (None, Some(at(16))), "what it had comes back");
+    assert_eq!(look(&mut node, 15, levels(3, 500)), [], "however often the kernel tells of stalls meanwhile");
+    assert_eq!(look(&mut node, 16, levels(3, 500)), [low]);
     // One that does not go does not save the others.
-    node.evicting(at(14), Uid([2; 16]));
-    assert_eq!(look(&mut node, 44, levels(3, 500)), [low]);
+    node.evicting(at(16), Uid([2; 16]));
+    assert_eq!(look(&mut node, 46, levels(3, 500)), [low]);
     assert_eq!(node.victim(), None);
     assert_eq!(look(&mut node, 50, levels(90, 500)), []);
     assert_eq!(node.pressures().collect::<Vec<_>>(), [Pressure::Memory]);
-    assert_eq!(node.poll_at(&MEMORY_TOLD), Some(at(104)), "60 s after it was last seen");
-    assert_eq!(look(&mut node, 104, levels(90, 500)), [Order::Ends(Pressure::Memory)]);
+    assert_eq!(node.poll_at(&MEMORY_TOLD), Some(at(106)), "60 s after it was last seen");
+    assert_eq!(look(&mut node, 106, levels(90, 500)), [Order::Ends(Pressure::Memory)]);
     assert_eq!((node.pressures().next(), node.poll_at(&MEMORY_TOLD)), (None, None));
+}
+
+#[test]
+fn spec_97_one_pod_is_enough_where_what_it_had_comes_back_late() {
+    let (mut node, low) = (node(), reclaim(Signal::MemoryAvailable, 4, 3));
+    assert_eq!(look(&mut node, 1, levels(3, 500)), [Order::Begins(Pressure::Memory), low]);
+    node.evicting(at(1), Uid([1; 16]));
+    node.gone(at(3));
+    assert_eq!(look(&mut node, 3, levels(3, 500)), [], "not yet");
+    assert_eq!(look(&mut node, 5, levels(40, 500)), [], "there it is");
+    assert_eq!(node.poll_at(&MEMORY_TOLD), Some(at(63)), "nothing is left but the end of the pressure");
+    // Whoever takes it next is nobody's successor.
+    assert_eq!(look(&mut node, 6, levels(2, 500)), [reclaim(Signal::MemoryAvailable, 4, 2)]);
 }
 
 #[test]

@@ -20,6 +20,7 @@ const MODES: [&str; 4] = ["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "Rea
 #[derive(Default)]
 pub(super) struct Claim<'a> {
     pub(super) at: Span,
+    pub(super) spec: Option<Object<'a>>,
     /// `ReadWriteOncePod`.
     exclusive: bool,
     /// With `volumeMode: Block`, and how large.
@@ -58,7 +59,14 @@ pub(super) fn claim<'a>(object: &Object<'a>, meta: &Metadata<'a>) -> Claim<'a> {
     let block = block(&spec);
     let exclusive = modes(&spec).contains(&"ReadWriteOncePod");
     let text = |name| spec.get(name).and_then(|place| place.text()).unwrap_or_default();
-    Claim { exclusive, block, volume: text("volumeName"), class: text("storageClassName"), ..none() }
+    Claim {
+        exclusive,
+        block,
+        volume: text("volumeName"),
+        class: text("storageClassName"),
+        spec: Some(spec.clone()),
+        ..none()
+    }
 }
 
 fn modes(spec: &Object<'_>) -> Vec<&'static str> {

@@ -27,6 +27,8 @@ pub(super) fn lower<'c, 'a: 'c>(
     let working_dir = object.get("workingDir").filter(|p| p.text() != Some(""));
     pull_policy(object, "imagePullPolicy");
     let ports = ports::lower(object, pod.host_network);
+    let resources = resources::container(object, &cx.defaults(pod.meta.namespace));
+    cx.bound_container(pod.meta.namespace, object, &resources);
     let [post_start, pre_stop] = probe::hooks(cx, pod, object, kind, &ports);
     Container {
         name: object.require("name").and_then(|name| names::label(&name)).unwrap_or_default(),
@@ -38,7 +40,7 @@ pub(super) fn lower<'c, 'a: 'c>(
         env: cx.arena.list(environment.iter()),
         ports: cx.arena.list(ports.all.iter().copied()),
         mounts: cx.arena.list(mounts::lower(cx, &pod.volumes, object, &environment)),
-        resources: resources::container(object),
+        resources,
         security: security::container(pod, object),
         pre_stop,
         stop_signal: stop_signal(cx, object),

@@ -24,6 +24,8 @@ pub(super) struct Given<'a> {
     pub(super) service: Option<&'a str>,
     /// Volumes and the claims that they are; how large, where they are block devices.
     pub(super) claims: Vec<(&'a str, &'a str, Option<u64>)>,
+    /// What is asked of these.
+    pub(super) asked: Vec<Object<'a>>,
     /// Its number among the completions of a Job.
     pub(super) index: Option<&'a str>,
 }
@@ -252,11 +254,11 @@ fn safe(number: u32) -> String {
     format!("{number}").bytes().map(|digit| char::from(LETTERS[usize::from(digit) % LETTERS.len()])).collect()
 }
 
-/// A claim of `volumeClaimTemplates`: the name of the volume, and its size where it is a block device.
-pub(super) fn claim_template<'a>(place: &Place<'a>) -> Option<(&'a str, Option<u64>)> {
+/// A claim of `volumeClaimTemplates`: the name of the volume, its size where it is a block device, and all that is asked of it.
+pub(super) fn claim_template<'a>(place: &Place<'a>) -> Option<(&'a str, Option<u64>, Object<'a>)> {
     let object = place.object(&schema::CLAIM_TEMPLATE)?;
     let spec = object.require("spec").and_then(|spec| spec.object(&schema::CLAIM_SPEC));
     let block = spec.as_ref().and_then(claims::block);
     let meta = object.require("metadata")?.object(&schema::METADATA)?;
-    Some((names::label(&meta.require("name")?)?, block))
+    Some((names::label(&meta.require("name")?)?, block, spec?))
 }

@@ -37,7 +37,7 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
     let sharing = sharing(spec);
     let (security, supplemental_groups) = security::pod(cx, spec);
     let names = cx.arena.slice(&facts::containers(spec));
-    let shared = Shared {
+    let mut shared = Shared {
         meta: &found.meta,
         containers: names,
         security,
@@ -59,7 +59,13 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
         }
     }
     let lowered: Vec<Container<'c>> = containers.iter().map(|(_, container)| *container).collect();
-    let resources = resources::pod(spec, &lowered);
+    let (resources, overhead) = (resources::pod(spec, &lowered), resources::overhead(spec));
+    shared.volumes.settle(resources.huge_pages);
+    let namespace = found.meta.namespace;
+    cx.bound_pod(namespace, spec, &lowered, (&resources, &overhead));
+    found.meta.given.asked.iter().for_each(|claim| cx.bound_claim(namespace, claim));
+    let mut annotations = found.meta.annotations.clone();
+    annotations.extend(cx.given(namespace, spec).filter(|_| annotations.len() < limits::PAIRS));
     let priority = priority(cx, spec);
     let (fs_group, groups_policy) = groups::lower(spec);
     Pod {
@@ -71,7 +77,7 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
         dns: dns::lower(cx, spec),
         host_aliases: cx.arena.list(host_aliases(cx, spec)),
         resources,
-        overhead: resources::overhead(spec),
+        overhead,
         pids_limit: pids_limit(&found.meta),
         critical: priority >= limits::CLUSTER_CRITICAL,
         priority,
@@ -84,7 +90,7 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
         fs_group,
         groups_policy,
         labels: cx.arena.list(found.meta.labels.iter().copied()),
-        annotations: cx.arena.list(found.meta.annotations.iter().copied()),
+        annotations: cx.arena.list(annotations),
         owner: found.meta.given.owner,
         sysctls: cx.arena.list(confine::pod(cx, &found.meta, spec, sharing)),
         ..named

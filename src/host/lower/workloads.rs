@@ -4,6 +4,7 @@ use super::controllers::{Document, Given, claim_template};
 use super::names;
 use super::objects::PodObject;
 use super::update;
+use crate::host::read::Object;
 use crate::host::schema;
 use crate::manifest::limits;
 use crate::manifest::owner::{Controller, Owner, Start, Update};
@@ -66,7 +67,7 @@ pub(super) fn stateful_set<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
     let first = first.and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
     let update = update::stateful_set(spec, first, document.replicas());
     let claims = spec.get("volumeClaimTemplates").map(|list| list.list(limits::VOLUMES)).unwrap_or_default();
-    let claims: Vec<(&str, Option<u64>)> = claims.iter().filter_map(claim_template).collect();
+    let claims: Vec<(&str, Option<u64>, Object<'a>)> = claims.iter().filter_map(claim_template).collect();
     let hash = document.hash();
     let revision = format!("{}-{hash}", document.meta.name);
     // The value of a label.
@@ -78,13 +79,14 @@ pub(super) fn stateful_set<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
             spec.place
                 .error(format!("the pod {name} has a name of {} bytes: at most {most} are possible here", name.len()));
         }
-        let claim = |(volume, block): &(&'a str, Option<u64>)| {
+        let claim = |(volume, block, _): &(&'a str, Option<u64>, Object<'a>)| {
             (*volume, document.arena.str(&format!("{volume}-{name}")), *block)
         };
         let given = Given {
             owner: document.owner(Controller::StatefulSet(start, update)),
             service,
             claims: claims.iter().map(claim).collect(),
+            asked: claims.iter().map(|(_, _, spec)| spec.clone()).collect(),
             ..Given::default()
         };
         let index = format!("{number}");

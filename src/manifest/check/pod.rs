@@ -294,6 +294,9 @@ fn resources(at: &At<'_, '_>, resources: &Resources) -> Checked {
     if let Some(limit) = resources.storage_limit {
         at.field("limits.ephemeral-storage").number(limit, request.max(1)..=limits::BYTES, limit_says)?;
     }
+    for (size, _) in resources.huge_pages.iter() {
+        at.field(size.limit()).number(resources.huge_pages.bytes(size), 0..=limits::BYTES, memory_says)?;
+    }
     Ok(())
 }
 
