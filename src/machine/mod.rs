@@ -3,6 +3,7 @@
 pub use crate::manifest::time;
 
 pub mod admit;
+mod anew;
 pub mod backoff;
 pub mod change;
 pub mod container;
@@ -13,6 +14,7 @@ mod ephemeral;
 pub mod evict;
 pub mod failure;
 pub mod gates;
+mod hear;
 pub mod job;
 pub mod pod;
 pub mod probe;

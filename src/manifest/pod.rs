@@ -7,7 +7,7 @@ pub use super::volume::*;
 
 use super::List;
 pub use super::dns::{Dns, DnsPolicy};
-pub use super::ending::{MessagePolicy, Operator, RestartRule, StopSignal};
+pub use super::ending::{MessagePolicy, Operator, RestartAction, RestartRule, StopSignal};
 use super::eviction::Eviction;
 use super::fact::Fact;
 use super::huge::HugePages;
