@@ -21,7 +21,7 @@ fn pod_error(pod: Pod<'_>) -> String {
 
 /// The message about a pod of this one container, which has one volume.
 fn container_error(container: Container<'_>) -> String {
-    let source = Source::EmptyDir { memory: false, size_limit: None };
+    let source = Source::EmptyDir { medium: Medium::Disk, size_limit: None };
     let message =
         pod_error(Pod { volumes: list([Volume { name: "v", source }]), containers: list([container]), ..small() });
     let message = message.strip_prefix("pod default/small: containers[0]").expect("it names pod and container");
@@ -65,7 +65,7 @@ fn names_are_dns_names() {
     says(pod_error(Pod { name: "a..b", ..small() }), &["pod default/a..b: metadata.name: ", "DNS subdomain"]);
     says(pod_error(Pod { namespace: "a.b", ..small() }), &["metadata.namespace: \"a.b\" is not a DNS label"]);
     says(pod_error(Pod { hostname: "", ..small() }), &["hostname: \"\""]);
-    let volume = Volume { name: "V", source: Source::EmptyDir { memory: false, size_limit: None } };
+    let volume = Volume { name: "V", source: Source::EmptyDir { medium: Medium::Disk, size_limit: None } };
     says(pod_error(Pod { volumes: list([volume]), ..small() }), &["volumes[0].name: \"V\""]);
     says(volume_error(Source::Claim { name: "../x", read_only: false }), &["claimName: \"../x\""]);
 }
@@ -82,7 +82,7 @@ fn nothing_is_there_twice() {
         pod_error(Pod { containers: list([app("a"), app("a")]), ..small() }),
         &["containers[1].name: \"a\" is there twice"],
     );
-    let volume = Volume { name: "v", source: Source::EmptyDir { memory: true, size_limit: None } };
+    let volume = Volume { name: "v", source: Source::EmptyDir { medium: Medium::Memory, size_limit: None } };
     says(pod_error(Pod { volumes: list([volume, volume]), ..small() }), &["volumes[1].name: \"v\" is there twice"]);
     let mount = Mount { volume: 0, path: "/a", read_only: false, ..Mount::default() };
     says(
@@ -124,7 +124,7 @@ fn volumes_and_mounts_fit_each_other() {
         says(mount(0, path), &["volumeMounts[0].mountPath: "]);
     }
     says(volume_error(Source::HostPath { path: "/a/../b", kind: HostPathKind::Any }), &["hostPath.path: \"/a/../b\""]);
-    says(volume_error(Source::EmptyDir { memory: true, size_limit: Some(0) }), &["sizeLimit: 0"]);
+    says(volume_error(Source::EmptyDir { medium: Medium::Memory, size_limit: Some(0) }), &["sizeLimit: 0"]);
     let file = |path, mode| volume_error(Source::Files { secret: true, files: list([File { path, mode, data: b"" }]) });
     says(file("../x", 0o644), &["files[0].path: \"../x\""]);
     says(file("x", 0o1000), &["files[0].mode: 512"]);

@@ -12,7 +12,7 @@ use crate::manifest::status::{Uid, message};
 use crate::sys::cgroup::{Hierarchy, Limits};
 use crate::sys::kernel::Kernel;
 use crate::sys::pressure;
-use crate::sys::{mount, raw};
+use crate::sys::{huge, mount, raw};
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -185,6 +185,7 @@ fn facts(config: &Config, settings: &Node, cgroups: &Hierarchy, sequence: Option
     let memory = (system.totalram as u64).saturating_mul(u64::from(system.mem_unit));
     let cpus = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
     let disk = pressure::disk(&config.data_dir)[0].map_or(0, |level| level.capacity);
+    let huge_pages = huge::there();
     Facts {
         name: config.node.clone(),
         kernel: names.release().to_string_lossy().into_owned(),
@@ -192,9 +193,10 @@ fn facts(config: &Config, settings: &Node, cgroups: &Hierarchy, sequence: Option
         cpus,
         memory,
         disk,
-        room: Amount::of_node(settings, memory, cpus, disk),
-        pods_memory: admit::bound(settings, memory),
+        room: Amount::of_node(settings, memory, cpus, disk, huge_pages),
+        pods_memory: admit::bound(settings, memory, huge_pages),
         oom_kills: 0,
+        huge_pages,
         class: config.class.clone().unwrap_or_default(),
         sequence,
         cgroups: cgroups.kind().as_str(),

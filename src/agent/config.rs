@@ -3,6 +3,7 @@
 use super::reload::Source;
 use crate::machine::admit::Amount;
 use crate::machine::evict::Pressure;
+use crate::manifest::huge::HugePages;
 use crate::manifest::status::Message;
 use std::path::PathBuf;
 use std::prelude::v1::*;
@@ -86,6 +87,8 @@ pub struct Facts {
     pub pods_memory: u64,
     /// How often a container was ended for want of memory.
     pub oom_kills: u32,
+    /// Huge pages, those in use among them.
+    pub huge_pages: HugePages,
     /// The class of the board; empty on a workstation.
     pub class: String,
     /// The sequence number of the manifest in force.

@@ -20,6 +20,7 @@ use crate::manifest::record::Memo;
 use crate::manifest::status::{Exit, Message, Reason, Uid, message};
 use crate::manifest::terminal::Size;
 use crate::pod::wire::{Exec, Failure, Order, Report, Step};
+use crate::sys::cgroup::Limits;
 use crate::sys::socket::Descriptors;
 use rustix::io::Errno;
 use rustix::process::Signal;
@@ -175,7 +176,8 @@ fn start_container(agent: &Agent, entry: &Entry, index: u8, instance: u32, memo:
     };
     fail::point("start");
     let path = instance_group(uid, container.name, instance);
-    let made = agent.cgroups().create(&path, false, &start::limits(&container));
+    let limits = Limits { huge_pages: start::huge_pages(pod, &container), ..start::limits(&container) };
+    let made = agent.cgroups().create(&path, false, &limits);
     let user = confine::first_user(agent, pod);
     let admitted = made.and_then(|group| user.map_or(Ok(()), |user| group.admit(user)).and_then(|()| group.doors()));
     let doors = admitted.map_err(|e| Refused::new(e.into()))?;

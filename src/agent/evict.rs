@@ -10,7 +10,7 @@ use crate::machine::evict::{self, Candidate, Evict, Level, Levels, Order, Orders
 use crate::machine::storage::{self, Ruler};
 use crate::manifest::eviction::{Evicted, Excess, Signal};
 use crate::manifest::owner::Controller;
-use crate::manifest::pod::{Pod, Source};
+use crate::manifest::pod::{Medium, Pod, Source};
 use crate::manifest::status::{Uid, Verdict};
 use crate::manifest::time::Duration;
 use crate::sys::pressure::{self, Stalls};
@@ -162,7 +162,7 @@ impl Keeper {
             let own = agent.paths().pod(uid);
             let mut sizes = Vec::new();
             for volume in pod.volumes {
-                let on_disk = matches!(volume.source, Source::EmptyDir { memory: false, .. });
+                let on_disk = matches!(volume.source, Source::EmptyDir { medium: Medium::Disk, .. });
                 sizes.push(if on_disk { walk::size(own.disk_volume(volume.name)).await.bytes } else { 0 });
             }
             if let Some(why) = storage::exceeded(&pod, &sizes) {
@@ -221,7 +221,9 @@ fn writes(pod: &Pod<'_>) -> bool {
     pod.volumes.iter().any(|volume| {
         matches!(
             volume.source,
-            Source::EmptyDir { memory: false, .. } | Source::HostPath { .. } | Source::Claim { read_only: false, .. }
+            Source::EmptyDir { medium: Medium::Disk, .. }
+                | Source::HostPath { .. }
+                | Source::Claim { read_only: false, .. }
         )
     })
 }

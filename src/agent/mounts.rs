@@ -45,6 +45,15 @@ pub(super) fn tmpfs(at: &Path, what: Tmpfs) -> Result<(), Error> {
     attach(make().attempt("mount", "tmpfs")?, at)
 }
 
+/// Mounts a new hugetlbfs of pages of so many bytes, in which so many bytes have room, with the mode of an emptyDir.
+pub(super) fn huge(at: &Path, page: u64, size: u64) -> Result<(), Error> {
+    let text = |number: u64| CString::new(format!("{number}")).unwrap_or_default();
+    let (page, size) = (text(page), text(size));
+    let options = [(c"pagesize", page.as_c_str()), (c"size", &size), (c"mode", c"0777")];
+    let made = mount::new_mount(c"hugetlbfs", &options, mount::NODEV | mount::NOSUID);
+    attach(made.attempt("mount", "hugetlbfs")?, at)
+}
+
 /// Puts a detached mount in its place.
 pub(super) fn attach(made: OwnedFd, at: &Path) -> Result<(), Error> {
     let name = at.to_string_lossy();

@@ -12,6 +12,7 @@ use super::resolv;
 use super::trouble::Trouble;
 use super::{start, volumes};
 use crate::machine::effect::Event;
+use crate::manifest::huge::HugePages;
 use crate::manifest::limits;
 use crate::manifest::pod::Pod;
 use crate::manifest::status::{Exit, Uid};
@@ -31,6 +32,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::prelude::v1::*;
 use std::rc::Rc;
+use std::sync::Once;
 use std::time::Duration;
 
 /// Bytes of a pod's /dev/shm, as container runtimes give.
@@ -157,6 +159,12 @@ fn groups(agent: &Agent, uid: Uid, pod: &Pod<'_>) -> Result<(), Trouble> {
     }
     if !cgroups.lacks().any(|fix| fix.contains("pids")) {
         limits.pids = limits.pids.or(Some(agent.settings().pod_pids_limit));
+    }
+    if limits.huge_pages != HugePages::NONE && !cgroups.bounds_huge_pages() {
+        static TOLD: Once = Once::new();
+        TOLD.call_once(|| {
+            log::warn!("huge pages of pods are bounded by their volumes alone: this kernel has no hugetlb controller; it needs CONFIG_CGROUP_HUGETLB");
+        });
     }
     let whole = cgroups.create(&format!("{uid}"), true, &limits)?;
     // Its pod-init, which starts its containers, is not the node's root.

@@ -9,9 +9,10 @@ use super::paths::PodPaths;
 use super::payload;
 use super::subpath;
 use super::trouble::Trouble;
+use crate::manifest::huge::PageSize;
 use crate::manifest::limits;
 use crate::manifest::pod::{
-    Content, File, FsGroup, FsGroupChange, HostPathKind, Mount, Pod, Propagation, Source, Volume,
+    Content, File, FsGroup, FsGroupChange, HostPathKind, Medium, Mount, Pod, Propagation, Source, Volume,
 };
 use crate::sys::mount::{NOEXEC, RDONLY};
 use crate::sys::{self, error::Attempt};
@@ -35,14 +36,17 @@ pub(super) fn make(teller: &Teller<'_>) -> Result<(), Trouble> {
     in_memory(&own.etc(""), Tmpfs { size: Some(limits::MANAGED_FILES), mode: 0o755, secret: false, devices: false })?;
     for volume in pod.volumes {
         let made = match volume.source {
-            Source::EmptyDir { memory: true, size_limit } => {
+            Source::EmptyDir { medium: Medium::Memory, size_limit } => {
                 let path = own.memory_volume(volume.name);
                 // What is written to it counts as the memory of who writes: more than the pod may have cannot be in it.
                 let size = size_limit.into_iter().chain(pod.resources.memory_limit).min();
                 in_memory(&path, Tmpfs { size, mode: 0o777, secret: false, devices: false })
                     .and_then(|_| give(&path, pod, Access::Write))
             }
-            Source::EmptyDir { memory: false, .. } => {
+            Source::EmptyDir { medium: Medium::HugePages(size), size_limit } => {
+                huge_pages(&own.memory_volume(volume.name), pod, size, size_limit)
+            }
+            Source::EmptyDir { medium: Medium::Disk, .. } => {
                 let path = own.disk_volume(volume.name);
                 open_directory(&path).and_then(|()| give(&path, pod, Access::Write))
             }
@@ -81,8 +85,8 @@ pub(super) fn open(
     let own = paths.pod(uid);
     let at = |why: Trouble| Refused::new(format!("pod {}: volume {}: {why}", pod.name, volume.name).into());
     let (path, attributes) = match volume.source {
-        Source::EmptyDir { memory: true, .. } => (own.memory_volume(volume.name), MountAttrFlags::empty()),
-        Source::EmptyDir { memory: false, .. } => (own.disk_volume(volume.name), MountAttrFlags::empty()),
+        Source::EmptyDir { medium: Medium::Disk, .. } => (own.disk_volume(volume.name), MountAttrFlags::empty()),
+        Source::EmptyDir { .. } => (own.memory_volume(volume.name), MountAttrFlags::empty()),
         Source::HostPath { path, .. } => (PathBuf::from(path), MountAttrFlags::empty()),
         Source::Claim { name, read_only: false } => (paths.claim(pod.namespace, name), MountAttrFlags::empty()),
         Source::Claim { name, read_only: true } => (paths.claim(pod.namespace, name), RDONLY),
@@ -233,6 +237,18 @@ pub(super) fn in_memory(path: &Path, what: Tmpfs) -> Result<bool, Trouble> {
     directory(path, 0o755)?;
     mounts::tmpfs(path, what)?;
     Ok(true)
+}
+
+/// A hugetlbfs in which no more has room than the pod may have of such pages.
+fn huge_pages(path: &Path, pod: &Pod<'_>, page: PageSize, limit: Option<u64>) -> Result<(), Trouble> {
+    if !(path.exists() && mounts::is_mounted(path)) {
+        directory(path, 0o755)?;
+        // A part of a page would be none.
+        let limit = limit.map(|limit| limit.max(page.bytes()));
+        let size = limit.into_iter().chain([pod.resources.huge_pages.bytes(page)]).min().unwrap_or_default();
+        mounts::huge(path, page.bytes(), size)?;
+    }
+    give(path, pod, Access::Write)
 }
 
 /// A tmpfs with files of the manifest and of the board in it.

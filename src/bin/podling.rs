@@ -22,6 +22,8 @@ enum Verb {
     Inspect(host::inspect::Args),
     /// Pack an OCI image as squashfs
     Pack(host::pack::Args),
+    /// Fetch images from registries, and pack them
+    Pull(host::pull::Args),
     /// Lay out a board's flash
     Image(host::image::Args),
     /// Run pods here, in the foreground, without a board (Linux, root)
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Verb::Explain(args) => args.run(),
         Verb::Inspect(args) => args.run(),
         Verb::Pack(args) => args.run(),
+        Verb::Pull(args) => args.run(),
         Verb::Image(args) => args.run(),
         #[cfg(feature = "agent")]
         Verb::Run(args) => args.run(),

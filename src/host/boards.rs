@@ -11,6 +11,7 @@ use crate::host::units;
 use crate::machine::admit::Amount;
 use crate::manifest::board::Network;
 use crate::manifest::check::rule;
+use crate::manifest::huge::{HugePages, PageSize};
 use crate::manifest::limits;
 use crate::manifest::pod::Node;
 use anyhow::{Context, anyhow, bail, ensure};
@@ -63,6 +64,12 @@ impl BoardFile {
         }))
     }
 
+    /// The huge pages that it sets aside at boot.
+    pub fn huge_pages(&self) -> HugePages {
+        let pages = |size: PageSize| self.hugepages.get(size.quantity()).copied().unwrap_or_default();
+        PageSize::ALL.into_iter().fold(HugePages::NONE, |all, size| all.with(size, pages(size)))
+    }
+
     /// The bytes of each partition, with what the last one takes.
     pub fn partition_sizes(&self) -> anyhow::Result<Vec<u64>> {
         /// Room before the first partition, and the grain of all of them.
@@ -105,10 +112,6 @@ impl BoardFile {
             !self.console.tty.is_empty() && !self.console.tty.contains('/'),
             "console.tty: a name without /dev/, as in ttyAMA0"
         );
-        ensure!(
-            Amount::of_node(&self.node(), self.memory_bytes, 1, 0).memory > 0,
-            "node.system_reserved.memory and eviction.\"memory.available\": nothing of memory_bytes is left for pods"
-        );
         let module =
             |m: &String| !m.is_empty() && m.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         if let Some(bad) = self.kernel.modules.iter().find(|m| !module(m)) {
@@ -145,6 +148,18 @@ impl BoardFile {
                 bail!("resources: {name}: `{bad}` is not a device: a path below /dev");
             }
         }
+        let sizes = PageSize::ALL.map(PageSize::quantity);
+        if let Some(bad) = self.hugepages.keys().find(|size| !sizes.contains(&size.as_str())) {
+            bail!("hugepages: `{bad}` is not a size of huge pages: {} are", sizes.join(", "));
+        }
+        ensure!(
+            self.huge_pages().all_bytes() < self.memory_bytes,
+            "hugepages: they would take all of memory_bytes; leave some for everything else"
+        );
+        ensure!(
+            Amount::of_node(&self.node(), self.memory_bytes, 1, 0, self.huge_pages()).memory > 0,
+            "node.system_reserved.memory, hugepages and eviction.\"memory.available\": nothing of memory_bytes is left for pods"
+        );
         for pattern in &self.node.allowed_unsafe_sysctls {
             let stem = pattern.strip_suffix('*').unwrap_or(pattern).trim_end_matches('.');
             let known = (rule::SYSCTL.holds)(stem) || stem == "net" || stem == "fs.mqueue";
@@ -275,6 +290,8 @@ mod tests {
             ("10.0.2.15/24", "10.0.2.15", "is not an IPv4 address with a prefix"),
             ("10.0.2.15/24", "10.0.2.15/33", "is not an IPv4 address with a prefix"),
             ("\"/dev/vda1\"", "\"vda1\"", "devices.slots: a path below /dev"),
+            ("[resources]", "[hugepages]\n3Mi = 1\n[resources]", "`3Mi` is not a size of huge pages: 64Ki, 2Mi"),
+            ("[resources]", "[hugepages]\n2Mi = 64\n[resources]", "they would take all of memory_bytes"),
             ("\"virtio_mmio\"", "\"../virtio\"", "is not the name of a module"),
         ];
         for (from, to, part) in cases {

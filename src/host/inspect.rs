@@ -153,6 +153,9 @@ fn board(out: &mut String, board: &board::Board<'_>) -> fmt::Result {
     pair(out, "data", &quoted(board.data))?;
     pair(out, "dataFilesystem", &quoted(board.data_fs))?;
     pair(out, "allowPrivileged", &board.allow_privileged)?;
+    for (size, pages) in board.huge_pages.iter() {
+        pair(out, size.resource(), &pages)?;
+    }
     if let Some(network) = &board.network {
         out.push_str("network:\n");
         pair(out, "  interface", &quoted(network.interface))?;

@@ -293,9 +293,6 @@ impl<'a> Object<'a> {
             if (self.table.elsewhere)(entry.key) {
                 return;
             }
-            if (self.table.later)(entry.key) {
-                return self.place.say(Severity::Error, entry.at, &child.path, NOT_YET);
-            }
             let owner = if self.place.path.is_empty() { self.table.name } else { &self.place.path };
             let hint = did_you_mean(nearest(entry.key, self.table.fields.iter().map(|f| f.name)));
             let message = format!("unknown field {} in {owner}{hint}", quote(entry.key));
@@ -305,7 +302,7 @@ impl<'a> Object<'a> {
         match field.support {
             _ if entry.value.is_null() => {}
             // Charts are full of these; nothing is asked for.
-            Support::NotYet if entry.value.is_empty() => {}
+            Support::NotYet | Support::Cluster if entry.value.is_empty() => {}
             Support::Read => {}
             Support::NotYet => match super::explain::reason(self.table.name, entry.key) {
                 Some(reason) => on_key(Severity::Error, &format!("not supported on the board: {reason}")),

@@ -29,8 +29,6 @@ pub struct Table {
     pub name: &'static str,
     /// Its fields.
     pub fields: &'static [Field],
-    /// Whether a name that is not among them is one that Kubernetes has all the same.
-    pub later: fn(&str) -> bool,
     /// Whether a name that is not among them is read by its own reader.
     pub elsewhere: fn(&str) -> bool,
 }
@@ -49,7 +47,6 @@ macro_rules! table {
         pub static $constant: Table = Table {
             name: $name,
             fields: &[$(Field { name: unraw(stringify!($field)), support: $support }),*],
-            later: |_| false,
             elsewhere: |_| false,
         };
     };
@@ -153,9 +150,10 @@ table!(PORT "ContainerPort" {
 });
 table!(ENV_VAR "EnvVar" { name: Read, value: Read, valueFrom: Read });
 table!(ENV_SOURCE "EnvVarSource" {
-    configMapKeyRef: Read, fieldRef: Read, fileKeyRef: NotYet, resourceFieldRef: Read, secretKeyRef: Read,
+    configMapKeyRef: Read, fieldRef: Read, fileKeyRef: Read, resourceFieldRef: Read, secretKeyRef: Read,
 });
 table!(KEY_REF "KeySelector" { key: Read, name: Read, optional: Read });
+table!(FILE_KEY_REF "FileKeySelector" { key: Read, optional: Read, path: Read, volumeName: Read });
 table!(FIELD_REF "ObjectFieldSelector" { apiVersion: Only(&["v1"]), fieldPath: Read });
 table!(ENV_FROM "EnvFromSource" { configMapRef: Read, prefix: Read, secretRef: Read });
 table!(ENV_REF "EnvSource" { name: Read, optional: Read });
@@ -167,9 +165,13 @@ pub static QUANTITIES: Table = Table {
         Field { name: "cpu", support: Read },
         Field { name: "memory", support: Read },
         Field { name: "ephemeral-storage", support: Read },
+        Field { name: "hugepages-64Ki", support: Read },
+        Field { name: "hugepages-2Mi", support: Read },
+        Field { name: "hugepages-32Mi", support: Read },
+        Field { name: "hugepages-512Mi", support: Read },
+        Field { name: "hugepages-1Gi", support: Read },
+        Field { name: "hugepages-16Gi", support: Read },
     ],
-    // Huge pages by their size.
-    later: |name| name.starts_with("hugepages-"),
     // What device plugins bring elsewhere, as in `board.podling/gpio`.
     elsewhere: |name| name.contains('/'),
 };
@@ -221,11 +223,39 @@ table!(CONFIG_MAP_PROJECTION "ConfigMapProjection" { items: Read, name: Read, op
 table!(SECRET_PROJECTION "SecretProjection" { items: Read, name: Read, optional: Read });
 table!(KEY_TO_PATH "KeyToPath" { key: Read, mode: Read, path: Read });
 
+/// The API groups of Kubernetes itself that have a domain; whatever others there are, are those of custom resources.
+pub const GROUPS: &[&str] = &[
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "certificates.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "events.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "rbac.authorization.k8s.io",
+    "resource.k8s.io",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+    "storagemigration.k8s.io",
+];
+
+const NO_DRIVERS: &str = "ask for a device of the board by its name, under resources.limits";
+
 /// Kinds that Kubernetes has and a board does not take yet, with what to write for now.
 pub const OTHER_KINDS: &[(&str, &str)] = &[
     ("Service", "a pod with hostNetwork: true serves on the board's address"),
     ("Ingress", "a pod with hostNetwork: true serves on the board's address"),
     ("NetworkPolicy", "leave it out"),
+    ("Endpoints", "a pod with hostNetwork: true serves on the board's address"),
+    ("EndpointSlice", "a pod with hostNetwork: true serves on the board's address"),
+    ("ResourceClaim", NO_DRIVERS),
+    ("ResourceClaimTemplate", NO_DRIVERS),
+    ("Kustomization", "have kubectl fill it in first: `kubectl kustomize FOLDER | podling build -`"),
 ];
 
 /// Kinds that say something to a cluster only: accepted with a warning, and why they change nothing.
@@ -247,7 +277,22 @@ pub const CLUSTER_KINDS: &[(&str, &str)] = &[
     ("ValidatingAdmissionPolicy", "there is no API server on a board"),
     ("ValidatingAdmissionPolicyBinding", "there is no API server on a board"),
     ("APIService", "there is no API server on a board"),
+    ("MutatingAdmissionPolicy", "there is no API server on a board"),
+    ("MutatingAdmissionPolicyBinding", "there is no API server on a board"),
+    ("PodSecurityPolicy", "there is no API server on a board"),
+    ("CertificateSigningRequest", "there is no API server on a board"),
+    ("FlowSchema", "there is no API server on a board"),
+    ("PriorityLevelConfiguration", "there is no API server on a board"),
     ("Lease", "there is no API server on a board"),
+    ("ControllerRevision", "the board compares templates by themselves"),
+    ("Event", "the board writes those itself"),
+    ("Node", "the board is the one node, by its board.toml"),
+    ("DeviceClass", "a board has no drivers of dynamic resource allocation"),
+    ("ResourceSlice", "a board has no drivers of dynamic resource allocation"),
+    ("VolumeAttachment", "a board runs no storage drivers"),
+    ("VolumeAttributesClass", "a board runs no storage drivers"),
+    ("CSINode", "a board runs no storage drivers"),
+    ("CSIStorageCapacity", "a board runs no storage drivers"),
     ("IngressClass", "nothing on a board reads it"),
     ("CSIDriver", "a board runs no storage drivers"),
     ("RuntimeClass", "podlingd is the only container runtime of a board"),
@@ -316,6 +361,7 @@ pub static POD_TYPES: &[&Table] = &[
     &ENV_VAR,
     &ENV_SOURCE,
     &KEY_REF,
+    &FILE_KEY_REF,
     &FIELD_REF,
     &ENV_FROM,
     &ENV_REF,

@@ -6,7 +6,7 @@
 
 use crate::manifest::List;
 use crate::manifest::owner::Controller;
-use crate::manifest::pod::{Container, Manifest, Pod, Source, Volume};
+use crate::manifest::pod::{Container, Manifest, Pod, Resources, Source, Volume};
 
 /// What becomes of a pod that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,11 @@ impl Change {
             && fixed(&old, &new)
             && old.qos() == new.qos()
             && old.containers.len() == new.containers.len()
-            && containers().all(|(old, new)| Container { image: new.image, resources: new.resources, ..old } == new)
+            && containers().all(|(old, new)| {
+                // Huge pages are for good.
+                let resources = Resources { huge_pages: old.resources.huge_pages, ..new.resources };
+                Container { image: new.image, resources, ..old } == new
+            })
             && old.volumes.len() == new.volumes.len()
             && old.volumes.iter().zip(new.volumes).all(|(old, new)| is_same_place(&old, &new));
         let told = (old.labels, old.annotations, old.active_deadline_seconds, old.resources)
@@ -93,8 +97,9 @@ fn have_same_modes<'a, T: serde::Deserialize<'a>>(
 mod tests {
     extern crate std;
     use super::*;
+    use crate::manifest::huge::{HugePages, PageSize};
     use crate::manifest::owner::{Owner, Strategy, Update};
-    use crate::manifest::pod::{File, Pair, Resources};
+    use crate::manifest::pod::{File, Pair};
 
     fn pod(containers: &[Container<'static>], files: &'static [u8]) -> Pod<'static> {
         let files = List::leaked(&[File { path: "key", mode: 0o644, data: files }]);
@@ -137,7 +142,10 @@ mod tests {
     #[test]
     fn spec_57_anything_else_makes_another_pod() {
         let old = pod(&[web()], b"1");
+        let huge_pages = HugePages::NONE.with(PageSize::Mi2, 1);
+        let resources = Resources { huge_pages, ..web().resources };
         for new in [
+            pod(&[Container { resources, ..web() }], b"1"),
             pod(&[Container { working_dir: Some("/srv"), ..web() }], b"1"),
             pod(&[Container { name: "other", ..web() }], b"1"),
             pod(&[web(), Container { name: "second", ..web() }], b"1"),

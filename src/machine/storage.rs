@@ -7,7 +7,7 @@
 use super::admit;
 use super::evict::Level;
 use crate::manifest::eviction::Evicted;
-use crate::manifest::pod::{Pod, Resources, Source};
+use crate::manifest::pod::{Medium, Pod, Resources, Source};
 use crate::manifest::time::{Duration, Instant};
 
 /// kubelet's pause between looks.
@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// Whether a pod has files on disk that are bounded.
 pub fn is_limited(pod: &Pod<'_>) -> bool {
     let on_disk = |source: Source<'_>| match source {
-        Source::EmptyDir { memory: false, size_limit } => Some(size_limit),
+        Source::EmptyDir { medium: Medium::Disk, size_limit } => Some(size_limit),
         _ => None,
     };
     let whole = limit(pod).is_some();
@@ -42,7 +42,7 @@ fn highest(pod: &Pod<'_>, of: impl Fn(Resources) -> u64) -> u64 {
 pub fn exceeded(pod: &Pod<'_>, sizes: &[u64]) -> Option<Evicted> {
     let both = (0..).zip(pod.volumes).zip(sizes);
     let over = both.filter_map(|((index, volume), size)| match volume.source {
-        Source::EmptyDir { memory: false, size_limit: Some(limit) } if *size > limit => Some(index),
+        Source::EmptyDir { medium: Medium::Disk, size_limit: Some(limit) } if *size > limit => Some(index),
         _ => None,
     });
     let all = sizes.iter().fold(0u64, |sum, size| sum.saturating_add(*size));

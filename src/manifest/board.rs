@@ -1,6 +1,7 @@
 //! What one board is, as the board itself reads it: compiled from `boards/NAME/board.toml`, carried in its initramfs.
 
 use super::List;
+use super::huge::HugePages;
 use serde::{Deserialize, Serialize};
 
 /// A board's facts. Its file is `/board` of the initramfs: [`crate::manifest::codec`]'s frame around these postcard bytes.
@@ -27,6 +28,8 @@ pub struct Board<'a> {
     pub network: Option<Network<'a>>,
     /// Whether the Linux capabilities, devices and privileges of the whole board may be given to a pod (spec 85).
     pub allow_privileged: bool,
+    /// The huge pages that it sets aside when it boots.
+    pub huge_pages: HugePages,
 }
 
 /// A static IPv4 address on one interface.

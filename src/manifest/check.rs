@@ -148,6 +148,10 @@ fn of_board<'a>(at: &At<'_, 'a>, board: &Board<'a>) -> Checked {
         return Err(field("data").fail(Problem::Text { text: board.data, says: "is the device of the slots as well" }));
     }
     field("data_fs").text(board.data_fs, rule::KERNEL_NAME)?;
+    for (size, _) in board.huge_pages.iter() {
+        let bytes = board.huge_pages.bytes(size);
+        field("hugepages").number(bytes, 0..=limits::BYTES, "bytes of huge pages are too many")?;
+    }
     if let Some(network) = board.network {
         let at = field("network");
         at.field("interface").text(network.interface, rule::KERNEL_NAME)?;

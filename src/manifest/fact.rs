@@ -3,6 +3,7 @@
 //! In a text of a container a NUL and a character stand for a fact: `\0@` for the first of [`super::pod::Container::facts`], `\0A` for
 //! the second. No other text of a manifest holds a NUL, so that nothing need be escaped.
 
+use super::huge::PageSize;
 use serde::{Deserialize, Serialize};
 
 /// One fact.
@@ -34,10 +35,12 @@ pub enum Fact<'a> {
     HostIps,
     /// A `resourceFieldRef`.
     Resource(ResourceFact),
+    /// A `fileKeyRef`; of variables only.
+    File(FileKey<'a>),
 }
 
 impl<'a> Fact<'a> {
-    /// The `fieldPath`, and the key in it where there is one; `None` for a resource.
+    /// The `fieldPath`, and the key in it where there is one; `None` for a resource or a file.
     pub const fn field(self) -> Option<(&'static str, Option<&'a str>)> {
         Some(match self {
             Fact::Uid => ("metadata.uid", None),
@@ -52,7 +55,7 @@ impl<'a> Fact<'a> {
             Fact::PodIps => ("status.podIPs", None),
             Fact::HostIp => ("status.hostIP", None),
             Fact::HostIps => ("status.hostIPs", None),
-            Fact::Resource(_) => return None,
+            Fact::Resource(_) | Fact::File(_) => return None,
         })
     }
 
@@ -60,6 +63,19 @@ impl<'a> Fact<'a> {
     pub const fn changes(self) -> bool {
         matches!(self, Fact::PodIp | Fact::PodIps | Fact::HostIp | Fact::HostIps)
     }
+}
+
+/// A variable in a file that a container has written before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileKey<'a> {
+    /// The index of the emptyDir in [`super::pod::Pod::volumes`].
+    pub volume: u8,
+    /// `path`: relative, without `..`.
+    pub path: &'a str,
+    /// `key`.
+    pub key: &'a str,
+    /// `optional`: without the file or the key the variable is not set.
+    pub optional: bool,
 }
 
 /// A request or limit of a container, in units of its divisor, rounded up. A limit that is not set is what the node has.
@@ -88,11 +104,15 @@ pub enum Quantity {
     StorageLimit,
     /// `requests.ephemeral-storage`.
     StorageRequest,
+    /// `limits.hugepages-SIZE`.
+    HugePagesLimit(PageSize),
+    /// `requests.hugepages-SIZE`.
+    HugePagesRequest(PageSize),
 }
 
 impl Quantity {
-    /// All of them.
-    pub const ALL: [Quantity; 6] = [
+    /// All of them but huge pages.
+    pub const PLAIN: [Quantity; 6] = [
         Quantity::CpuLimit,
         Quantity::CpuRequest,
         Quantity::MemoryLimit,
@@ -100,6 +120,12 @@ impl Quantity {
         Quantity::StorageLimit,
         Quantity::StorageRequest,
     ];
+
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Quantity> {
+        let huge = PageSize::ALL.map(|size| [Quantity::HugePagesLimit(size), Quantity::HugePagesRequest(size)]);
+        Quantity::PLAIN.into_iter().chain(huge.into_iter().flatten())
+    }
 
     /// The word.
     pub const fn as_str(self) -> &'static str {
@@ -110,6 +136,8 @@ impl Quantity {
             Quantity::MemoryRequest => "requests.memory",
             Quantity::StorageLimit => "limits.ephemeral-storage",
             Quantity::StorageRequest => "requests.ephemeral-storage",
+            Quantity::HugePagesLimit(size) => size.limit(),
+            Quantity::HugePagesRequest(size) => size.request(),
         }
     }
 

@@ -10,6 +10,7 @@ mod ending;
 pub mod ephemeral;
 pub mod eviction;
 pub mod fact;
+pub mod huge;
 pub mod image;
 pub mod job;
 pub mod limits;

@@ -10,6 +10,7 @@ pub use super::dns::{Dns, DnsPolicy};
 pub use super::ending::{MessagePolicy, Operator, RestartRule, StopSignal};
 use super::eviction::Eviction;
 use super::fact::Fact;
+use super::huge::HugePages;
 use super::owner::Owner;
 use super::probe::{HttpGet, Probe};
 pub use super::resize::{Resize, ResizePolicy};
@@ -187,7 +188,8 @@ impl<'a> Pod<'a> {
         let mut guaranteed = true;
         for asked in self.containers.iter().map(|container| container.resources) {
             // Only processors and memory count.
-            best_effort &= Resources { storage_request: 0, storage_limit: None, ..asked } == Resources::default();
+            let counted = Resources { storage_request: 0, storage_limit: None, huge_pages: HugePages::NONE, ..asked };
+            best_effort &= counted == Resources::default();
             // An absent request is the limit.
             let whole = |request: u64, limit: Option<u64>| {
                 limit.is_some_and(|limit| limit != 0 && (request == 0 || request == limit))
@@ -408,6 +410,8 @@ pub struct Resources {
     pub storage_request: u64,
     /// `limits.ephemeral-storage` in bytes; of containers only.
     pub storage_limit: Option<u64>,
+    /// `requests.hugepages-SIZE` and `limits.hugepages-SIZE`, which are the same.
+    pub huge_pages: HugePages,
 }
 
 /// Who a container runs as and what it may do.

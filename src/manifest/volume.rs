@@ -2,6 +2,7 @@
 
 use super::List;
 use super::fact::Fact;
+use super::huge::PageSize;
 use serde::{Deserialize, Serialize};
 
 /// `volumeMounts[*]`, and `volumeDevices[*]` where the volume is a block device.
@@ -88,9 +89,9 @@ pub struct Volume<'a> {
 pub enum Source<'a> {
     /// `emptyDir`: lives as long as the pod's UID (spec 34).
     EmptyDir {
-        /// `medium: Memory`.
-        memory: bool,
-        /// `sizeLimit` in bytes; the size of the tmpfs where it is memory.
+        /// `medium`.
+        medium: Medium,
+        /// `sizeLimit` in bytes; the size of the file system where it is not on disk.
         size_limit: Option<u64>,
     },
     /// `hostPath`.
@@ -147,6 +148,28 @@ pub enum Source<'a> {
     },
 }
 
+/// `emptyDir.medium`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Medium {
+    /// `""`: the data partition.
+    Disk,
+    /// `Memory`: a tmpfs.
+    Memory,
+    /// `HugePages-SIZE`: a hugetlbfs. `HugePages` is the one size that the pod asks for.
+    HugePages(PageSize),
+}
+
+impl Medium {
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Medium::Disk => "",
+            Medium::Memory => "Memory",
+            Medium::HugePages(size) => size.medium(),
+        }
+    }
+}
+
 /// What is behind a block device in a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Disk<'a> {
@@ -178,6 +201,11 @@ impl<'a> Source<'a> {
             Source::Image { reference } => Some(reference),
             _ => None,
         }
+    }
+
+    /// Whether it is an emptyDir.
+    pub const fn is_empty_dir(&self) -> bool {
+        matches!(self, Source::EmptyDir { .. })
     }
 
     /// Whether it is a block device.

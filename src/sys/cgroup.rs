@@ -9,6 +9,7 @@ mod tree;
 
 pub use limit::Limits;
 
+use crate::manifest::huge::HugePages;
 use limit::limit;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -24,8 +25,10 @@ use std::prelude::v1::*;
 use std::vec;
 use tree::{Tree, delegate, find_trees, prepare};
 
-/// The controllers that carry limits.
-const CONTROLLERS: [&str; 3] = ["memory", "cpu", "pids"];
+/// The controllers that carry limits: those that every node should have, and the one of huge pages.
+const CONTROLLERS: [&str; 4] = ["memory", "cpu", "pids", "hugetlb"];
+/// How many of them every node should have.
+const COMMON: usize = 3;
 
 /// What could not be done, on what, and the kernel's word for it.
 #[derive(Debug)]
@@ -92,8 +95,11 @@ impl Hierarchy {
     pub fn detect(name: &str) -> Result<Hierarchy, Error> {
         let path = Path::new("/proc/self/mountinfo");
         let mounts = fs::read_to_string(path).map_err(failed("read", path))?;
-        let mut trees =
-            find_trees(&mounts, |root| fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default());
+        // Without huge pages nobody needs to be kept from them, which would cost each start a little.
+        let used = if super::huge::there() == HugePages::NONE { COMMON } else { CONTROLLERS.len() };
+        let mut trees = find_trees(&mounts, &CONTROLLERS[..used], |root| {
+            fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default()
+        });
         if trees.is_empty() {
             let source = io::Error::from(Errno::NODEV);
             return Err(Error { what: "find one: mount -t cgroup2 none /sys/fs/cgroup".to_owned(), source });
@@ -118,7 +124,7 @@ impl Hierarchy {
 
     /// The controllers that this node lacks, each with its fix (spec 98).
     pub fn lacks(&self) -> impl Iterator<Item = &'static str> {
-        CONTROLLERS.iter().filter(|name| !self.trees.iter().any(|tree| tree.carries(name))).map(|name| match *name {
+        CONTROLLERS[..COMMON].iter().filter(|name| !self.trees.iter().any(|tree| tree.carries(name))).map(|name| match *name {
             "memory" => {
                 "memory limits cannot be enforced: this kernel runs without the memory controller; add cgroup_enable=memory to its \
                  command line (on a Raspberry Pi after the firmware's cgroup_disable=memory)"
@@ -133,6 +139,11 @@ impl Hierarchy {
         let asked =
             [("memory", limits.memory.is_some()), ("cpu", limits.cpu_milli.is_some()), ("pids", limits.pids.is_some())];
         self.lacks().find(|fix| asked.iter().any(|(name, asked)| *asked && fix.starts_with(word(name))))
+    }
+
+    /// Whether huge pages can be bounded.
+    pub fn bounds_huge_pages(&self) -> bool {
+        self.trees.iter().any(|tree| tree.carries("hugetlb"))
     }
 
     /// The group at `path` below our directory, whether it exists or not.
@@ -151,8 +162,9 @@ impl Hierarchy {
                 }
                 _ => {}
             }
-            if let Err(error) =
-                limit(tree, &dir, limits).and_then(|()| if parent { delegate(tree, &dir) } else { Ok(()) })
+            if let Err(error) = limit(tree, &dir, limits)
+                .and_then(|()| limit::huge(tree, &dir, limits.huge_pages))
+                .and_then(|()| if parent { delegate(tree, &dir) } else { Ok(()) })
             {
                 group.remove().ok();
                 return Err(error);
@@ -394,7 +406,8 @@ mod tests {
 
     #[test]
     fn spec_98_a_missing_controller_is_named_with_its_fix() {
-        let trees = find_trees("30 29 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw", |_| "cpu pids".to_owned());
+        let trees =
+            find_trees("30 29 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw", &CONTROLLERS, |_| "cpu pids".to_owned());
         let hierarchy = Hierarchy { kind: Kind::V2, trees };
         let limits = Limits { memory: Some(1 << 20), ..Limits::default() };
         assert!(hierarchy.refuses(&limits).unwrap().contains("cgroup_enable=memory"));

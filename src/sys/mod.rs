@@ -4,6 +4,7 @@ pub mod cgroup;
 pub mod clock;
 pub mod device;
 pub mod error;
+pub mod huge;
 pub mod kernel;
 pub mod module;
 pub mod mount;

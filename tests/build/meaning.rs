@@ -7,7 +7,7 @@ use podling::machine::admit::Amount;
 use podling::manifest::codec::{self, Kind};
 use podling::manifest::dns::DnsPolicy;
 use podling::manifest::pod::{
-    Container, ContainerKind, Hook, HostPathKind, Manifest, MessagePolicy, Operator, Pair, Pod, Resources,
+    Container, ContainerKind, Hook, HostPathKind, Manifest, Medium, MessagePolicy, Operator, Pair, Pod, Resources,
     RestartPolicy, Security, Source, Volume,
 };
 use podling::manifest::{check, limits};
@@ -146,8 +146,8 @@ fn a_full_pod_keeps_everything() {
 /// Spec 31–35.
 fn volumes(pod: &Pod<'_>) {
     let volumes: Vec<Volume<'_>> = pod.volumes.iter().collect();
-    assert_eq!(volumes[0].source, Source::EmptyDir { memory: false, size_limit: None });
-    assert_eq!(volumes[1].source, Source::EmptyDir { memory: true, size_limit: Some(3 << 19) });
+    assert_eq!(volumes[0].source, Source::EmptyDir { medium: Medium::Disk, size_limit: None });
+    assert_eq!(volumes[1].source, Source::EmptyDir { medium: Medium::Memory, size_limit: Some(3 << 19) });
     assert_eq!(volumes[2].source, Source::HostPath { path: "/var/tmp", kind: HostPathKind::DirectoryOrCreate });
     assert_eq!(volumes[3].source, Source::Claim { name: "store", read_only: true });
     let files = |n: usize| match volumes[n].source {
@@ -246,7 +246,7 @@ fn spec_93_overhead_comes_on_top() {
         "resources: {requests: {cpu: 1, memory: 64Mi}}",
     );
     let asked = first(&text, |pod| Amount::of(&pod));
-    assert_eq!(asked, Amount { cpu_milli: 1250, memory: 72 << 20, storage: 1 << 30, pods: 1 });
+    assert_eq!(asked, Amount { cpu_milli: 1250, memory: 72 << 20, storage: 1 << 30, pods: 1, ..Amount::default() });
 }
 
 #[test]

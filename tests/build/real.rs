@@ -1,7 +1,7 @@
 //! Files that nobody here wrote for podling: the examples of Kubernetes' documentation, and what Helm charts render. Each compiles,
 //! or is refused with a reason that names the field.
 
-use super::BOARD;
+use super::{BOARD, compile};
 use podling::host::diagnostic::{Diagnostics, Severity, Sources};
 use podling::host::lower;
 use std::collections::BTreeSet;
@@ -60,12 +60,14 @@ fn real_files_compile_or_are_refused_by_field() {
 /// As charts render what nobody has set.
 #[test]
 fn what_is_empty_asks_for_nothing() {
-    let outcome = super::compile(&super::pod(
+    let outcome = compile(&super::pod(
         "resourceClaims: [], securityContext: {sysctls: [], seLinuxOptions: {}}",
         "securityContext: {seLinuxOptions: {}, windowsOptions: null}",
     ));
     assert_eq!((outcome.errors, outcome.warnings), (0, 0), "{}", outcome.said);
-    let outcome = super::compile(&super::pod(
+    let outcome = compile(&super::pod("nodeSelector: {}, affinity: {}, tolerations: [], imagePullSecrets: []", ""));
+    assert_eq!((outcome.errors, outcome.warnings), (0, 0), "{}", outcome.said);
+    let outcome = compile(&super::pod(
         "restartPolicy: '', hostname: '', subdomain: '', priorityClassName: '', volumes: [{name: v, emptyDir: {medium: ''}}]",
         "imagePullPolicy: '', terminationMessagePolicy: '', terminationMessagePath: '', workingDir: '', \
          ports: [{containerPort: 80, protocol: '', name: '', hostIP: '', hostPort: 0}], \
@@ -77,18 +79,32 @@ fn what_is_empty_asks_for_nothing() {
 /// As the API server fills it in.
 #[test]
 fn a_volume_without_a_source_is_an_empty_dir() {
-    let outcome = super::compile(&super::pod("volumes: [{name: cache}, {name: tmp, emptyDir: }]", ""));
+    let outcome = compile(&super::pod("volumes: [{name: cache}, {name: tmp, emptyDir: }]", ""));
     assert_eq!((outcome.errors, outcome.warnings), (0, 2), "{}", outcome.said);
     assert!(outcome.said.contains("no source is named, so this is an emptyDir"), "{}", outcome.said);
+}
+
+#[test]
+fn what_was_meant_for_another_program_is_told_what_makes_pods_of_it() {
+    compile("services:\n  web: {image: nginx}\n").refused("this is a compose file: `kompose convert`");
+    let kustomization = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [web.yaml]\n";
+    compile(kustomization).refused("`kubectl kustomize FOLDER | podling build -`");
+}
+
+/// Of an annotation's key, as in Kubernetes, capitals do not matter; podman writes such.
+#[test]
+fn keys_of_annotations_may_have_capitals_in_their_domain_and_those_of_labels_not() {
+    let with = |what: &str| compile(&super::pod("", "").replace("name: web", &format!("name: web, {what}")));
+    assert_eq!(with("annotations: {example.com.ID/web: a}").errors, 0);
+    with("labels: {example.com.ID/web: a}").refused("is not a key");
+    with("annotations: {a/b/c: a}").refused("is not a key");
 }
 
 /// What is not Kubernetes' own says something to a controller in a cluster; a mistyped kind of Kubernetes is a mistake.
 #[test]
 fn custom_resources_are_ignored_with_a_warning_and_mistakes_are_not() {
     let with = |version: &str, kind: &str| {
-        super::compile(
-            &(super::pod("", "") + &format!("---\napiVersion: {version}\nkind: {kind}\nmetadata: {{name: x}}\n")),
-        )
+        compile(&(super::pod("", "") + &format!("---\napiVersion: {version}\nkind: {kind}\nmetadata: {{name: x}}\n")))
     };
     let outcome = with("metallb.io/v1beta1", "IPAddressPool");
     assert_eq!((outcome.errors, outcome.warnings), (0, 1), "{}", outcome.said);
@@ -97,6 +113,12 @@ fn custom_resources_are_ignored_with_a_warning_and_mistakes_are_not() {
         "{}",
         outcome.said
     );
+    // Of a name that Kubernetes has as well, or of a group that only looks like its own.
+    for (version, kind) in [("serving.knative.dev/v1", "Service"), ("gateway.networking.k8s.io/v1", "HTTPRoute")] {
+        let outcome = with(version, kind);
+        assert_eq!((outcome.errors, outcome.warnings), (0, 1), "{}", outcome.said);
+    }
+    with("apps.k8s.io/v1", "Deployment").refused("write apps/v1");
     for (version, kind) in [("apps/v1", "Deploymnet"), ("networking.k8s.io/v1", "Ingres"), ("v1", "Pot")] {
         let outcome = with(version, kind);
         assert!(outcome.errors == 1 && outcome.said.contains("unknown kind"), "{}", outcome.said);
@@ -105,7 +127,7 @@ fn custom_resources_are_ignored_with_a_warning_and_mistakes_are_not() {
 
 #[test]
 fn a_name_that_an_api_server_would_make_up_is_missed_only_where_there_is_none() {
-    let of = |meta: &str| super::compile(&super::pod("", "").replace("name: web", meta));
+    let of = |meta: &str| compile(&super::pod("", "").replace("name: web", meta));
     assert_eq!(of("generateName: web-, name: web-x2x9k").errors, 0);
     let outcome = of("generateName: web-");
     assert!(

@@ -3,8 +3,10 @@
 use super::{compile, compile_for, pod};
 use podling::host::boards::BoardFile;
 use podling::manifest::check;
+use podling::manifest::fact::{Fact, FileKey};
+use podling::manifest::huge::PageSize;
 use podling::manifest::pod::{
-    Disk, FsGroup, FsGroupChange, GroupsPolicy, HostPathKind, Mount, Pod, Propagation, Source,
+    Disk, FsGroup, FsGroupChange, GroupsPolicy, HostPathKind, Medium, Mount, Pod, Propagation, Qos, Source,
 };
 
 /// Calls `look` with the first pod of `text`.
@@ -108,7 +110,8 @@ fn spec_31_projected_sources_are_checked() {
     let env = |source: &str| pod("", &format!("env: [{{name: A, valueFrom: {{{source}}}}}]"));
     compile(&env("fieldRef: {fieldPath: metadata.labels}")).refused("a variable can take one of them");
     compile(&env("resourceFieldRef: {resource: limits.gpu}")).refused("is not a resource that can be told");
-    compile(&env("resourceFieldRef: {resource: limits.hugepages-2Mi}")).refused("a board reserves no huge pages");
+    compile(&env("resourceFieldRef: {resource: limits.hugepages-3Mi}"))
+        .refused("did you mean \"limits.hugepages-2Mi\"?");
 }
 
 /// What the board has to say is shown as it was asked for, and compiles to the same.
@@ -155,13 +158,88 @@ fn spec_31_kinds_that_a_board_has_in_its_own_way() {
         |text: &str, look: &dyn Fn(Source<'_>)| first(&volume(text), |pod| look(pod.volumes.get(0).unwrap().source));
     source("image: {reference: nginx}", &|it| assert_eq!(it.image(), Some("docker.io/library/nginx:latest")));
     let template = "{spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}";
-    let plain = Source::EmptyDir { memory: false, size_limit: None };
+    let plain = Source::EmptyDir { medium: Medium::Disk, size_limit: None };
     source(&format!("ephemeral: {{volumeClaimTemplate: {template}}}"), &|it| assert_eq!(it, plain));
     compile(&volume("image: {}")).refused("image.reference: is required");
     compile(&volume("image: {reference: 'a b'}")).refused("is not an image reference");
-    compile(&volume("emptyDir: {medium: HugePages-2Mi}")).refused("a board reserves no huge pages");
-    let limited = Source::EmptyDir { memory: false, size_limit: Some(500 << 20) };
+    let limited = Source::EmptyDir { medium: Medium::Disk, size_limit: Some(500 << 20) };
     source("emptyDir: {sizeLimit: 500Mi}", &|it| assert_eq!(it, limited));
+}
+
+#[test]
+fn spec_36_variables_come_out_of_files_of_an_empty_dir() {
+    let asks = |source: &str| {
+        pod(
+            "volumes: [{name: v, emptyDir: {}}, {name: h, hostPath: {path: /h}}]",
+            &format!("command: [echo, $(A)], env: [{{name: A, valueFrom: {{fileKeyRef: {source}}}}}]"),
+        )
+    };
+    let text = asks("{volumeName: v, path: a/env, key: B, optional: true}");
+    first(&text, |pod| {
+        let container = pod.containers.get(0).unwrap();
+        let it = FileKey { volume: 0, path: "a/env", key: "B", optional: true };
+        assert!(container.facts.iter().eq([Fact::File(it)]));
+        assert_eq!(container.command.unwrap().get(1), container.env.get(0).map(|variable| variable.value));
+    });
+    let body = compile(&text).body();
+    let head = podling::manifest::codec::seal(podling::manifest::codec::Kind::Manifest, "qemu-virt-aarch64", 1, &body);
+    let shown = podling::host::inspect::inspect(&[&head.unwrap()[..], &body].concat(), true).unwrap();
+    assert!(compile(&shown).body() == body, "{shown}");
+    for (source, says) in [
+        ("{volumeName: w, path: env, key: A}", "the pod has no volume \"w\""),
+        ("{volumeName: h, path: env, key: A}", "is not an emptyDir"),
+        ("{volumeName: v, path: ../env, key: A}", "is not a path below the volume"),
+        ("{volumeName: v, path: /env, key: A}", "is not a path below the volume"),
+        ("{volumeName: v, path: env, key: 'A='}", "is not the name of a variable"),
+        ("{volumeName: v, path: env}", "key: is required"),
+    ] {
+        compile(&asks(source)).refused(says);
+    }
+}
+
+#[test]
+fn spec_93_huge_pages_are_whole_and_asked_for_once() {
+    let asks = |volume: &str, resources: &str| {
+        let volumes =
+            if volume.is_empty() { String::new() } else { format!("volumes: [{{name: v, emptyDir: {volume}}}]") };
+        pod(&volumes, &format!("resources: {resources}"))
+    };
+    let two = "{limits: {cpu: 1, hugepages-2Mi: 8Mi}, requests: {hugepages-2Mi: 8Mi}}";
+    let both = "{limits: {memory: 1Mi, hugepages-2Mi: 8Mi, hugepages-1Gi: 1Gi}}";
+    let medium = |medium, resources: &str| {
+        first(&asks(&format!("{{medium: {medium}}}"), resources), |pod| {
+            let pages = pod.resources.huge_pages;
+            let Source::EmptyDir { medium, .. } = pod.volumes.get(0).unwrap().source else { panic!("no emptyDir") };
+            (medium, pages.of(PageSize::Mi2), pages.of(PageSize::Gi1))
+        })
+    };
+    let huge = Medium::HugePages;
+    assert_eq!(medium("HugePages", two), (huge(PageSize::Mi2), 4, 0));
+    assert_eq!(medium("HugePages-1Gi", both), (huge(PageSize::Gi1), 4, 1));
+    for (volume, resources, says) in [
+        ("", "{limits: {hugepages-2Mi: 8Mi}}", "together with cpu or memory only"),
+        ("", "{limits: {cpu: 1, hugepages-2Mi: 3Mi}}", "hugepages-2Mi is not in whole pages: write a multiple of 2Mi"),
+        (
+            "",
+            "{limits: {cpu: 1, hugepages-2Mi: 4Mi}, requests: {hugepages-2Mi: 2Mi}}",
+            "request is not the hugepages-2Mi limit",
+        ),
+        ("", "{limits: {cpu: 1}, requests: {hugepages-2Mi: 2Mi}}", "huge pages cannot be overcommitted"),
+        ("", "{limits: {cpu: 1, hugepages-3Mi: 3Mi}}", "did you mean \"hugepages-2Mi\"?"),
+        ("{medium: HugePages}", "{}", "one needs hugepages-2Mi or another size under resources.limits"),
+        ("{medium: HugePages-1Gi}", two, "one needs hugepages-1Gi under resources.limits"),
+        ("{medium: HugePages}", both, "huge pages of several sizes: name one"),
+        ("{medium: HugePages-3Mi}", two, "did you mean \"HugePages-2Mi\"?"),
+    ] {
+        compile(&asks(volume, resources)).refused(says);
+    }
+    let qos = |resources: &str| first(&asks("", resources), |pod| pod.qos());
+    assert_eq!(qos("{limits: {cpu: 1, memory: 1Mi, hugepages-2Mi: 2Mi}}"), Qos::Guaranteed);
+    let whole = pod(
+        "resources: {limits: {memory: 8Mi, hugepages-2Mi: 2Mi}}",
+        "resources: {limits: {memory: 1Mi, hugepages-2Mi: 4Mi}}",
+    );
+    compile(&whole).refused("the hugepages-2Mi that the containers request together is above the pod's");
 }
 
 /// The documents of Kubernetes' own task "Configure a Pod to Use a PersistentVolume for Storage".

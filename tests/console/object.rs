@@ -4,6 +4,7 @@ use crate::fake::{arena, container, exit, pod, running, status, view, web};
 use podling::console::object::{self, Format, Listing, Options};
 use podling::console::view::ContainerView;
 use podling::manifest::List;
+use podling::manifest::huge::{HugePages, PageSize};
 use podling::manifest::pod::*;
 use podling::manifest::status::{ContainerState, Phase, Reason};
 use serde_json::{Value, json};
@@ -28,6 +29,7 @@ fn full() -> Pod<'static> {
         memory_limit: Some(64 << 20),
         storage_request: 1 << 20,
         storage_limit: Some(1 << 30),
+        huge_pages: HugePages::NONE.with(PageSize::Mi2, 3),
     };
     server.security = Security {
         run_as_user: Some(101),
@@ -48,7 +50,7 @@ fn full() -> Pod<'static> {
     let volume = |name, source| Volume { name, source };
     let file = |path, mode, data| File { path, mode, data };
     it.volumes = arena.list([
-        volume("tmp", Source::EmptyDir { memory: true, size_limit: Some(1536 << 10) }),
+        volume("tmp", Source::EmptyDir { medium: Medium::Memory, size_limit: Some(1536 << 10) }),
         volume(
             "conf",
             Source::Files {
@@ -118,10 +120,12 @@ fn the_whole_pod() {
           limits:
             cpu: 1500m
             ephemeral-storage: 1Gi
+            hugepages-2Mi: 6Mi
             memory: 64Mi
           requests:
             cpu: "1"
             ephemeral-storage: 1Mi
+            hugepages-2Mi: 6Mi
         securityContext:
           allowPrivilegeEscalation: false
           capabilities:

@@ -308,7 +308,7 @@ fn describe() {
     it.labels = arena.list([Pair { key: "app", value: "web" }, Pair { key: "tier", value: "front" }]);
     let volume = |name, source| Volume { name, source };
     it.volumes = arena.list([
-        volume("www", Source::EmptyDir { memory: true, size_limit: Some(1 << 20) }),
+        volume("www", Source::EmptyDir { medium: Medium::Memory, size_limit: Some(1 << 20) }),
         volume("dev", Source::HostPath { path: "/dev", kind: HostPathKind::Directory }),
         volume(
             "keys",

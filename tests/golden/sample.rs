@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each of the tests that include this file uses its own part of it")]
 
 use podling::manifest::board::{Board, Network};
+use podling::manifest::huge::{HugePages, PageSize};
 use podling::manifest::image::Image;
 use podling::manifest::job::{ConditionPattern, FailureAction, FailurePattern, FailureRule, SuccessRule};
 use podling::manifest::owner::{Concurrency, Controller, Goal, JobRules, Owner, Schedule, Strategy, Update};
@@ -159,6 +160,7 @@ pub fn full() -> Pod<'static> {
         memory_limit: Some(64 << 20),
         storage_request: 1 << 20,
         storage_limit: Some(1 << 30),
+        huge_pages: HugePages::NONE.with(PageSize::Mi2, 3),
     };
     Pod {
         namespace: "kube-system",
@@ -313,8 +315,9 @@ fn volumes() -> List<'static, Volume<'static>> {
         podling::manifest::pod::File { path: "d/raw", mode: 0o400, data: &[0, 255] },
     ]);
     let first = [
-        ("scratch", Source::EmptyDir { memory: false, size_limit: None }),
-        ("memory", Source::EmptyDir { memory: true, size_limit: Some(1 << 20) }),
+        ("scratch", Source::EmptyDir { medium: Medium::Disk, size_limit: None }),
+        ("memory", Source::EmptyDir { medium: Medium::Memory, size_limit: Some(1 << 20) }),
+        ("huge", Source::EmptyDir { medium: Medium::HugePages(PageSize::Mi2), size_limit: None }),
         ("claim", Source::Claim { name: "www.data", read_only: true }),
         ("local", Source::Local { claim: "local", path: "/dev/sda1", fs_type: "ext4", read_only: false }),
         ("device", Source::Block { disk: Disk::Device { claim: "device", path: "/dev/sdb" }, read_only: true }),
@@ -364,5 +367,6 @@ pub fn board() -> Board<'static> {
             dns: Some([10, 0, 2, 3]),
         }),
         allow_privileged: true,
+        huge_pages: HugePages::NONE.with(PageSize::Mi2, 16),
     }
 }

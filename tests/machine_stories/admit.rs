@@ -9,7 +9,7 @@ use podling::manifest::pod::RestartPolicy::Always;
 use podling::manifest::status::{ConditionKind, Phase};
 use podling::manifest::time::Duration;
 
-const MEMORY: Lacks = Lacks { memory: true, cpu: false, pods: false, storage: false, pressure: None };
+const MEMORY: Lacks = Lacks { memory: true, cpu: false, pods: false, storage: false, huge_pages: None, pressure: None };
 
 fn held(rules: Rules) -> Story {
     let mut story = Story::held(rules, MEMORY);

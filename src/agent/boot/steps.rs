@@ -5,7 +5,7 @@ use super::ethernet;
 use super::facts::{self, resolv_conf};
 use crate::manifest::board::Board;
 use crate::sys::netlink::Uevents;
-use crate::sys::{Error, module, mount, namespace};
+use crate::sys::{Error, huge, module, mount, namespace};
 use core::ffi::CStr;
 use core::time::Duration;
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -133,6 +133,13 @@ pub(super) fn settings(_: &mut Boot) -> Said {
     )
 }
 
+/// As early as can be: they are made of memory that lies together.
+pub(super) fn huge_pages(boot: &mut Boot) -> Said {
+    with_board(boot, |board| {
+        all("sizes", board.huge_pages.iter().map(|(size, pages)| huge::reserve(size, pages).map_err(words)))
+    })
+}
+
 /// In the order of the record, which is that of their dependencies.
 pub(super) fn modules(boot: &mut Boot) -> Said {
     with_board(boot, |board| {
@@ -248,7 +255,7 @@ mod tests {
     #[test]
     fn without_a_board_record_a_step_is_left_out() {
         let mut boot = Boot::default();
-        for step in [console, modules, host_name, slots, data] {
+        for step in [console, huge_pages, modules, host_name, slots, data] {
             assert!(step(&mut boot).unwrap().starts_with("left out"));
         }
     }

@@ -8,18 +8,19 @@ mod container;
 mod files;
 mod probe;
 mod projected;
+mod resources;
 mod status;
 
 pub use super::emit::Format;
 pub use super::view::StatusView;
 pub use crate::manifest::units::{Bytes, Cpu};
 
+use self::resources::{requests, resources};
 use super::emit::{Emit, Json, Kind, Yaml};
 use crate::manifest::List;
 use crate::manifest::limits;
 use crate::manifest::pod::{
-    Device, Dns, DnsPolicy, FsGroupChange, GroupsPolicy, HostPathKind, Pair, Pod, Resources, RestartPolicy, Source,
-    Volume,
+    Dns, DnsPolicy, FsGroupChange, GroupsPolicy, HostPathKind, Medium, Pair, Pod, RestartPolicy, Source, Volume,
 };
 use crate::manifest::volume::Disk;
 use alloc::boxed::Box;
@@ -345,10 +346,10 @@ fn dns(emit: &mut dyn Emit, dns: &Dns<'_>) -> fmt::Result {
 fn volume(emit: &mut dyn Emit, pod: &Pod<'_>, volume: &Volume<'_>) -> fmt::Result {
     emit.open(Kind::Map)?;
     match volume.source {
-        Source::EmptyDir { memory, size_limit } => {
+        Source::EmptyDir { medium, size_limit } => {
             emit.begin("emptyDir", Kind::Map)?;
-            if memory {
-                emit.pair("medium", "Memory")?;
+            if medium != Medium::Disk {
+                emit.pair("medium", medium.as_str())?;
             }
             if let Some(bytes) = size_limit {
                 text(emit, "sizeLimit", Bytes(bytes))?;
@@ -409,47 +410,6 @@ pub const fn host_path_kind(kind: HostPathKind) -> &'static str {
         HostPathKind::CharDevice => "CharDevice",
         HostPathKind::BlockDevice => "BlockDevice",
     }
-}
-
-fn resources(emit: &mut dyn Emit, resources: &Resources, devices: List<'_, Device<'_>>) -> fmt::Result {
-    if *resources == Resources::default() && devices.is_empty() {
-        return Ok(());
-    }
-    emit.begin("resources", Kind::Map)?;
-    let limited = [resources.memory_limit, resources.storage_limit].iter().any(Option::is_some);
-    if resources.cpu_limit_milli.is_some() || limited || !devices.is_empty() {
-        emit.begin("limits", Kind::Map)?;
-        confinement::devices(emit, devices)?;
-        if let Some(milli) = resources.cpu_limit_milli {
-            text(emit, "cpu", Cpu(milli))?;
-        }
-        if let Some(bytes) = resources.storage_limit {
-            text(emit, "ephemeral-storage", Bytes(bytes))?;
-        }
-        if let Some(bytes) = resources.memory_limit {
-            text(emit, "memory", Bytes(bytes))?;
-        }
-        emit.close()?;
-    }
-    requests(emit, "requests", resources)?;
-    emit.close()
-}
-
-fn requests(emit: &mut dyn Emit, key: &str, resources: &Resources) -> fmt::Result {
-    let Resources { cpu_request_milli: cpu, memory_request: memory, storage_request: storage, .. } = *resources;
-    if (u64::from(cpu), memory, storage) == (0, 0, 0) {
-        return Ok(());
-    }
-    emit.begin(key, Kind::Map)?;
-    if cpu != 0 {
-        text(emit, "cpu", Cpu(cpu))?;
-    }
-    for (name, bytes) in [("ephemeral-storage", storage), ("memory", memory)] {
-        if bytes != 0 {
-            text(emit, name, Bytes(bytes))?;
-        }
-    }
-    emit.close()
 }
 
 /// A string that is made on the way; bounded, since all of them are short.

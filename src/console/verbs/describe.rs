@@ -10,11 +10,13 @@ use crate::console::table::Table;
 use crate::console::view::{ContainerView, StatusView};
 use crate::manifest::List;
 use crate::manifest::fact::{self, Fact, Piece};
+use crate::manifest::huge::HugePages;
 use crate::manifest::pod::{Container, ContainerKind, Content, EnvVar, Pair, Pod, Port, Projection, Source, Volume};
 use crate::manifest::probe::{Action, ProbeKind, Timing};
 use crate::manifest::status::{ContainerState, Terminated};
 use crate::manifest::time::Instant;
 use crate::manifest::volume::Disk;
+use core::iter;
 use std::format;
 use std::net::Ipv4Addr;
 use std::prelude::v1::*;
@@ -154,10 +156,11 @@ fn container(
     sheet.line(2, "Ready", if view.ready { "True" } else { "False" });
     sheet.line(2, "Restart Count", &view.restarts.to_string());
     let asked = container.resources;
-    amounts(sheet, "Limits", asked.cpu_limit_milli, asked.storage_limit, asked.memory_limit);
+    amounts(sheet, "Limits", asked.cpu_limit_milli, asked.storage_limit, asked.huge_pages, asked.memory_limit);
     let request = |bytes: u64| Some(bytes).filter(|bytes| *bytes > 0);
     let cpu = Some(asked.cpu_request_milli).filter(|milli| *milli > 0);
-    amounts(sheet, "Requests", cpu, request(asked.storage_request), request(asked.memory_request));
+    let (storage, memory) = (request(asked.storage_request), request(asked.memory_request));
+    amounts(sheet, "Requests", cpu, storage, asked.huge_pages, memory);
     probes(sheet, container);
     environment(sheet, container.env, container.facts);
     if container.mounts.is_empty() {
@@ -226,15 +229,23 @@ fn terminated(sheet: &mut Sheet, end: &Terminated, message: &str, status: &Statu
     sheet.line(3, "Finished", &moment(status, end.finished));
 }
 
-fn amounts(sheet: &mut Sheet, title: &str, cpu_milli: Option<u32>, storage: Option<u64>, memory: Option<u64>) {
-    if cpu_milli.is_none() && storage.is_none() && memory.is_none() {
+fn amounts(
+    sheet: &mut Sheet,
+    title: &str,
+    cpu_milli: Option<u32>,
+    storage: Option<u64>,
+    huge_pages: HugePages,
+    memory: Option<u64>,
+) {
+    if cpu_milli.is_none() && storage.is_none() && memory.is_none() && huge_pages == HugePages::NONE {
         return;
     }
     sheet.head(2, title);
     if let Some(milli) = cpu_milli {
         sheet.line(3, "cpu", &Cpu(milli).to_string());
     }
-    for (name, bytes) in [("ephemeral-storage", storage), ("memory", memory)] {
+    let huge_pages = huge_pages.iter().map(|(size, _)| (size.resource(), Some(huge_pages.bytes(size))));
+    for (name, bytes) in iter::once(("ephemeral-storage", storage)).chain(huge_pages).chain([("memory", memory)]) {
         if let Some(bytes) = bytes {
             sheet.line(3, name, &Bytes(bytes).to_string());
         }
@@ -245,6 +256,7 @@ fn amounts(sheet: &mut Sheet, title: &str, cpu_milli: Option<u32>, storage: Opti
 fn told(text: &str, facts: List<'_, Fact<'_>>) -> String {
     let name = |fact: Fact<'_>| match fact {
         Fact::Resource(resource) => format!("({})", resource.of.as_str()),
+        Fact::File(of) => format!("<set to the key '{}' in file '{}'>", of.key, of.path),
         other => other.field().map_or_else(String::new, |(field, _)| format!("(v1:{field})")),
     };
     let piece = |piece| match piece {
@@ -282,9 +294,9 @@ fn conditions(status: &StatusView<'_>, text: &mut String) {
 fn volume(sheet: &mut Sheet, volume: &Volume<'_>) {
     sheet.head(1, volume.name);
     match volume.source {
-        Source::EmptyDir { memory, size_limit } => {
+        Source::EmptyDir { medium, size_limit } => {
             sheet.line(2, "Type", "EmptyDir (a temporary directory that shares a pod's lifetime)");
-            sheet.line(2, "Medium", if memory { "Memory" } else { "" });
+            sheet.line(2, "Medium", medium.as_str());
             sheet.line(2, "SizeLimit", &size_limit.map_or_else(|| "<unset>".into(), |bytes| Bytes(bytes).to_string()));
         }
         Source::HostPath { path, kind } => {

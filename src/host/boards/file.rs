@@ -46,6 +46,9 @@ pub struct BoardFile {
     /// Devices that containers ask for by the name of a resource, as they would a device plugin: all of those that are listed.
     #[serde(default)]
     pub resources: BTreeMap<String, Vec<String>>,
+    /// Huge pages to set aside at boot: their number by their size, as in `2Mi = 16`.
+    #[serde(default)]
+    pub hugepages: BTreeMap<String, u32>,
     /// The folder of the file.
     #[serde(skip)]
     pub dir: PathBuf,

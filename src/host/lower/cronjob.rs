@@ -73,6 +73,9 @@ fn parse(text: &str) -> Result<Schedule, String> {
         "@hourly" => "0 * * * *",
         other => other,
     };
+    if text.starts_with("TZ=") || text.starts_with("CRON_TZ=") {
+        return Err("the time zone belongs into the field timeZone".into());
+    }
     let fields: Vec<&str> = text.split_ascii_whitespace().collect();
     let &[minute, hour, day, month, weekday] = fields.as_slice() else {
         return Err(format!("it has five fields (minute hour day month weekday), and here are {}", fields.len()));

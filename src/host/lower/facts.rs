@@ -116,11 +116,10 @@ pub(super) fn resource<'c>(place: &Place<'_>, containers: &[&str], asker: Asker<
 
 fn quantity(place: &Place<'_>) -> Option<Quantity> {
     let text = place.text()?;
-    let found = Quantity::ALL.into_iter().find(|of| of.as_str() == text);
+    let found = Quantity::all().find(|of| of.as_str() == text);
     if found.is_none() {
-        let hint = did_you_mean(nearest(text, Quantity::ALL.map(Quantity::as_str)));
-        let reason = if text.contains("hugepages-") { ": a board reserves no huge pages" } else { "" };
-        place.error(format!("{} is not a resource that can be told{reason}{hint}", quote(text)));
+        let hint = did_you_mean(nearest(text, Quantity::all().map(Quantity::as_str)));
+        place.error(format!("{} is not a resource that can be told{hint}", quote(text)));
     }
     found
 }

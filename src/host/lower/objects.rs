@@ -232,20 +232,26 @@ fn kind(root: &Place<'_>) -> Option<&'static str> {
     let fields = root.map(usize::MAX);
     let field = |name| fields.iter().find(|(key, _)| *key == name).map(|(_, place)| place.clone().hidden());
     let Some(place) = field("kind") else {
+        if field("services").is_some() {
+            root.clone()
+                .hidden()
+                .error("this is a compose file: `kompose convert` makes the documents of Kubernetes of it");
+            return None;
+        }
         root.clone().hidden().error("this document has no kind: a pod begins with `apiVersion: v1` and `kind: Pod`");
         return None;
     };
     let kind = place.text()?;
+    if let Some(group) = field("apiVersion").and_then(|version| custom_group(version.word()?, kind)) {
+        place.warning(format!("{kind} of {group} means nothing on a single board, ignored: nobody there acts on it"));
+        return None;
+    }
     if let Some((_, why)) = schema::CLUSTER_KINDS.iter().find(|(name, _)| *name == kind) {
         place.warning(format!("{kind} means nothing on a single board, ignored: {why}"));
         return None;
     }
     if let Some((_, instead)) = schema::OTHER_KINDS.iter().find(|(name, _)| *name == kind) {
         place.error(format!("{kind} is not supported on the board yet: {instead}"));
-        return None;
-    }
-    if let Some(group) = field("apiVersion").and_then(|version| custom_group(version.word()?)) {
-        place.warning(format!("{kind} of {group} means nothing on a single board, ignored: nobody there acts on it"));
         return None;
     }
     let Some((known, wanted)) = schema::KINDS.iter().find(|(name, _)| *name == kind) else {
@@ -269,9 +275,14 @@ fn kind(root: &Place<'_>) -> Option<&'static str> {
 }
 
 /// The group of a version, where it is not one of Kubernetes' own: that of custom resources.
-fn custom_group(version: &str) -> Option<&str> {
+fn custom_group<'t>(version: &'t str, kind: &str) -> Option<&'t str> {
     let (group, _) = version.split_once('/')?;
-    (group.contains('.') && !group.ends_with(".k8s.io")).then_some(group)
+    // A kind that is known, of a group that is not, is a mistake as long as it looks like one of Kubernetes' groups.
+    let known = schema::KINDS.iter().chain(schema::OTHER_KINDS).chain(schema::CLUSTER_KINDS);
+    if group.ends_with(".k8s.io") && known.map(|(name, _)| *name).any(|name| name == kind) {
+        return None;
+    }
+    (group.contains('.') && !schema::GROUPS.contains(&group)).then_some(group)
 }
 
 /// `metadata`, with the name required.
@@ -311,7 +322,8 @@ pub(super) fn describe<'a>(meta: &Object<'a>, found: &mut Metadata<'a>) {
     }
     found.annotation_places = meta.get("annotations").iter().flat_map(|l| l.map(limits::PAIRS)).collect();
     for (key, value) in &found.annotation_places {
-        check_key(key, value);
+        // Of these, and of no labels, Kubernetes takes the domain in capitals as well.
+        check_key(&key.to_ascii_lowercase(), value);
         found.annotations.push(Pair { key, value: value.text().unwrap_or_default() });
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
     let sharing = sharing(spec);
     let (security, supplemental_groups) = security::pod(cx, spec);
     let names = cx.arena.slice(&facts::containers(spec));
-    let shared = Shared {
+    let mut shared = Shared {
         meta: &found.meta,
         containers: names,
         security,
@@ -60,6 +60,7 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
     }
     let lowered: Vec<Container<'c>> = containers.iter().map(|(_, container)| *container).collect();
     let (resources, overhead) = (resources::pod(spec, &lowered), resources::overhead(spec));
+    shared.volumes.settle(resources.huge_pages);
     let namespace = found.meta.namespace;
     cx.bound_pod(namespace, spec, &lowered, (&resources, &overhead));
     found.meta.given.asked.iter().for_each(|claim| cx.bound_claim(namespace, claim));

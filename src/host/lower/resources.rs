@@ -4,6 +4,7 @@ use super::ranges::{Defaults, Resource};
 use crate::host::read::{Object, Place};
 use crate::host::{schema, units};
 use crate::machine::admit::highest;
+use crate::manifest::huge::{HugePages, PageSize};
 use crate::manifest::pod::{Container, Resources};
 use std::format;
 use std::prelude::v1::*;
@@ -18,6 +19,7 @@ struct Written<'a> {
     memory_limit: Option<u64>,
     storage_request: Option<u64>,
     storage_limit: Option<u64>,
+    huge_pages: HugePages,
 }
 
 /// `requests`, `limits` or `overhead`.
@@ -26,6 +28,7 @@ struct Amounts {
     cpu: Option<u32>,
     memory: Option<u64>,
     storage: Option<u64>,
+    huge_pages: HugePages,
 }
 
 /// Reads `resources`, with a request above its limit said. What a container does not say is that of `defaults`, and what has a limit
@@ -47,10 +50,8 @@ fn read<'a>(owner: &Object<'a>, defaults: Option<&Defaults>) -> Written<'a> {
     let [memory_request, memory_limit] = of(Resource::Memory, requests.memory, limits.memory);
     let [storage_request, storage_limit] = of(Resource::Ephemeral, requests.storage, limits.storage);
     let place = object.map(|object| object.place);
-    let above = |name: &str| {
-        let place = place.as_ref().unwrap_or(&owner.place);
-        place.error(format!("the {name} request is above the {name} limit"));
-    };
+    let say = |what: &str| place.as_ref().unwrap_or(&owner.place).error(what);
+    let above = |name: &str| say(&format!("the {name} request is above the {name} limit"));
     if cpu_request > cpu_limit && cpu_limit.is_some() {
         above("cpu");
     }
@@ -60,7 +61,18 @@ fn read<'a>(owner: &Object<'a>, defaults: Option<&Defaults>) -> Written<'a> {
     if storage_request > storage_limit && storage_limit.is_some() {
         above("ephemeral-storage");
     }
-    Written { place, cpu_request, cpu_limit, memory_request, memory_limit, storage_request, storage_limit }
+    let (requested, huge_pages) = (requests.huge_pages, limits.huge_pages);
+    for size in PageSize::ALL {
+        if requested.of(size) > 0 && requested.of(size) != huge_pages.of(size) {
+            let name = size.resource();
+            say(&format!("the {name} request is not the {name} limit: huge pages cannot be overcommitted"));
+        }
+    }
+    let any = cpu_request.or(cpu_limit).is_some() || memory_request.or(memory_limit).is_some();
+    if huge_pages != HugePages::NONE && !any {
+        say("huge pages are had together with cpu or memory only: add one of them");
+    }
+    Written { place, cpu_request, cpu_limit, memory_request, memory_limit, storage_request, storage_limit, huge_pages }
 }
 
 fn amounts(list: &Place<'_>) -> Amounts {
@@ -78,16 +90,30 @@ fn amounts(list: &Place<'_>) -> Amounts {
         }
         Some(bytes)
     };
-    Amounts { cpu, memory: bytes("memory"), storage: bytes("ephemeral-storage") }
+    let mut huge_pages = HugePages::NONE;
+    for size in PageSize::ALL {
+        let Some(asked) = bytes(size.resource()) else { continue };
+        match u32::try_from(asked / size.bytes()) {
+            Ok(pages) if asked.is_multiple_of(size.bytes()) => huge_pages = huge_pages.with(size, pages),
+            _ => list.place.error(format!(
+                "{} is not in whole pages: write a multiple of {}",
+                size.resource(),
+                size.quantity()
+            )),
+        }
+    }
+    Amounts { cpu, memory: bytes("memory"), storage: bytes("ephemeral-storage"), huge_pages }
 }
 
 /// `spec.overhead`.
 pub(super) fn overhead(spec: &Object<'_>) -> Resources {
-    let Amounts { cpu, memory, storage } = spec.get("overhead").map(|list| amounts(&list)).unwrap_or_default();
+    let Amounts { cpu, memory, storage, huge_pages } =
+        spec.get("overhead").map(|list| amounts(&list)).unwrap_or_default();
     Resources {
         cpu_request_milli: cpu.unwrap_or(0),
         memory_request: memory.unwrap_or(0),
         storage_request: storage.unwrap_or(0),
+        huge_pages,
         ..Resources::default()
     }
 }
@@ -114,6 +140,7 @@ pub(super) fn container(object: &Object<'_>, defaults: &Defaults) -> Resources {
         memory_limit: written.memory_limit,
         storage_request: written.storage_request.unwrap_or(0),
         storage_limit: written.storage_limit,
+        huge_pages: written.huge_pages,
     }
 }
 
@@ -125,6 +152,10 @@ pub(super) fn pod(spec: &Object<'_>, containers: &[Container<'_>]) -> Resources 
     let (requested_memory, _) = total(containers, |r| Some(r.memory_request));
     let (limit_cpu, all_cpu) = total(containers, |r| cpu(r.cpu_limit_milli));
     let (limit_memory, all_memory) = total(containers, |r| r.memory_limit);
+    let huge_pages = PageSize::ALL.into_iter().fold(HugePages::NONE, |sum, size| {
+        let (pages, _) = total(containers, |r| Some(r.huge_pages.of(size).into()));
+        sum.with(size, u32::try_from(pages).unwrap_or(u32::MAX))
+    });
     if let Some(place) = &written.place {
         let over =
             |name: &str, what: &str| place.error(format!("the {name} that the containers {what} is above the pod's"));
@@ -139,6 +170,10 @@ pub(super) fn pod(spec: &Object<'_>, containers: &[Container<'_>]) -> Resources 
         }
         if written.storage_request.or(written.storage_limit).is_some() {
             place.error("ephemeral-storage is bounded by container: cpu and memory can be bounded for the whole pod");
+        }
+        let own = written.huge_pages;
+        if let Some((size, _)) = own.iter().find(|(size, pages)| huge_pages.of(*size) > *pages) {
+            over(size.resource(), "request together");
         }
         if written.memory_limit.is_some_and(|pod| containers.iter().any(|c| c.resources.memory_limit > Some(pod))) {
             over("memory", "have as a limit");
@@ -156,6 +191,8 @@ pub(super) fn pod(spec: &Object<'_>, containers: &[Container<'_>]) -> Resources 
         cpu_limit_milli: written.cpu_limit.or_else(|| all_cpu.then(|| milli(limit_cpu))),
         memory_request: written.memory_request.unwrap_or_else(|| or_limit(requested_memory, written.memory_limit)),
         memory_limit: written.memory_limit.or_else(|| all_memory.then_some(limit_memory)),
+        // The pod's own word, where it is there, is not less.
+        huge_pages: huge_pages.join(written.huge_pages, u32::max),
         ..Resources::default()
     }
 }

@@ -10,25 +10,30 @@ use crate::host::diagnostic::quote;
 use crate::host::read::{Object, Place, did_you_mean};
 use crate::host::suggest::nearest;
 use crate::host::{schema, units};
+use crate::manifest::huge::{HugePages, PageSize};
 use crate::manifest::limits;
-use crate::manifest::pod::{Disk, File, HostPathKind, Source, Volume};
+use crate::manifest::pod::{Disk, File, HostPathKind, Medium, Source, Volume};
 use std::format;
 use std::prelude::v1::*;
 
 /// The bytes of a volume in which nothing is to be.
 const INJECTED: u64 = 4096;
+/// The medium of huge pages of the one size that a pod asks for.
+const HUGE_PAGES: &str = "HugePages";
 
 /// The volumes of one pod.
 pub(super) struct Volumes<'c> {
     all: Vec<Volume<'c>>,
     /// Those that are read-only for everyone, beside those whose source says so.
     read_only: Vec<usize>,
+    /// Those of huge pages, each with its medium.
+    huge: Vec<(usize, Place<'c>)>,
 }
 
 /// Lowers `spec.volumes`.
 pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, pod: Pod<'c, 'a>, spec: &Object<'a>) -> Volumes<'c> {
     let mut volumes: Vec<Volume<'c>> = Vec::new();
-    let mut read_only = Vec::new();
+    let (mut read_only, mut huge) = (Vec::new(), Vec::new());
     for place in spec.get("volumes").iter().flat_map(|list| list.list(limits::VOLUMES)) {
         let Some(object) = place.object(&schema::VOLUME) else {
             continue;
@@ -44,23 +49,28 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, pod: Pod<'c, 'a>, spec: &Ob
         }
         let source = injected(text, &object)
             .or_else(|| source(cx, pod, &object))
-            .unwrap_or(Source::EmptyDir { memory: false, size_limit: None });
+            .unwrap_or(Source::EmptyDir { medium: Medium::Disk, size_limit: None });
         let claim = object.get("persistentVolumeClaim").filter(Place::is_map).map(|place| place.map(usize::MAX));
         let flag = claim.into_iter().flatten().find(|(key, _)| *key == "readOnly");
         if matches!(source, Source::HostPath { .. }) && flag.is_some_and(|(_, place)| place.boolean() == Some(true)) {
             read_only.push(volumes.len());
         }
+        if matches!(source, Source::EmptyDir { medium: Medium::HugePages(_), .. }) {
+            let fields = object.get("emptyDir").map(|place| place.map(usize::MAX));
+            let medium = fields.into_iter().flatten().find(|(key, _)| *key == "medium");
+            huge.extend(medium.map(|(_, medium)| (volumes.len(), medium)));
+        }
         volumes.push(Volume { name: text, source });
     }
     pod.meta.given.mount_claims(&mut volumes, &spec.place);
-    Volumes { all: volumes, read_only }
+    Volumes { all: volumes, read_only, huge }
 }
 
 /// What an API server puts into every pod that it is given, as `kubectl get -o yaml` shows it: the way to that API server.
 fn injected(name: &str, volume: &Object<'_>) -> Option<Source<'static>> {
     let place = volume.get("projected").filter(|_| name.starts_with("kube-api-access-"))?;
     place.warning("there is no API server on a board: this is an empty directory there");
-    Some(Source::EmptyDir { memory: true, size_limit: Some(INJECTED) })
+    Some(Source::EmptyDir { medium: Medium::Memory, size_limit: Some(INJECTED) })
 }
 
 /// The one source of a volume; `None` with a message where there is not exactly one that a board has.
@@ -83,7 +93,7 @@ fn source<'c, 'a: 'c>(cx: &'c Context<'a>, pod: Pod<'c, 'a>, volume: &Object<'a>
             return None;
         }
         volume.place.warning(format!("no source is named, so this is an emptyDir (a board has {})", KINDS.join(", ")));
-        return Some(Source::EmptyDir { memory: false, size_limit: None });
+        return Some(Source::EmptyDir { medium: Medium::Disk, size_limit: None });
     };
     if let Some((other, _)) = given.next() {
         volume.place.error(format!("a volume has one source, and this one has {kind} and {other}"));
@@ -105,17 +115,19 @@ fn source<'c, 'a: 'c>(cx: &'c Context<'a>, pod: Pod<'c, 'a>, volume: &Object<'a>
 }
 
 fn empty_dir(object: &Object<'_>) -> Option<Source<'static>> {
-    let memory = match object.get("medium") {
-        Some(place) if place.text().is_some_and(|text| text.starts_with("HugePages")) => {
-            place.error("a board reserves no huge pages: Memory is possible");
-            return None;
-        }
-        Some(place) => place.one_of(&["", "Memory"])? == "Memory",
-        None => false,
+    let sizes = PageSize::ALL.map(PageSize::medium);
+    let medium = object.get("medium").map_or(Some(""), |place| {
+        place.one_of(&["", "Memory", HUGE_PAGES].into_iter().chain(sizes).collect::<Vec<_>>())
+    })?;
+    let medium = match medium {
+        "" => Medium::Disk,
+        "Memory" => Medium::Memory,
+        // Which size it is shows when all is known that the pod asks for.
+        _ => Medium::HugePages(PageSize::Mi2),
     };
     let size = object.get("sizeLimit");
     let size_limit = size.and_then(|place| resources::amount(&place, units::bytes)).filter(|bytes| *bytes > 0);
-    Some(Source::EmptyDir { memory, size_limit })
+    Some(Source::EmptyDir { medium, size_limit })
 }
 
 /// Images are packed on the workstation: see [`super::container`] for the pull policy.
@@ -134,7 +146,7 @@ fn ephemeral<'a>(cx: &Context<'a>, meta: &Metadata<'a>, object: &Object<'a>) -> 
     cx.bound_claim(meta.namespace, &spec);
     Some(match block {
         Some(bytes) => Source::Block { disk: Disk::Own { bytes }, read_only: false },
-        None => Source::EmptyDir { memory: false, size_limit: None },
+        None => Source::EmptyDir { medium: Medium::Disk, size_limit: None },
     })
 }
 
@@ -302,9 +314,35 @@ pub(super) fn mode(place: &Place<'_>) -> Option<u16> {
 }
 
 impl<'c> Volumes<'c> {
+    /// Gives the volumes of huge pages their sizes, now that it is known what the pod asks for.
+    pub(super) fn settle(&mut self, asked: HugePages) {
+        for (volume, place) in &self.huge {
+            let medium = place.text().unwrap_or_default();
+            let named = PageSize::ALL.into_iter().find(|size| size.medium() == medium);
+            let mut sizes = asked.iter().map(|(size, _)| size).filter(|size| named.is_none_or(|named| named == *size));
+            let (first, second) = (sizes.next(), sizes.next());
+            match (first, second) {
+                (Some(size), None) => {
+                    let Source::EmptyDir { medium, .. } = &mut self.all[*volume].source else { continue };
+                    *medium = Medium::HugePages(size);
+                }
+                (None, _) => {
+                    let what = named.map_or("hugepages-2Mi or another size", PageSize::resource);
+                    place.error(format!("no container asks for such pages: one needs {what} under resources.limits"));
+                }
+                _ => place.error("the containers ask for huge pages of several sizes: name one, as in HugePages-2Mi"),
+            }
+        }
+    }
+
     /// The volumes, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = Volume<'c>> {
         self.all.iter().copied()
+    }
+
+    /// Whether it is an emptyDir.
+    pub(super) fn is_empty_dir(&self, volume: u8) -> bool {
+        self.all.get(usize::from(volume)).is_some_and(|volume| volume.source.is_empty_dir())
     }
 
     /// Whether it is a block device.

@@ -2,6 +2,7 @@
 
 use super::tree::Tree;
 use super::{Error, failed};
+use crate::manifest::huge::{HugePages, PageSize};
 use cgroups_rs::fs::MaxValue;
 use cgroups_rs::fs::cpu::CpuController;
 use cgroups_rs::fs::memory::MemController;
@@ -31,6 +32,8 @@ pub struct Limits {
     pub cpu_request_milli: Option<u32>,
     /// Processes.
     pub pids: Option<u32>,
+    /// Huge pages; not one of a size of which none is asked for. Set when the group is made, and never changed.
+    pub huge_pages: HugePages,
 }
 
 /// Sets the limits of one directory, and reads each back.
@@ -86,6 +89,20 @@ pub(super) fn limit(tree: &Tree, dir: &Path, limits: &Limits) -> Result<(), Erro
         let pids = PidController::new(point, root, v2);
         pids.set_pid_max(MaxValue::Value(count.into())).map_err(|e| refused("pids", count.into(), e))?;
         holds(&dir.join("pids.max"), &[count.into()])?;
+    }
+    Ok(())
+}
+
+/// Sets the limits of huge pages of one directory, on pages as they are reserved and as they are used, and reads each back.
+pub(super) fn huge(tree: &Tree, dir: &Path, pages: HugePages) -> Result<(), Error> {
+    let files = if tree.v2 { ["rsvd.max", "max"] } else { ["rsvd.limit_in_bytes", "limit_in_bytes"] };
+    for size in PageSize::ALL.into_iter().filter(|_| tree.carries("hugetlb")) {
+        let name = size.quantity().trim_end_matches('i');
+        let files = files.map(|file| dir.join(format!("hugetlb.{name}B.{file}")));
+        for file in files.iter().filter(|file| file.exists()) {
+            fs::write(file, format!("{}", pages.bytes(size))).map_err(failed("write", file))?;
+            holds(file, &[pages.bytes(size)])?;
+        }
     }
     Ok(())
 }

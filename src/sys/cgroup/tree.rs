@@ -29,7 +29,8 @@ impl Tree {
 }
 
 /// The trees that matter, from the text of mountinfo: for each controller the tree that has it, and one v2 tree.
-pub(super) fn find_trees(mountinfo: &str, controllers: impl Fn(&Path) -> String) -> Vec<Tree> {
+/// Only `used` ones of the controllers count.
+pub(super) fn find_trees(mountinfo: &str, used: &[&str], controllers: impl Fn(&Path) -> String) -> Vec<Tree> {
     let mut trees: Vec<Tree> = Vec::new();
     let mut taken = 0u8;
     for line in mountinfo.lines() {
@@ -49,11 +50,8 @@ pub(super) fn find_trees(mountinfo: &str, controllers: impl Fn(&Path) -> String)
             _ => continue,
         };
         let offers: Vec<&str> = offers.split(',').collect();
-        let bits = CONTROLLERS
-            .iter()
-            .enumerate()
-            .filter(|(_, name)| offers.contains(name))
-            .fold(0, |bits, (n, _)| bits | 1 << n);
+        let bits =
+            used.iter().enumerate().filter(|(_, name)| offers.contains(name)).fold(0, |bits, (n, _)| bits | 1 << n);
         let carries = bits & !taken;
         let cpuacct = !v2 && offers.contains(&"cpuacct") && !trees.iter().any(|tree| tree.cpuacct);
         taken |= carries;
@@ -127,7 +125,7 @@ mod tests {
 
     #[test]
     fn spec_98_every_layout_of_trees_is_recognised() {
-        let hybrid = find_trees(HYBRID, |_| "hugetlb".to_owned());
+        let hybrid = find_trees(HYBRID, &CONTROLLERS[..3], |_| "hugetlb".to_owned());
         assert_eq!(
             summary(&hybrid),
             [
@@ -137,12 +135,14 @@ mod tests {
                 ("/sys/fs/cgroup/unified", true, 0, false),
             ]
         );
-        let v1 = find_trees(HYBRID.rsplit_once('\n').unwrap().0, |_| String::new());
+        let huge = find_trees(HYBRID, &CONTROLLERS, |_| "hugetlb".to_owned());
+        assert_eq!(summary(&huge)[3], ("/sys/fs/cgroup/unified", true, 0b1000, false));
+        let v1 = find_trees(HYBRID.rsplit_once('\n').unwrap().0, &CONTROLLERS, |_| String::new());
         assert_eq!(v1.len(), 4);
         assert!(v1[1].cpuacct);
         let v2 = "30 29 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw";
         assert_eq!(
-            summary(&find_trees(v2, |_| "cpu memory pids".to_owned())),
+            summary(&find_trees(v2, &CONTROLLERS, |_| "cpu memory pids".to_owned())),
             [("/sys/fs/cgroup", true, 0b111, false)]
         );
     }
