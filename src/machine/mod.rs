@@ -8,6 +8,7 @@ pub mod change;
 pub mod container;
 pub mod cron;
 pub mod effect;
+pub mod envfile;
 mod ephemeral;
 pub mod evict;
 pub mod failure;

@@ -111,7 +111,15 @@ fn pod<'a>(at: &At<'_, 'a>, pod: &Pod<'a>, filters: usize) -> Checked {
 fn container<'a>(at: &At<'_, 'a>, container: &Container<'a>, volumes: usize) -> Checked {
     at.field("name").text(container.name, rule::LABEL)?;
     at.field("image").text(container.image, rule::IMAGE)?;
-    let facts = at.field("facts").list(container.facts, limits::FACTS, |at, one| fact(at, one))?;
+    let facts = at.field("facts").list(container.facts, limits::FACTS, |at, one| match one {
+        Fact::File(it) => {
+            let says = "is not the index of one of the pod's volumes";
+            at.field("volumeName").number(it.volume.into(), 0..=(volumes as u64).saturating_sub(1), says)?;
+            at.field("path").text(it.path, rule::RELATIVE_PATH)?;
+            at.field("key").text(it.key, rule::ENV_NAME)
+        }
+        other => fact(at, other),
+    })?;
     container.command.map_or(Ok(()), |words| program(&at.field("command"), words, facts))?;
     container.args.map_or(Ok(()), |words| texts(&at.field("args"), words, facts))?;
     container.working_dir.map_or(Ok(()), |path| at.field("workingDir").text(path, rule::ABSOLUTE_PATH))?;
@@ -183,6 +191,7 @@ fn fact<'a>(at: &At<'_, 'a>, fact: Fact<'a>) -> Checked {
             at.number(resource.container.into(), 0..=most, "is not the index of a container")?;
             at.number(resource.divisor, 1..=u64::MAX, "is not a divisor")
         }
+        Fact::File(_) => Err(at.fail(Problem::Field("is possible for a variable only"))),
         _ => Ok(()),
     }
 }
