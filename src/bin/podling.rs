@@ -26,6 +26,8 @@ enum Verb {
     Pull(host::pull::Args),
     /// Lay out a board's flash
     Image(host::image::Args),
+    /// Write a flash onto a card, and read it back
+    Flash(host::card::Args),
     /// Run pods here, in the foreground, without a board (Linux, root)
     #[cfg(feature = "agent")]
     Run(local::Run),
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Verb::Pack(args) => args.run(),
         Verb::Pull(args) => args.run(),
         Verb::Image(args) => args.run(),
+        Verb::Flash(args) => args.run(),
         #[cfg(feature = "agent")]
         Verb::Run(args) => args.run(),
         #[cfg(feature = "agent")]

@@ -53,6 +53,8 @@ pub struct Node {
     pub shutdown_grace_seconds: u32,
     /// When its pods are evicted (spec 97).
     pub eviction: Eviction,
+    /// Bytes of memory that are the kernel's and the agent's, not the pods'; or the board's own ([`crate::machine::admit`]).
+    pub memory_reserve: Option<u64>,
 }
 
 impl Default for Node {
@@ -64,6 +66,7 @@ impl Default for Node {
             pod_pids_limit: super::limits::POD_PIDS,
             shutdown_grace_seconds: 60,
             eviction: Eviction::DEFAULT,
+            memory_reserve: None,
         }
     }
 }

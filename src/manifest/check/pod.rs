@@ -21,6 +21,7 @@ pub(super) fn manifest<'a>(at: &At<'_, 'a>, manifest: &Manifest<'a>) -> Checked 
 }
 
 fn node(at: &At<'_, '_>, node: &Node) -> Checked {
+    const MORE: &str = "is more than any node has";
     let says = "is not a delay of 1 ms to one day that is at least the one before it (base, cap)";
     let day = u64::from(limits::GRACE_SECONDS) * 1000;
     at.field("backoff_base_ms").number(node.backoff_base_ms.into(), 1..=day, says)?;
@@ -28,6 +29,7 @@ fn node(at: &At<'_, '_>, node: &Node) -> Checked {
     at.field("backoff_reset_ms").number(node.backoff_reset_ms.into(), 1..=day, says)?;
     pids(&at.field("pod_pids_limit"), node.pod_pids_limit)?;
     grace(&at.field("shutdown_grace_seconds"), node.shutdown_grace_seconds)?;
+    at.field("memory_reserve").number(node.memory_reserve.unwrap_or(0), 0..=limits::BYTES, MORE)?;
     let at = at.field("eviction");
     for (signal, threshold) in Signal::ALL.into_iter().zip(node.eviction.thresholds) {
         let (number, most) = match threshold {
@@ -35,7 +37,7 @@ fn node(at: &At<'_, '_>, node: &Node) -> Checked {
             Some(Threshold::Amount(amount)) => (amount, limits::BYTES),
             Some(Threshold::Share(parts)) => (parts.into(), Threshold::WHOLE.into()),
         };
-        at.field(signal.as_str()).number(number, 0..=most, "is more than any node has")?;
+        at.field(signal.as_str()).number(number, 0..=most, MORE)?;
     }
     grace(&at.field("transition_seconds"), node.eviction.transition_seconds)
 }
