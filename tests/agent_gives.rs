@@ -115,3 +115,70 @@ fn spec_26_a_host_name_may_be_overridden() {
         assert_eq!(board.shell("named", "main", "hostname").await, (0, "db.example.org\n".into()));
     });
 }
+
+/// Variables out of a file that an init container has written, as `fileKeyRef` asks for them: `of` is more of it.
+fn from_file(name: &str, write: &str, of: &str) -> String {
+    let init = format!(
+        "initContainers: [{{name: write, image: busybox, command: [/bin/sh, -c, {}], volumeMounts: [{{name: v, mountPath: /v}}]}}]",
+        serde_json::to_string(write).unwrap()
+    );
+    let more = format!("volumes: [{{name: v, emptyDir: {{}}}}]\n{init}");
+    let script = "echo env=$ONE=; echo is '$(ONE)'; exec sleep 1000";
+    pod(
+        name,
+        script,
+        &more,
+        &format!("env: [{{name: ONE, valueFrom: {{fileKeyRef: {{volumeName: v, path: d/env, {of}}}}}}}]"),
+    )
+}
+
+#[test]
+fn spec_36_variables_come_out_of_a_file_that_an_init_container_has_written() {
+    let node = Node::new();
+    let write = "mkdir /v/d; printf \"# comment\\nA='first'\\nB='two\\nlines'\\n\" > /v/d/file; ln -s file /v/d/env";
+    let yaml = from_file("plain", write, "key: A")
+        + &from_file("missing", write, "key: C, optional: true")
+        + &from_file("nothing", "true", "key: A, optional: true");
+    node.run(&yaml, async |board| {
+        for name in ["plain", "missing", "nothing"] {
+            board.running(name, "main").await;
+        }
+        // The command refers to it as well.
+        assert!(board.wrote("plain", "main", "is first\n").await.starts_with("env=first=\n"));
+        for name in ["missing", "nothing"] {
+            let env = board.wrote(name, "main", "is $(ONE)\n").await;
+            assert!(env.starts_with("env==\n"), "{env}");
+        }
+    });
+}
+
+#[test]
+fn spec_36_a_file_that_is_none_of_variables_is_refused() {
+    let node = Node::new();
+    let write = |what: &str| format!("mkdir /v/d; {what}");
+    let cases = [
+        ("key", write("echo \"B='1'\" > /v/d/env"), "environment variable key A not found"),
+        ("file", write("true"), "No such file"),
+        ("form", write("echo \"A='1'\" > /v/d/env; echo B=2 >> /v/d/env"), "line 2 is not of the form NAME='value'"),
+        (
+            "large",
+            write("/bin/busybox head -c 65537 /dev/zero | /bin/busybox tr '\\0' '\\n' > /v/d/env"),
+            "it has more than 64 KiB",
+        ),
+        ("out", write("ln -s /etc/hostname /v/d/env"), "cross-device link"),
+        ("pipe", write("/bin/busybox mkfifo /v/d/env"), "it is not a file"),
+    ];
+    let yaml: String = cases.iter().map(|(name, write, _)| from_file(name, write, "key: A")).collect();
+    node.run(&yaml, async move |board| {
+        for (name, _, says) in cases {
+            let refused = board.until("refused", |agent| {
+                let entry = agent.find("default", name)?;
+                let container = &entry.machine().containers()[1];
+                (container.state() == ContainerState::Waiting(Reason::CreateContainerConfigError))
+                    .then(|| container.message().to_string())
+            });
+            let why = refused.await;
+            assert!(why.starts_with("file d/env of volume v: ") && why.contains(says), "{name}: {why}");
+        }
+    });
+}

@@ -28,19 +28,6 @@ pub(super) struct Teller<'a> {
 }
 
 impl Teller<'_> {
-    /// A text with its facts put in.
-    pub(super) fn fill<'t>(&self, text: &'t str, facts: List<'_, Fact<'_>>) -> Cow<'t, str> {
-        if facts.is_empty() {
-            return Cow::Borrowed(text);
-        }
-        let piece = |piece| match piece {
-            Piece::Text(text) => Cow::Borrowed(text),
-            Piece::Fact(index) => Cow::Owned(facts.get(index.into()).map_or_else(String::new, |fact| self.tell(fact))),
-        };
-        let filled: String = pieces(text).map(piece).collect();
-        Cow::Owned(filled)
-    }
-
     /// What a fact is now.
     pub(super) fn tell(&self, fact: Fact<'_>) -> String {
         let of = |pairs: List<'_, Pair<'_>>, key: &str| {
@@ -60,6 +47,8 @@ impl Teller<'_> {
             Fact::PodIp => first(&self.addresses()),
             Fact::PodIps => all(&self.addresses()),
             Fact::Resource(resource) => format!("{}", self.amount(resource)),
+            // They are read where they can be refused.
+            Fact::File(_) => String::new(),
         }
     }
 
@@ -81,6 +70,18 @@ impl Teller<'_> {
         };
         amount.div_ceil(resource.divisor.max(1))
     }
+}
+
+/// A text with its facts put in, as they were told in their order.
+pub(super) fn fill<'t>(text: &'t str, told: &[String]) -> Cow<'t, str> {
+    if told.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let piece = |piece| match piece {
+        Piece::Text(text) => text,
+        Piece::Fact(index) => told.get(usize::from(index)).map_or("", String::as_str),
+    };
+    Cow::Owned(pieces(text).map(piece).collect())
 }
 
 /// Labels or annotations as Kubernetes writes them into a file: `key="value"`, by key, with the escapes of Go.

@@ -13,6 +13,7 @@ mod connect;
 mod downward;
 pub mod drive;
 mod effect;
+mod envfile;
 mod ephemeral;
 pub mod events;
 mod evict;

@@ -2,16 +2,18 @@
 
 use super::config::Facts;
 use super::confine;
-use super::downward::Teller;
+use super::downward::{Teller, fill};
+use super::envfile;
 use super::images::{Images, Record, Refused};
 use super::paths::Paths;
 use super::{logs, mounts, volumes, words};
 use crate::manifest::List;
 use crate::manifest::check::rule;
 use crate::manifest::codec;
+use crate::manifest::fact::{self, Fact};
 use crate::manifest::huge::HugePages;
 use crate::manifest::image::Image;
-use crate::manifest::pod::{Container, ContainerKind, GroupsPolicy, Mount, Pod, Qos, Resources};
+use crate::manifest::pod::{Container, ContainerKind, EnvVar, GroupsPolicy, Mount, Pod, Qos, Resources};
 use crate::manifest::record::Memo;
 use crate::manifest::status::Uid;
 use crate::pod::wire::{MountPoint, Order, Start};
@@ -93,9 +95,11 @@ pub(super) fn order(
     let user = user(&container, &image).map_err(Refused::config)?;
     let teller = Teller { paths, node: facts, uid: which.uid, pod };
     let argv = argv(&container, &image).map_err(Refused::config)?;
-    let argv: Bytes = argv.map(|word| teller.fill(word, container.facts)).collect();
+    let (variables, told) = told(&teller, &container)?;
+    let container = Container { env: variables.list(), ..container };
+    let argv: Bytes = argv.map(|word| fill(word, &told)).collect();
     let env = environment(pod, &container, &image, user.0);
-    let env: Bytes = env.iter().map(|entry| teller.fill(entry, container.facts)).collect();
+    let env: Bytes = env.iter().map(|entry| fill(entry, &told)).collect();
     let groups: Bytes = groups(pod, &image, user.0).into_iter().collect();
 
     let put_in = container.kind == ContainerKind::Ephemeral;
@@ -106,7 +110,7 @@ pub(super) fn order(
     let mut points = Bytes::default();
     let users = confine::users(paths, which.uid, pod).map_err(Refused::new)?;
     confine::map_ids(&fds[0], users.as_ref(), container.image).map_err(Refused::new)?;
-    for (point, mount) in opened(&teller, images, &container, which.instance)? {
+    for (point, mount) in opened(&teller, images, &container, &told, which.instance)? {
         confine::map_ids(&mount, users.as_ref(), point.path).map_err(Refused::new)?;
         points.push(&point);
         fds.push(mount);
@@ -185,6 +189,25 @@ fn argv<'a>(
     Ok(program.iter().chain(words.iter()))
 }
 
+/// The variables that are set, and each of the container's facts as it is now. A reference to a variable that is not set stays as it
+/// was written, as in Kubernetes.
+fn told(teller: &Teller<'_>, container: &Container<'_>) -> Result<(Bytes, Vec<String>), Refused> {
+    let (mut told, mut missing) = (Vec::new(), Vec::new());
+    for (index, fact) in (0..).zip(container.facts) {
+        let Fact::File(asked) = fact else {
+            told.push(teller.tell(fact));
+            continue;
+        };
+        told.push(envfile::value(teller, asked)?.unwrap_or_else(|| {
+            missing.push(index);
+            let variable = container.env.iter().find(|variable| fact::alone(variable.value) == Some(index));
+            format!("$({})", variable.map_or("", |variable| variable.key))
+        }));
+    }
+    let is_set = |variable: &EnvVar<'_>| !fact::alone(variable.value).is_some_and(|index| missing.contains(&index));
+    Ok((container.env.iter().filter(is_set).collect(), told))
+}
+
 /// The image's environment with the pod's over it, and what every program may count on.
 fn environment<'a>(pod: &Pod<'a>, container: &Container<'a>, image: &Image<'a>, uid: u32) -> Vec<Cow<'a, str>> {
     let name = |entry: &'a str| entry.split_once('=').map_or(entry, |(name, _)| name);
@@ -211,6 +234,7 @@ fn opened<'a>(
     teller: &Teller<'_>,
     images: &mut Images,
     container: &Container<'a>,
+    told: &[String],
     instance: u32,
 ) -> Result<Vec<(MountPoint<'a>, OwnedFd)>, Refused> {
     const HOSTS: [&str; 3] = ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
@@ -218,7 +242,7 @@ fn opened<'a>(
     for mount in container.mounts {
         let volume =
             teller.pod.volumes.get(mount.volume.into()).ok_or_else(|| Refused::config("a mount names no volume"))?;
-        let sub_path = teller.fill(mount.sub_path, container.facts);
+        let sub_path = fill(mount.sub_path, told);
         if !sub_path.is_empty() && !(rule::RELATIVE_PATH.holds)(&sub_path) {
             return Err(Refused::config(&format!("subPathExpr: {sub_path} {}", rule::RELATIVE_PATH.says)));
         }
@@ -261,6 +285,7 @@ pub(super) fn limits(container: &Container<'_>) -> Limits {
     let asked = container.resources;
     Limits {
         memory: asked.memory_limit,
+        memory_high: None,
         memory_group: true,
         cpu_milli: asked.cpu_limit_milli,
         cpu_request_milli: Some(if asked.cpu_request_milli == 0 {
@@ -289,6 +314,7 @@ pub(super) fn pod_limits(pod: &Pod<'_>) -> Limits {
     let overhead = pod.overhead;
     Limits {
         memory: asked.memory_limit.map(|limit| limit.saturating_add(overhead.memory_request)),
+        memory_high: None,
         memory_group: false,
         cpu_milli: asked.cpu_limit_milli.map(|limit| limit.saturating_add(overhead.cpu_request_milli)),
         cpu_request_milli: Some(asked.cpu_request_milli.max(request).saturating_add(overhead.cpu_request_milli)),
@@ -300,7 +326,7 @@ pub(super) fn pod_limits(pod: &Pod<'_>) -> Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::pod::{EnvVar, Security};
+    use crate::manifest::pod::Security;
 
     fn words(list: &[&str]) -> Bytes {
         list.iter().collect()

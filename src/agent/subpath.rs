@@ -21,7 +21,8 @@ pub(super) fn open(volume: BorrowedFd<'_>, path: &str) -> Result<OwnedFd> {
     }
 }
 
-fn beneath(volume: BorrowedFd<'_>, path: &str) -> Result<OwnedFd> {
+/// Opens what is there below the volume, as a place only.
+pub(super) fn beneath(volume: BorrowedFd<'_>, path: &str) -> Result<OwnedFd> {
     let how = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     for _ in 0..RACES {
         match openat2(volume, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), how) {

@@ -22,8 +22,12 @@ enum Verb {
     Inspect(host::inspect::Args),
     /// Pack an OCI image as squashfs
     Pack(host::pack::Args),
+    /// Fetch images from registries, and pack them
+    Pull(host::pull::Args),
     /// Lay out a board's flash
     Image(host::image::Args),
+    /// Write a flash onto a card, and read it back
+    Flash(host::card::Args),
     /// Run pods here, in the foreground, without a board (Linux, root)
     #[cfg(feature = "agent")]
     Run(local::Run),
@@ -40,7 +44,9 @@ fn main() -> ExitCode {
         Verb::Explain(args) => args.run(),
         Verb::Inspect(args) => args.run(),
         Verb::Pack(args) => args.run(),
+        Verb::Pull(args) => args.run(),
         Verb::Image(args) => args.run(),
+        Verb::Flash(args) => args.run(),
         #[cfg(feature = "agent")]
         Verb::Run(args) => args.run(),
         #[cfg(feature = "agent")]

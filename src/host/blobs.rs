@@ -1,7 +1,9 @@
 //! Where an image's parts come from: a directory, or a tar archive read in place; each part checked by its digest.
 
+use super::registry::Registry;
 use super::tarstream::{self, Kind};
 use anyhow::{Context, Result, bail, ensure};
+use oci_spec::image::Descriptor;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -27,6 +29,8 @@ pub enum Store {
         /// Its files.
         members: BTreeMap<Vec<u8>, Member>,
     },
+    /// A registry, with what was fetched from it so far.
+    Registry(Box<Registry>),
 }
 
 /// One file of an archive.
@@ -67,19 +71,24 @@ impl Store {
     pub fn has(&self, name: &str) -> bool {
         match self {
             Store::Directory(directory) => directory.join(name).is_file(),
+            Store::Registry(registry) => registry.place(name).is_file(),
             Store::Archive { members, .. } => members.contains_key(name.as_bytes()),
+        }
+    }
+
+    /// Has these parts at hand, which are somewhere else with a registry only.
+    pub fn obtain(&self, parts: &[Descriptor]) -> Result<()> {
+        match self {
+            Store::Registry(registry) => registry.obtain(parts),
+            Store::Directory(_) | Store::Archive { .. } => Ok(()),
         }
     }
 
     /// The bytes of the part called `name`, and their number.
     pub fn reader(&self, name: &str) -> Result<(Box<dyn Read + '_>, u64)> {
         match self {
-            Store::Directory(directory) => {
-                let path = directory.join(name);
-                let open = || File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
-                let (length, file) = open().with_context(|| format!("cannot read {}", path.display()))?;
-                Ok((Box::new(file), length))
-            }
+            Store::Directory(directory) => whole(&directory.join(name)),
+            Store::Registry(registry) => whole(&registry.place(name)),
             Store::Archive { file, members } => {
                 let mut at = name.as_bytes();
                 for _ in 0..LINKS {
@@ -104,6 +113,12 @@ impl Store {
         reader.take(limit).read_to_end(&mut bytes).with_context(|| format!("cannot read {name}"))?;
         Ok(bytes)
     }
+}
+
+fn whole(path: &Path) -> Result<(Box<dyn Read + 'static>, u64)> {
+    let open = || File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+    let (length, file) = open().with_context(|| format!("cannot read {}", path.display()))?;
+    Ok((Box::new(file), length))
 }
 
 /// The places of the files in the archive `file`.

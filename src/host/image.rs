@@ -91,7 +91,7 @@ impl Args {
 }
 
 /// Whether `bytes` is a manifest for `board`; the images that it names.
-fn check_manifest(board: &BoardFile, bytes: &[u8]) -> Result<BTreeSet<String>> {
+pub fn check_manifest(board: &BoardFile, bytes: &[u8]) -> Result<BTreeSet<String>> {
     let (header, body) = codec::open(bytes, Kind::Manifest).map_err(|error| anyhow!("{error}"))?;
     ensure!(
         header.class == board.class,
@@ -132,16 +132,20 @@ fn find_images(board: &BoardFile, references: &BTreeSet<String>, directory: &Pat
     for reference in references {
         if let Err(error) = find_image(board, reference, directory, &mut images) {
             wrong.push(format!(
-                "  {error:#}\n    podling pack IMAGE --name {reference} -o {} --arch {}",
-                directory.display(),
-                board.arch.oci()
+                "  {error:#}\n    podling pull {reference} --board {} -o {}",
+                board.class,
+                directory.display()
             ));
         }
     }
     if wrong.is_empty() {
         return Ok(images);
     }
-    bail!("{} of the manifest's images cannot be used; pack each one again:\n{}", wrong.len(), wrong.join("\n"))
+    bail!(
+        "{} of the manifest's images cannot be used; fetch each one, or pack it with `podling pack`:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    )
 }
 
 fn find_image(board: &BoardFile, reference: &str, directory: &Path, images: &mut Images) -> Result<()> {

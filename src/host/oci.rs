@@ -3,11 +3,13 @@
 use super::blobs::{Hashing, Store, decompress, hex};
 use super::layers::{Limits, Rootfs};
 use super::progress::Step;
+use super::registry::Registry;
 use super::select::{self, Wanted};
 use super::tarstream::show;
 use crate::manifest::image::normalise;
 use anyhow::{Context, Result, bail, ensure};
-use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest, Os};
+use core::slice;
+use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, Os};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -57,10 +59,8 @@ impl Source {
         let (format, rest) = match text.split_once(':') {
             Some(("oci" | "oci-archive", rest)) => (Some(Format::Oci), rest),
             Some(("docker-archive", rest)) => (Some(Format::Docker), rest),
-            Some((transport @ ("docker" | "docker-daemon" | "containers-storage" | "dir"), _)) => {
-                bail!(
-                    "{transport}: is not read: fetch the image first, for example `skopeo copy {text} oci:DIRECTORY:NAME`, and pack oci:DIRECTORY:NAME"
-                )
+            Some(("docker" | "docker-daemon" | "containers-storage" | "dir", _)) => {
+                bail!("`podling pull {text}` fetches that image")
             }
             _ => (None, text),
         };
@@ -89,15 +89,22 @@ pub fn open(source: &str, arch: Option<&str>, scratch: &Path, limits: Limits) ->
     };
     let wanted = Wanted { tag: source.tag.as_deref(), arch };
     let image = match format {
-        Format::Oci => open_oci(store, &wanted),
+        Format::Oci => {
+            parse(&store.read("index.json", JSON)?, "index.json").and_then(|index| open_oci(store, &index, &wanted))
+        }
         Format::Docker => open_docker(store, &wanted),
     };
     image.with_context(|| format!("{}", source.path.display()))
 }
 
-fn open_oci(store: Store, wanted: &Wanted<'_>) -> Result<Image> {
-    let index = parse(&store.read("index.json", JSON)?, "index.json")?;
-    let chosen = select::choose(&store, &index, wanted)?;
+/// The same for an image at its registry; all of it is in the cache afterwards.
+pub fn fetch(registry: Registry, arch: Option<&str>) -> Result<Image> {
+    let index = registry.index()?;
+    open_oci(Store::Registry(Box::new(registry)), &index, &Wanted { tag: None, arch })
+}
+
+fn open_oci(store: Store, index: &ImageIndex, wanted: &Wanted<'_>) -> Result<Image> {
+    let chosen = select::choose(&store, index, wanted)?;
     let manifest: ImageManifest = json_blob(&store, &chosen.descriptor)?;
     let config: ImageConfiguration = json_blob(&store, manifest.config())?;
     let mut layers = vec![];
@@ -109,7 +116,9 @@ fn open_oci(store: Store, wanted: &Wanted<'_>) -> Result<Image> {
         let stored = Some((sha256_of(descriptor.digest().as_ref())?, descriptor.size()));
         layers.push(Layer { name: blob_name(descriptor)?, stored, diff_id });
     }
-    finish(store, layers, config, chosen.reference, wanted)
+    let image = finish(store, layers, config, chosen.reference, wanted)?;
+    image.store.obtain(manifest.layers())?;
+    Ok(image)
 }
 
 /// One image of a `manifest.json`.
@@ -224,6 +233,8 @@ fn unpack_stream(stored: &mut impl std::io::Read, diff_id: &str, rootfs: &mut Ro
 /// The JSON blob that `descriptor` names, checked.
 pub fn json_blob<T: DeserializeOwned>(store: &Store, descriptor: &Descriptor) -> Result<T> {
     let name = blob_name(descriptor)?;
+    ensure!(descriptor.size() <= JSON, "{name} has {} bytes; at most {JSON} are read", descriptor.size());
+    store.obtain(slice::from_ref(descriptor))?;
     let bytes = store.read(&name, JSON)?;
     let size = bytes.len() as u64;
     ensure!(size == descriptor.size(), "{name} has {size} bytes, not the {} that are said of it", descriptor.size());
@@ -245,8 +256,8 @@ fn parse<T: DeserializeOwned>(bytes: &[u8], name: &str) -> Result<T> {
     serde_json::from_slice(bytes).with_context(|| format!("{} is not what it should be", show(name.as_bytes())))
 }
 
-/// The 64 hexadecimal digits of `sha256:…`.
-fn sha256_of(digest: &str) -> Result<String> {
+/// The 64 hexadecimal digits of `sha256:…`. Errors: any other digest.
+pub fn sha256_of(digest: &str) -> Result<String> {
     let digits = digest.strip_prefix("sha256:").filter(|digits| digits.len() == 64);
     let digits = digits.filter(|digits| digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')));
     digits

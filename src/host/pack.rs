@@ -29,12 +29,26 @@ pub struct Args {
     /// Which platform of an image for several: arm64, arm/v7, amd64
     #[arg(long)]
     arch: Option<String>,
+    #[command(flatten)]
+    size: Size,
+}
+
+/// How large an image may be.
+#[derive(Debug, clap::Args)]
+pub struct Size {
     /// The most that all layers may be, unpacked
     #[arg(long, value_name = "BYTES", default_value = "4Gi", value_parser = |text: &str| units::bytes(text))]
     max_size: u64,
     /// The most files and directories that all layers may hold
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().entries)]
     max_entries: u64,
+}
+
+impl Size {
+    /// The same as limits.
+    pub fn limits(&self) -> Limits {
+        Limits { bytes: self.max_size, entries: self.max_entries }
+    }
 }
 
 /// What became of an image.
@@ -59,35 +73,43 @@ pub struct Outcome {
 impl Args {
     /// Does it.
     pub fn run(self) -> Result<()> {
-        let limits = Limits { bytes: self.max_size, entries: self.max_entries };
-        let done = pack(&self.image, self.name.as_deref(), self.arch.as_deref(), &self.output, limits)?;
-        for warning in &done.warnings {
+        pack(&self.image, self.name.as_deref(), self.arch.as_deref(), &self.output, self.size.limits())?.tell();
+        Ok(())
+    }
+}
+
+impl Outcome {
+    /// Tells the user.
+    pub fn tell(&self) {
+        for warning in &self.warnings {
             eprintln!("warning: {warning}");
         }
         println!(
             "{}: {} of files for {} in {} of squashfs",
-            done.reference,
-            units::from_bytes(done.unpacked),
-            done.platform,
-            units::from_bytes(done.packed.size)
+            self.reference,
+            units::from_bytes(self.unpacked),
+            self.platform,
+            units::from_bytes(self.packed.size)
         );
-        println!("  {}\n  {}", done.record.display(), done.squashfs.display());
-        Ok(())
+        println!("  {}\n  {}", self.record.display(), self.squashfs.display());
     }
 }
 
 /// Packs the image `source` into `output`, as `name`.
 pub fn pack(source: &str, name: Option<&str>, arch: Option<&str>, output: &Path, limits: Limits) -> Result<Outcome> {
     atomic::ensure_directory(output)?;
-    let doing = || std::format!("cannot pack {source}");
-    let image = oci::open(source, arch, output, limits).with_context(doing)?;
-    let reference = name
-        .or(image.reference.as_deref())
-        .context("the image has no name of its own: give one with --name")
-        .with_context(doing)?;
+    oci::open(source, arch, output, limits)
+        .and_then(|image| pack_image(&image, name, output, limits))
+        .with_context(|| std::format!("cannot pack {source}"))
+}
+
+/// Packs that image into the directory `output`, as `name`, else as what it is called where it was found.
+pub fn pack_image(image: &oci::Image, name: Option<&str>, output: &Path, limits: Limits) -> Result<Outcome> {
+    let reference =
+        name.or(image.reference.as_deref()).context("the image has no name of its own: give one with --name")?;
     let normal = image::normalise(reference)
         .with_context(|| std::format!("{reference:?} is no image reference of at most {} bytes", limits::IMAGE))?;
-    let rootfs = image.unpack(output, limits).with_context(doing)?;
+    let rootfs = image.unpack(output, limits)?;
     let mut warnings: Vec<String> = layers::losses(rootfs.tree()).into_iter().collect();
     if name.is_none() && !reference.contains(['/', ':']) {
         warnings.push(std::format!(
@@ -96,13 +118,13 @@ pub fn pack(source: &str, name: Option<&str>, arch: Option<&str>, output: &Path,
     }
 
     let draft = Draft::new(output)?;
-    squash::write(&rootfs, draft.path()).with_context(doing)?;
-    let packed = measure(draft.file()).with_context(doing)?;
+    squash::write(&rootfs, draft.path())?;
+    let packed = measure(draft.file())?;
 
     let arena = Arena::default();
-    let record = record::record(&arena, &normal, &image.config, &rootfs, packed, &mut |warning| warnings.push(warning))
-        .with_context(doing)?;
-    let bytes = seal(&record).with_context(doing)?;
+    let record =
+        record::record(&arena, &normal, &image.config, &rootfs, packed, &mut |warning| warnings.push(warning))?;
+    let bytes = seal(&record)?;
     // The record last: whoever finds it finds its squashfs.
     let squashfs = output.join(&*image::squashfs_name(&packed.sha256));
     draft.publish(&squashfs, 0o644)?;

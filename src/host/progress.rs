@@ -1,6 +1,6 @@
 //! How a long step shows that it is alive: a bar on a terminal, one plain line elsewhere.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Read, Result};
 
 /// One long step.
@@ -22,6 +22,11 @@ impl Step {
         )
     }
 
+    /// `bytes` in all are done.
+    pub fn reach(&self, bytes: u64) {
+        self.0.set_position(bytes);
+    }
+
     /// `bytes` more are done.
     pub fn advance(&self, bytes: u64) {
         self.0.inc(bytes);
@@ -30,6 +35,21 @@ impl Step {
     /// `reader`, whose bytes count as this step's work.
     pub fn reading<R: Read>(&self, reader: R) -> Reading<'_, R> {
         Reading { step: self, reader }
+    }
+}
+
+/// Several steps at a time, below one another.
+#[derive(Default)]
+pub struct Steps(MultiProgress);
+
+impl Steps {
+    /// One more, as [`Step::new`].
+    pub fn step(&self, what: &str, bytes: u64) -> Step {
+        let step = Step::new(what, bytes);
+        if !step.0.is_hidden() {
+            self.0.add(step.0.clone());
+        }
+        step
     }
 }
 

@@ -150,9 +150,10 @@ table!(PORT "ContainerPort" {
 });
 table!(ENV_VAR "EnvVar" { name: Read, value: Read, valueFrom: Read });
 table!(ENV_SOURCE "EnvVarSource" {
-    configMapKeyRef: Read, fieldRef: Read, fileKeyRef: NotYet, resourceFieldRef: Read, secretKeyRef: Read,
+    configMapKeyRef: Read, fieldRef: Read, fileKeyRef: Read, resourceFieldRef: Read, secretKeyRef: Read,
 });
 table!(KEY_REF "KeySelector" { key: Read, name: Read, optional: Read });
+table!(FILE_KEY_REF "FileKeySelector" { key: Read, optional: Read, path: Read, volumeName: Read });
 table!(FIELD_REF "ObjectFieldSelector" { apiVersion: Only(&["v1"]), fieldPath: Read });
 table!(ENV_FROM "EnvFromSource" { configMapRef: Read, prefix: Read, secretRef: Read });
 table!(ENV_REF "EnvSource" { name: Read, optional: Read });
@@ -360,6 +361,7 @@ pub static POD_TYPES: &[&Table] = &[
     &ENV_VAR,
     &ENV_SOURCE,
     &KEY_REF,
+    &FILE_KEY_REF,
     &FIELD_REF,
     &ENV_FROM,
     &ENV_REF,

@@ -3,15 +3,18 @@
 pub use crate::manifest::time;
 
 pub mod admit;
+mod anew;
 pub mod backoff;
 pub mod change;
 pub mod container;
 pub mod cron;
 pub mod effect;
+pub mod envfile;
 mod ephemeral;
 pub mod evict;
 pub mod failure;
 pub mod gates;
+mod hear;
 pub mod job;
 pub mod pod;
 pub mod probe;

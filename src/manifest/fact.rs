@@ -35,10 +35,12 @@ pub enum Fact<'a> {
     HostIps,
     /// A `resourceFieldRef`.
     Resource(ResourceFact),
+    /// A `fileKeyRef`; of variables only.
+    File(FileKey<'a>),
 }
 
 impl<'a> Fact<'a> {
-    /// The `fieldPath`, and the key in it where there is one; `None` for a resource.
+    /// The `fieldPath`, and the key in it where there is one; `None` for a resource or a file.
     pub const fn field(self) -> Option<(&'static str, Option<&'a str>)> {
         Some(match self {
             Fact::Uid => ("metadata.uid", None),
@@ -53,7 +55,7 @@ impl<'a> Fact<'a> {
             Fact::PodIps => ("status.podIPs", None),
             Fact::HostIp => ("status.hostIP", None),
             Fact::HostIps => ("status.hostIPs", None),
-            Fact::Resource(_) => return None,
+            Fact::Resource(_) | Fact::File(_) => return None,
         })
     }
 
@@ -61,6 +63,19 @@ impl<'a> Fact<'a> {
     pub const fn changes(self) -> bool {
         matches!(self, Fact::PodIp | Fact::PodIps | Fact::HostIp | Fact::HostIps)
     }
+}
+
+/// A variable in a file that a container has written before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileKey<'a> {
+    /// The index of the emptyDir in [`super::pod::Pod::volumes`].
+    pub volume: u8,
+    /// `path`: relative, without `..`.
+    pub path: &'a str,
+    /// `key`.
+    pub key: &'a str,
+    /// `optional`: without the file or the key the variable is not set.
+    pub optional: bool,
 }
 
 /// A request or limit of a container, in units of its divisor, rounded up. A limit that is not set is what the node has.

@@ -7,7 +7,7 @@ pub use super::volume::*;
 
 use super::List;
 pub use super::dns::{Dns, DnsPolicy};
-pub use super::ending::{MessagePolicy, Operator, RestartRule, StopSignal};
+pub use super::ending::{MessagePolicy, Operator, RestartAction, RestartRule, StopSignal};
 use super::eviction::Eviction;
 use super::fact::Fact;
 use super::huge::HugePages;
@@ -56,6 +56,8 @@ pub struct Node {
     pub shutdown_grace_seconds: u32,
     /// When its pods are evicted (spec 97).
     pub eviction: Eviction,
+    /// Bytes of memory that are the kernel's and the agent's, not the pods'; or the board's own ([`crate::machine::admit`]).
+    pub memory_reserve: Option<u64>,
 }
 
 impl Default for Node {
@@ -67,6 +69,7 @@ impl Default for Node {
             pod_pids_limit: super::limits::POD_PIDS,
             shutdown_grace_seconds: 60,
             eviction: Eviction::DEFAULT,
+            memory_reserve: None,
         }
     }
 }

@@ -203,6 +203,11 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// Whether it is an emptyDir.
+    pub const fn is_empty_dir(&self) -> bool {
+        matches!(self, Source::EmptyDir { .. })
+    }
+
     /// Whether it is a block device.
     pub const fn is_block(&self) -> bool {
         matches!(self, Source::Block { .. })

@@ -49,7 +49,7 @@ fn a_field_is_explained_with_type_default_and_state() {
     let version = "pod.spec.containers.env.valueFrom.fieldRef.apiVersion";
     assert_eq!(state(version), "honoured: v1; any other value is refused");
     // What only a cluster's fields hold is as they are; what only refused ones hold is refused.
-    assert_eq!(state("pod.spec.containers.env.valueFrom.fileKeyRef"), "refused: podling cannot do it yet");
+    assert_eq!(state("pod.spec.ephemeralContainers.image"), "refused: podling cannot do it yet");
 }
 
 #[test]

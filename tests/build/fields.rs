@@ -22,6 +22,7 @@ const PLACES: &[(&Table, &str)] = &[
     (&schema::PORT, "spec: {containers: [{ports: [{@}]}]}"),
     (&schema::ENV_VAR, "spec: {containers: [{env: [{@}]}]}"),
     (&schema::ENV_SOURCE, "spec: {containers: [{env: [{name: A, valueFrom: {@}}]}]}"),
+    (&schema::FILE_KEY_REF, "spec: {containers: [{env: [{name: A, valueFrom: {fileKeyRef: {@}}}]}]}"),
     (&schema::KEY_REF, "spec: {containers: [{env: [{name: A, valueFrom: {secretKeyRef: {@}}}]}]}"),
     (&schema::FIELD_REF, "spec: {containers: [{env: [{name: A, valueFrom: {fieldRef: {@}}}]}]}"),
     (&schema::ENV_FROM, "spec: {containers: [{envFrom: [{@}]}]}"),

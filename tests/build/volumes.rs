@@ -3,6 +3,7 @@
 use super::{compile, compile_for, pod};
 use podling::host::boards::BoardFile;
 use podling::manifest::check;
+use podling::manifest::fact::{Fact, FileKey};
 use podling::manifest::huge::PageSize;
 use podling::manifest::pod::{
     Disk, FsGroup, FsGroupChange, GroupsPolicy, HostPathKind, Medium, Mount, Pod, Propagation, Qos, Source,
@@ -163,6 +164,37 @@ fn spec_31_kinds_that_a_board_has_in_its_own_way() {
     compile(&volume("image: {reference: 'a b'}")).refused("is not an image reference");
     let limited = Source::EmptyDir { medium: Medium::Disk, size_limit: Some(500 << 20) };
     source("emptyDir: {sizeLimit: 500Mi}", &|it| assert_eq!(it, limited));
+}
+
+#[test]
+fn spec_36_variables_come_out_of_files_of_an_empty_dir() {
+    let asks = |source: &str| {
+        pod(
+            "volumes: [{name: v, emptyDir: {}}, {name: h, hostPath: {path: /h}}]",
+            &format!("command: [echo, $(A)], env: [{{name: A, valueFrom: {{fileKeyRef: {source}}}}}]"),
+        )
+    };
+    let text = asks("{volumeName: v, path: a/env, key: B, optional: true}");
+    first(&text, |pod| {
+        let container = pod.containers.get(0).unwrap();
+        let it = FileKey { volume: 0, path: "a/env", key: "B", optional: true };
+        assert!(container.facts.iter().eq([Fact::File(it)]));
+        assert_eq!(container.command.unwrap().get(1), container.env.get(0).map(|variable| variable.value));
+    });
+    let body = compile(&text).body();
+    let head = podling::manifest::codec::seal(podling::manifest::codec::Kind::Manifest, "qemu-virt-aarch64", 1, &body);
+    let shown = podling::host::inspect::inspect(&[&head.unwrap()[..], &body].concat(), true).unwrap();
+    assert!(compile(&shown).body() == body, "{shown}");
+    for (source, says) in [
+        ("{volumeName: w, path: env, key: A}", "the pod has no volume \"w\""),
+        ("{volumeName: h, path: env, key: A}", "is not an emptyDir"),
+        ("{volumeName: v, path: ../env, key: A}", "is not a path below the volume"),
+        ("{volumeName: v, path: /env, key: A}", "is not a path below the volume"),
+        ("{volumeName: v, path: env, key: 'A='}", "is not the name of a variable"),
+        ("{volumeName: v, path: env}", "key: is required"),
+    ] {
+        compile(&asks(source)).refused(says);
+    }
 }
 
 #[test]

@@ -253,8 +253,12 @@ pub fn full() -> Pod<'static> {
                 message_policy: MessagePolicy::FallbackToLogsOnError,
                 restart_policy: Some(RestartPolicy::Never),
                 restart_rules: list([
-                    RestartRule { operator: Operator::In, codes: list([42u8, 0]) },
-                    RestartRule { operator: Operator::NotIn, codes: list([255u8]) },
+                    RestartRule {
+                        operator: Operator::In,
+                        codes: list([42u8, 0]),
+                        action: RestartAction::RestartAllContainers,
+                    },
+                    RestartRule { operator: Operator::NotIn, codes: list([255u8]), action: RestartAction::Restart },
                 ]),
                 resize: ResizePolicy { cpu: Resize::InPlace, memory: Resize::Restart },
                 stop_signal: Some(StopSignal { name: "SIGUSR1", number: 10 }),

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses the part that it needs")]
 
 pub mod bench;
+pub mod registry;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

@@ -86,7 +86,7 @@ pub(super) fn source(emit: &mut dyn Emit, pod: &Pod<'_>, volume: &str, files: Pr
     emit.close()
 }
 
-/// `fieldRef` or `resourceFieldRef`.
+/// `fieldRef`, `resourceFieldRef` or `fileKeyRef`.
 pub(super) fn fact(emit: &mut dyn Emit, pod: &Pod<'_>, fact: Fact<'_>) -> fmt::Result {
     if let Some((field, key)) = fact.field() {
         emit.begin("fieldRef", Kind::Map)?;
@@ -94,6 +94,14 @@ pub(super) fn fact(emit: &mut dyn Emit, pod: &Pod<'_>, fact: Fact<'_>) -> fmt::R
             None => emit.pair("fieldPath", field)?,
             Some(key) => emit.pair("fieldPath", &alloc::format!("{field}['{key}']"))?,
         }
+        return emit.close();
+    }
+    if let Fact::File(of) = fact {
+        emit.begin("fileKeyRef", Kind::Map)?;
+        emit.pair("key", of.key)?;
+        super::flag(emit, "optional", of.optional)?;
+        emit.pair("path", of.path)?;
+        emit.pair("volumeName", pod.volumes.get(of.volume.into()).map_or("", |volume| volume.name))?;
         return emit.close();
     }
     let Fact::Resource(resource) = fact else { return Ok(()) };

@@ -146,7 +146,7 @@ fn container(
             }
         }
     }
-    if status.lacks.is_none() {
+    if status.knows_containers() {
         state(sheet, view, status);
     }
     if let Some(last) = &view.last {
@@ -256,6 +256,7 @@ fn amounts(
 fn told(text: &str, facts: List<'_, Fact<'_>>) -> String {
     let name = |fact: Fact<'_>| match fact {
         Fact::Resource(resource) => format!("({})", resource.of.as_str()),
+        Fact::File(of) => format!("<set to the key '{}' in file '{}'>", of.key, of.path),
         other => other.field().map_or_else(String::new, |(field, _)| format!("(v1:{field})")),
     };
     let piece = |piece| match piece {

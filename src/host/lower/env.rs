@@ -5,11 +5,12 @@ use super::facts::{self, Asker, Told};
 use super::names;
 use super::objects::{self, Data, Metadata};
 use super::pod::Shared;
+use super::volumes;
 use crate::host::diagnostic::quote;
 use crate::host::read::{Object, Place, did_you_mean};
 use crate::host::schema;
 use crate::host::suggest::nearest;
-use crate::manifest::fact::{Fact, reference};
+use crate::manifest::fact::{Fact, FileKey, reference};
 use crate::manifest::limits;
 use crate::manifest::pod::EnvVar;
 use std::format;
@@ -206,22 +207,23 @@ fn value<'c, 'a: 'c>(
         return None;
     }
     let source = place.object(&schema::ENV_SOURCE)?;
-    const SOURCES: [&str; 4] = ["configMapKeyRef", "secretKeyRef", "fieldRef", "resourceFieldRef"];
+    const SOURCES: [&str; 5] = ["configMapKeyRef", "secretKeyRef", "fieldRef", "resourceFieldRef", "fileKeyRef"];
     let mut given = SOURCES.into_iter().filter_map(|name| Some((name, source.get(name)?)));
     let Some((kind, reference)) = given.next() else {
         if !source.has_refused() {
-            place.error("needs configMapKeyRef, secretKeyRef, fieldRef or resourceFieldRef");
+            place.error("needs configMapKeyRef, secretKeyRef, fieldRef, resourceFieldRef or fileKeyRef");
         }
         return None;
     };
     if given.next().is_some() {
-        place.error("only one of configMapKeyRef, secretKeyRef, fieldRef and resourceFieldRef");
+        place.error("only one of configMapKeyRef, secretKeyRef, fieldRef, resourceFieldRef and fileKeyRef");
         return None;
     }
     let own = || container.get("name").and_then(|name| name.text()).unwrap_or_default();
     let told = match kind {
         "configMapKeyRef" => return Some((key(cx, pod.meta, &reference, false)?, false)),
         "secretKeyRef" => return Some((key(cx, pod.meta, &reference, true)?, true)),
+        "fileKeyRef" => Told::Later(Fact::File(file_key(cx, pod, &reference)?)),
         "fieldRef" => facts::field(pod.meta, &reference, Asker::Variable(own()))?,
         _ => Told::Later(facts::resource(&reference, pod.containers, Asker::Variable(own()))?),
     };
@@ -229,6 +231,30 @@ fn value<'c, 'a: 'c>(
         Told::Now(text) => Some((text, false)),
         Told::Later(fact) => Some((before.refer(cx, &reference, fact)?, false)),
     }
+}
+
+/// The variable that a `fileKeyRef` names.
+fn file_key<'c, 'a: 'c>(cx: &'c Context<'a>, pod: &Shared<'c>, place: &Place<'a>) -> Option<FileKey<'c>> {
+    let reference = place.object(&schema::FILE_KEY_REF)?;
+    let key = reference.require("key").and_then(|place| {
+        let key = place.text()?;
+        if !names::is_env(key) {
+            place.error(format!("{} is not the name of a variable: printable ASCII without =", quote(key)));
+            return None;
+        }
+        Some(key)
+    });
+    let path = reference.require("path").and_then(|place| volumes::path(cx, &place));
+    let volume = reference.require("volumeName").and_then(|place| {
+        let (volume, _) = pod.volumes.find(&place)?;
+        if !pod.volumes.is_empty_dir(volume) {
+            place.error("is not an emptyDir: a container writes the file into one before this one starts");
+            return None;
+        }
+        Some(volume)
+    });
+    let optional = reference.flag("optional").unwrap_or(false);
+    Some(FileKey { volume: volume?, path: path?, key: key?, optional })
 }
 
 /// The entry that a `configMapKeyRef` or `secretKeyRef` names.

@@ -340,6 +340,11 @@ impl<'c> Volumes<'c> {
         self.all.iter().copied()
     }
 
+    /// Whether it is an emptyDir.
+    pub(super) fn is_empty_dir(&self, volume: u8) -> bool {
+        self.all.get(usize::from(volume)).is_some_and(|volume| volume.source.is_empty_dir())
+    }
+
     /// Whether it is a block device.
     pub(super) fn is_block(&self, volume: u8) -> bool {
         self.all.get(usize::from(volume)).is_some_and(|volume| volume.source.is_block())

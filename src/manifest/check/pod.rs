@@ -25,6 +25,7 @@ pub(super) fn manifest<'a>(at: &At<'_, 'a>, manifest: &Manifest<'a>) -> Checked 
 }
 
 fn node(at: &At<'_, '_>, node: &Node) -> Checked {
+    const MORE: &str = "is more than any node has";
     let says = "is not a delay of 1 ms to one day that is at least the one before it (base, cap)";
     let day = u64::from(limits::GRACE_SECONDS) * 1000;
     at.field("backoff_base_ms").number(node.backoff_base_ms.into(), 1..=day, says)?;
@@ -32,6 +33,7 @@ fn node(at: &At<'_, '_>, node: &Node) -> Checked {
     at.field("backoff_reset_ms").number(node.backoff_reset_ms.into(), 1..=day, says)?;
     pids(&at.field("pod_pids_limit"), node.pod_pids_limit)?;
     grace(&at.field("shutdown_grace_seconds"), node.shutdown_grace_seconds)?;
+    at.field("memory_reserve").number(node.memory_reserve.unwrap_or(0), 0..=limits::BYTES, MORE)?;
     let at = at.field("eviction");
     for (signal, threshold) in Signal::ALL.into_iter().zip(node.eviction.thresholds) {
         let (number, most) = match threshold {
@@ -39,7 +41,7 @@ fn node(at: &At<'_, '_>, node: &Node) -> Checked {
             Some(Threshold::Amount(amount)) => (amount, limits::BYTES),
             Some(Threshold::Share(parts)) => (parts.into(), Threshold::WHOLE.into()),
         };
-        at.field(signal.as_str()).number(number, 0..=most, "is more than any node has")?;
+        at.field(signal.as_str()).number(number, 0..=most, MORE)?;
     }
     grace(&at.field("transition_seconds"), node.eviction.transition_seconds)
 }
@@ -115,7 +117,15 @@ fn pod<'a>(at: &At<'_, 'a>, pod: &Pod<'a>, filters: usize) -> Checked {
 fn container<'a>(at: &At<'_, 'a>, container: &Container<'a>, volumes: usize) -> Checked {
     at.field("name").text(container.name, rule::LABEL)?;
     at.field("image").text(container.image, rule::IMAGE)?;
-    let facts = at.field("facts").list(container.facts, limits::FACTS, |at, one| fact(at, one))?;
+    let facts = at.field("facts").list(container.facts, limits::FACTS, |at, one| match one {
+        Fact::File(it) => {
+            let says = "is not the index of one of the pod's volumes";
+            at.field("volumeName").number(it.volume.into(), 0..=(volumes as u64).saturating_sub(1), says)?;
+            at.field("path").text(it.path, rule::RELATIVE_PATH)?;
+            at.field("key").text(it.key, rule::ENV_NAME)
+        }
+        other => fact(at, other),
+    })?;
     container.command.map_or(Ok(()), |words| program(&at.field("command"), words, facts))?;
     container.args.map_or(Ok(()), |words| texts(&at.field("args"), words, facts))?;
     container.working_dir.map_or(Ok(()), |path| at.field("workingDir").text(path, rule::ABSOLUTE_PATH))?;
@@ -187,6 +197,7 @@ fn fact<'a>(at: &At<'_, 'a>, fact: Fact<'a>) -> Checked {
             at.number(resource.container.into(), 0..=most, "is not the index of a container")?;
             at.number(resource.divisor, 1..=u64::MAX, "is not a divisor")
         }
+        Fact::File(_) => Err(at.fail(Problem::Field("is possible for a variable only"))),
         _ => Ok(()),
     }
 }
