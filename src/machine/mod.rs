@@ -20,6 +20,7 @@ pub mod pod;
 pub mod probe;
 mod recall;
 pub mod restart;
+pub mod retention;
 pub mod rollout;
 pub mod shutdown;
 mod silent;
