@@ -7,10 +7,10 @@ use node::{Board, Node, pod};
 use podling::agent::Config;
 use podling::console::clock::Clock;
 use podling::console::view::{Scene, StatusView};
-use podling::machine::evict::Pressure;
+use podling::machine::evict::{Level, Pressure};
 use podling::manifest::eviction::{Eviction, Signal, Threshold};
-use podling::manifest::status::{ConditionKind, Phase};
-use podling::sys::pressure::Stalls;
+use podling::manifest::status::{ConditionKind, Phase, Reason};
+use podling::sys::pressure::{self, Stalls};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -73,9 +73,12 @@ async fn vanished(path: &Path) {
 
 #[test]
 fn spec_97_the_pod_above_its_request_is_evicted_first() {
-    let node = node(Signal::MemoryAvailable, Threshold::WHOLE, 300);
+    let mut node = node(Signal::MemoryAvailable, 0, 300);
+    // Pods are promised no more than what is above the border.
+    node.settings.memory_reserve = Some(0);
+    node.settings.eviction.thresholds[0] = Some(Threshold::Amount(memory().capacity - (64 << 20)));
     let asks = |bytes| format!("resources: {{requests: {{memory: {bytes}}}}}");
-    let yaml = pod("modest", "exec sleep 1000", "priority: -5", &asks("1Gi"))
+    let yaml = pod("modest", "exec sleep 1000", "priority: -5", &asks("63Mi"))
         + &pod("greedy", "exec sleep 1000", "priority: 5", &asks("1"))
         + &pod("nothing", "exec sleep 1000", "", "");
     let mut config = node.config(&yaml);
@@ -95,6 +98,33 @@ fn spec_97_the_pod_above_its_request_is_evicted_first() {
         let lacks = board.0.find("default", "nothing").and_then(|entry| entry.machine().lacks());
         assert_eq!(lacks.and_then(|lacks| lacks.pressure), Some(Pressure::Memory));
         assert_eq!(evicted(&board, 2).await[1].0, "modest");
+    });
+    node.assert_clean();
+}
+
+fn memory() -> Level {
+    pressure::memory().expect("a kernel that tells of its memory")
+}
+
+/// Pods without limits have one together: who takes too much ends in their midst.
+#[test]
+fn spec_95_96_97_all_pods_together_are_bounded_and_who_takes_too_much_reads_oom_killed() {
+    let mut node = Node::new();
+    node.settings.eviction.thresholds = [Some(Threshold::Amount(0)); 4];
+    node.settings.memory_reserve = Some(memory().capacity - (64 << 20));
+    let yaml = pod("quiet", "exec sleep 1000", "", "resources: {requests: {memory: 64Mi}}")
+        + &pod("late", "exec sleep 1000", "priority: -1", "resources: {requests: {memory: 1}}")
+        + &pod("hog", "tail /dev/zero", "restartPolicy: Never", "");
+    let mut config = node.config(&yaml);
+    config.evict = true;
+    node.run_config(config, async |board| {
+        board.phase("hog", Phase::Failed).await;
+        let how = board.ended("hog", "main").await;
+        assert_eq!((how.reason, how.exit.code), (Reason::OomKilled, 137));
+        board.running("quiet", "main").await;
+        let lacks = |name| board.0.find("default", name).and_then(|entry| entry.machine().lacks());
+        assert_eq!(lacks("quiet"), None);
+        assert!(lacks("late").is_some_and(|lacks| lacks.memory), "more is not promised than there is");
     });
     node.assert_clean();
 }
@@ -137,6 +167,24 @@ fn spec_97_who_fills_the_disk_is_evicted_and_its_volumes_are_gone() {
                 (agent.find("default", "diskless")?.machine().lacks()?.pressure == Some(Pressure::Disk)).then_some(())
             })
             .await;
+    });
+    node.assert_clean();
+}
+
+/// Nobody looks at a disk that no pod writes to, and this node does not hear of stalls.
+#[test]
+fn spec_97_when_a_container_is_ended_for_want_of_memory_the_node_is_looked_at() {
+    let (node, disk) = (node(Signal::NodefsAvailable, 5000, 3600), Disk::new());
+    let script = "touch /ready; until test -e /go; do sleep 0.01; done; exec tail /dev/zero";
+    let yaml = pod("hog", script, "restartPolicy: Never", "resources: {limits: {memory: 16Mi}}");
+    let file = disk.path().join("file");
+    node.run_config(on(&disk, &node, &yaml), async move |board| {
+        board.ready("hog").await;
+        std::fs::write(file, vec![1; 40 << 20]).unwrap();
+        // It may be ended with the container.
+        board.shell("hog", "main", "touch /go").await;
+        assert_eq!(board.event("NodeHasDiskPressure").await, "Node testnode status is now: NodeHasDiskPressure");
+        assert_eq!(board.ended("hog", "main").await.reason, Reason::OomKilled);
     });
     node.assert_clean();
 }

@@ -3,11 +3,13 @@
 use super::config::{Config, Facts};
 use super::drive::{Agent, Error, Parts, Shutdown};
 use super::paths::Paths;
+use crate::machine::admit::{self, Amount};
 use crate::manifest::check;
 use crate::manifest::codec::{self, Kind};
-use crate::manifest::pod::Manifest;
+use crate::manifest::eviction::Threshold;
+use crate::manifest::pod::{Manifest, Node};
 use crate::manifest::status::{Uid, message};
-use crate::sys::cgroup::Hierarchy;
+use crate::sys::cgroup::{Hierarchy, Limits};
 use crate::sys::kernel::Kernel;
 use crate::sys::pressure;
 use crate::sys::{huge, mount, raw};
@@ -107,7 +109,7 @@ pub(super) fn prepare(mut config: Config) -> Result<Parts, Error> {
     }
     // It stays where it is for as long as the process lives: everything reads it in place.
     let file: &'static [u8] = config.manifest.take().unwrap_or_default().leak();
-    let (manifest, sequence) = match check_file(file, config.class.as_deref()) {
+    let (mut manifest, sequence) = match check_file(file, config.class.as_deref()) {
         _ if file.is_empty() => (Manifest::default(), None),
         Ok((manifest, sequence)) => (manifest, Some(sequence)),
         Err(why) => {
@@ -115,13 +117,32 @@ pub(super) fn prepare(mut config: Config) -> Result<Parts, Error> {
             (Manifest::default(), None)
         }
     };
-    let facts = facts(&config, &cgroups, sequence, &troubles);
+    if !config.evict {
+        // The node is not for its pods alone.
+        manifest.node.eviction.thresholds = [Some(Threshold::Amount(0)); 4];
+    }
+    let mut facts = facts(&config, &manifest.node, &cgroups, sequence, &troubles);
+    if config.evict
+        && let Err(error) = bound(&cgroups, &facts)
+    {
+        facts.troubles.push(message(&format!("all pods together can take the whole memory: {error}")));
+    }
     let program = program(config.program.as_deref()).map_err(|e| failed(format!("{e}")))?;
     Ok(Parts { config, facts, file, manifest, cgroups, program, _lock: lock })
 }
 
-/// Only one agent lives (failure F4): the lock goes with the process that holds it.
-fn lock(path: &Path) -> Result<OwnedFd, Error> {
+/// That there is only one agent (failure F4), for as long as it lives.
+pub(super) struct Lock(OwnedFd);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A process that was just forked, and has not executed its program yet, has the same lock.
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+/// Only one agent lives: the lock goes with the process that holds it.
+fn lock(path: &Path) -> Result<Lock, Error> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)
         .map_err(|e| failed(format!("open {}: {e}", path.display())))?;
@@ -131,7 +152,7 @@ fn lock(path: &Path) -> Result<OwnedFd, Error> {
             Ok(()) => {
                 let told = format!("{:<10}\n", rustix::process::getpid().as_raw_nonzero());
                 let _ = rustix::io::pwrite(&file, told.as_bytes(), 0);
-                return Ok(file);
+                return Ok(Lock(file));
             }
             Err(Errno::WOULDBLOCK) => {}
             Err(errno) => return Err(failed(format!("lock {}: {errno}", path.display()))),
@@ -160,18 +181,32 @@ pub(super) fn check_file<'a>(bytes: &'a [u8], class: Option<&str>) -> Result<(Ma
     Ok((manifest, header.sequence))
 }
 
-fn facts(config: &Config, cgroups: &Hierarchy, sequence: Option<u64>, troubles: &[String]) -> Facts {
+/// Sets the bound of what all pods together can have, so that who takes too much ends in their midst and does not cost the node; and
+/// below it the border from where they are slowed down until one is evicted.
+fn bound(cgroups: &Hierarchy, facts: &Facts) -> Result<(), crate::sys::cgroup::Error> {
+    let (most, border) = (facts.pods_memory, facts.room.memory);
+    let memory_high = Some(border).filter(|border| *border < most);
+    cgroups.group("").relimit(&Limits { memory: Some(most), memory_high, ..Limits::default() })
+}
+
+fn facts(config: &Config, settings: &Node, cgroups: &Hierarchy, sequence: Option<u64>, troubles: &[String]) -> Facts {
     let (names, system) = (rustix::system::uname(), rustix::system::sysinfo());
     #[allow(clippy::unnecessary_cast, reason = "32 bits wide on 32-bit processors")]
     let memory = (system.totalram as u64).saturating_mul(u64::from(system.mem_unit));
+    let cpus = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
+    let disk = pressure::disk(&config.data_dir)[0].map_or(0, |level| level.capacity);
+    let huge_pages = huge::there();
     Facts {
         name: config.node.clone(),
         kernel: names.release().to_string_lossy().into_owned(),
         machine: names.machine().to_string_lossy().into_owned(),
-        cpus: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+        cpus,
         memory,
-        disk: pressure::disk(&config.data_dir)[0].map_or(0, |level| level.capacity),
-        huge_pages: huge::there(),
+        disk,
+        room: Amount::of_node(settings, memory, cpus, disk, huge_pages),
+        pods_memory: admit::bound(settings, memory, huge_pages),
+        oom_kills: 0,
+        huge_pages,
         class: config.class.clone().unwrap_or_default(),
         sequence,
         cgroups: cgroups.kind().as_str(),

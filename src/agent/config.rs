@@ -1,6 +1,7 @@
 //! What an agent is told when it is started, and what it knows of its node.
 
 use super::reload::Source;
+use crate::machine::admit::Amount;
 use crate::machine::evict::Pressure;
 use crate::manifest::huge::HugePages;
 use crate::manifest::status::Message;
@@ -38,7 +39,7 @@ pub struct Config {
     pub program: Option<PathBuf>,
     /// Whether the node runs privileged containers (spec 85).
     pub allow_privileged: bool,
-    /// Whether pods are evicted when the node is under pressure (spec 97): its want is then theirs.
+    /// Whether pods are evicted when the node is under pressure (spec 97), and bounded by its memory: its want is then theirs.
     pub evict: bool,
 }
 
@@ -80,6 +81,12 @@ pub struct Facts {
     pub memory: u64,
     /// Bytes of the file system of volumes.
     pub disk: u64,
+    /// What it has for pods (spec 96).
+    pub room: Amount,
+    /// Bytes of memory that all pods together can have at most.
+    pub pods_memory: u64,
+    /// How often a container was ended for want of memory.
+    pub oom_kills: u32,
     /// Huge pages, those in use among them.
     pub huge_pages: HugePages,
     /// The class of the board; empty on a workstation.

@@ -341,7 +341,11 @@ fn settle(agent: &Agent, uid: Uid, container: u8, instance: u32, event: impl FnO
     let group = |entry: &mut Entry| Some(instance_group(uid, entry.container(container.into())?.name, instance));
     let Some(path) = agent.with_entry(uid, group).flatten() else { return };
     let group = agent.cgroups().group(&path);
-    let event = event(group.oom_kills() > 0);
+    let oom = group.oom_kills() > 0;
+    if oom {
+        agent.facts_mut().oom_kills += 1;
+    }
+    let event = event(oom);
     match group.remove() {
         Ok(()) => agent.tell(uid, event),
         Err(_) => {

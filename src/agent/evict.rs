@@ -1,14 +1,14 @@
 //! Eviction (spec 97): looks at what the node has left when there is reason to, and has the pods go that the machine chooses.
 //!
-//! The kernel tells of stalls for memory. A disk it does not tell of: that is looked at now and then, while some pod could write to it.
+//! The kernel tells of stalls for memory, and ends containers for want of it. A disk it does not tell of: that is looked at now and then, while some pod could write to it.
 //! A pod that was evicted keeps its logs; its volumes go, for they may be what there was too much of.
 
 use super::drive::{Agent, Entry};
 use super::{volumes, walk};
 use crate::machine::effect::Event;
-use crate::machine::evict::{self, Candidate, Evict, Levels, Order, Orders, Pressure, Watch};
+use crate::machine::evict::{self, Candidate, Evict, Level, Levels, Order, Orders, Pressure, Watch};
 use crate::machine::storage::{self, Ruler};
-use crate::manifest::eviction::{Evicted, Excess, Signal, Threshold};
+use crate::manifest::eviction::{Evicted, Excess, Signal};
 use crate::manifest::owner::Controller;
 use crate::manifest::pod::{Medium, Pod, Source};
 use crate::manifest::status::{Uid, Verdict};
@@ -21,16 +21,12 @@ use std::prelude::v1::*;
 
 /// Begins, before the first pod is admitted, with one look at everything.
 pub(super) fn begin(agent: &Agent) {
-    let mut settings = agent.settings().eviction;
-    if !agent.config().evict {
-        if !agent.manifest().pods.iter().any(|pod| storage::is_limited(&pod)) {
-            return;
-        }
-        settings.thresholds = [Some(Threshold::Amount(0)); 4];
+    if !agent.config().evict && !agent.manifest().pods.iter().any(|pod| storage::is_limited(&pod)) {
+        return;
     }
-    let machine = Evict::new(settings);
+    let machine = Evict::new(agent.settings().eviction);
     let stalls = if machine.heeds(Signal::MemoryAvailable) { stalls() } else { None };
-    let mut keeper = Keeper { machine, ruler: Ruler::default(), stalls };
+    let mut keeper = Keeper { machine, ruler: Ruler::default(), stalls, oom_kills: 0 };
     let reclaim = keeper.look(agent);
     let agent = agent.clone();
     agent.clone().spawn(async move { keeper.attend(&agent, reclaim).await });
@@ -50,6 +46,8 @@ struct Keeper {
     machine: Evict,
     ruler: Ruler,
     stalls: Option<Async<Stalls>>,
+    /// So many are known.
+    oom_kills: u32,
 }
 
 impl Keeper {
@@ -74,7 +72,10 @@ impl Keeper {
                 continue;
             }
             let next = self.machine.poll_at(&self.watches(agent));
-            let told = self.stalls.as_ref().is_some_and(|stalls| stalls.get_ref().are_told());
+            let oom_kills = agent.node().oom_kills;
+            // Files in memory outlive who has written them: then the kernel ends one after another, and only an eviction helps.
+            let told = core::mem::replace(&mut self.oom_kills, oom_kills) != oom_kills
+                || self.stalls.as_ref().is_some_and(|stalls| stalls.get_ref().are_told());
             if told || next.is_some_and(|at| at <= agent.now()) {
                 low = self.look(agent);
                 continue;
@@ -122,7 +123,7 @@ impl Keeper {
     /// Looks, tells of what has changed, and gives what is to be reclaimed.
     fn look(&mut self, agent: &Agent) -> Option<Low> {
         let [bytes, files] = pressure::disk(agent.paths().data());
-        let levels: Levels = [pressure::memory(), bytes, files, pressure::processes()];
+        let levels: Levels = [memory(agent), bytes, files, pressure::processes()];
         let mut orders = Orders::new();
         self.machine.look(agent.now(), levels, &mut orders);
         let mut low = None;
@@ -193,6 +194,13 @@ impl Keeper {
         agent.tell(*uid, Event::Evict(Evicted::NodeLow { signal, threshold, available, most }));
         self.machine.evicting(agent.now(), *uid);
     }
+}
+
+/// What there is left of memory: of the node's, or of what its pods can have together, whichever is less.
+fn memory(agent: &Agent) -> Option<Level> {
+    let node = pressure::memory()?;
+    let held = agent.cgroups().group("").held().unwrap_or_default();
+    Some(Level { available: node.available.min(agent.node().pods_memory.saturating_sub(held)), ..node })
 }
 
 /// The pods whose end would help.

@@ -285,6 +285,7 @@ pub(super) fn limits(container: &Container<'_>) -> Limits {
     let asked = container.resources;
     Limits {
         memory: asked.memory_limit,
+        memory_high: None,
         memory_group: true,
         cpu_milli: asked.cpu_limit_milli,
         cpu_request_milli: Some(if asked.cpu_request_milli == 0 {
@@ -313,6 +314,7 @@ pub(super) fn pod_limits(pod: &Pod<'_>) -> Limits {
     let overhead = pod.overhead;
     Limits {
         memory: asked.memory_limit.map(|limit| limit.saturating_add(overhead.memory_request)),
+        memory_high: None,
         memory_group: false,
         cpu_milli: asked.cpu_limit_milli.map(|limit| limit.saturating_add(overhead.cpu_request_milli)),
         cpu_request_milli: Some(asked.cpu_request_milli.max(request).saturating_add(overhead.cpu_request_milli)),

@@ -42,7 +42,7 @@ pub struct StatusView<'a> {
     /// `status.phase`.
     pub phase: Phase,
     /// `status.conditions`.
-    pub conditions: Vec<Condition, 6>,
+    pub conditions: Vec<Condition, 7>,
     /// The containers, in the order of the manifest.
     pub containers: Vec<ContainerView<'a>, { limits::CONTAINERS }>,
     /// `status.reason` and `status.message`: why it has failed as a whole.
@@ -154,6 +154,11 @@ impl<'a> StatusView<'a> {
         }
     }
 
+    /// Whether its containers have a status: not as long as there is no room for them, nor while nobody knows how they are.
+    pub fn knows_containers(&self) -> bool {
+        self.lacks.is_none() && self.phase != Phase::Unknown
+    }
+
     /// Whether a condition holds; one that is not there does not.
     pub fn condition(&self, kind: ConditionKind) -> bool {
         self.conditions.iter().any(|c| c.kind == kind && c.status)
@@ -188,12 +193,9 @@ impl<'a> StatusView<'a> {
     /// What the columns of `get pods` say.
     pub fn summary(&self) -> Summary {
         let (mut summary, initializing) = self.init_summary();
-        if self.lacks.is_some() {
-            // As where no container has a status yet.
+        if !self.knows_containers() {
             summary.status = word(self.phase.as_str());
-            return summary;
-        }
-        if !initializing || self.condition(ConditionKind::Initialized) {
+        } else if !initializing || self.condition(ConditionKind::Initialized) {
             self.app_summary(&mut summary);
         }
         if self.terminating && !self.phase.is_terminal() {

@@ -4,10 +4,11 @@ mod file;
 
 pub use file::{
     Arch, BoardFile, Console, Devices, EvictionFile, Firmware, Flash, Kernel, NetworkFile, NodeFile, Partition,
-    PartitionKind,
+    PartitionKind, Reserved,
 };
 
 use crate::host::units;
+use crate::machine::admit::Amount;
 use crate::manifest::board::Network;
 use crate::manifest::check::rule;
 use crate::manifest::huge::{HugePages, PageSize};
@@ -41,6 +42,7 @@ impl BoardFile {
             pod_pids_limit: self.node.pod_pids_limit.unwrap_or(default.pod_pids_limit),
             shutdown_grace_seconds: self.node.shutdown_grace_seconds.unwrap_or(default.shutdown_grace_seconds),
             eviction: self.eviction.settings(),
+            memory_reserve: self.node.system_reserved.memory,
         }
     }
 
@@ -158,6 +160,10 @@ impl BoardFile {
         ensure!(
             self.huge_pages().all_bytes() < self.memory_bytes,
             "hugepages: they would take all of memory_bytes; leave some for everything else"
+        );
+        ensure!(
+            Amount::of_node(&self.node(), self.memory_bytes, 1, 0, self.huge_pages()).memory > 0,
+            "node.system_reserved.memory, hugepages and eviction.\"memory.available\": nothing of memory_bytes is left for pods"
         );
         for pattern in &self.node.allowed_unsafe_sysctls {
             let stem = pattern.strip_suffix('*').unwrap_or(pattern).trim_end_matches('.');
@@ -298,6 +304,8 @@ mod tests {
             ("\"qemu-virt-aarch64\"", "\"Qemu\"", "class: at most 32"),
             ("\"aarch64\"", "\"sparc\"", "unknown variant `sparc`"),
             ("\"128Mi\"", "\"128mb\"", "not a quantity"),
+            ("[node]", "[node]\nsystem_reserved.memory = \"124Mi\"", "nothing of memory_bytes is left for pods"),
+            ("[node]", "[node]\nsystem_reserved.cpu = 1", "unknown field `cpu`"),
             ("\"1Mi\"   #", "\"512Ki\"   #", "a slot must hold the largest manifest"),
             ("size = \"2Mi\"", "size = \"1Mi\"", "must hold two times slot_bytes"),
             ("size = \"2Mi\"", "size = \"300Mi\"", "slots does not fit"),

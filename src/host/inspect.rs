@@ -4,6 +4,7 @@ use crate::console::object::{self, Bytes, Format, Options};
 use crate::manifest::codec::{self, Header, Kind};
 use crate::manifest::eviction::{Signal, Threshold};
 use crate::manifest::image::{Image, squashfs_name};
+use crate::manifest::owner::{ClaimOwner, ClaimRetention};
 use crate::manifest::pod::{Manifest, Node};
 use crate::manifest::{List, board, check, limits};
 use anyhow::{Context, anyhow, ensure};
@@ -88,8 +89,15 @@ fn header(out: &mut String, header: &Header<'_>) -> fmt::Result {
 }
 
 fn manifest(out: &mut String, manifest: &Manifest<'_>, secrets: bool) -> fmt::Result {
-    let Node { backoff_base_ms, backoff_cap_ms, backoff_reset_ms, pod_pids_limit, shutdown_grace_seconds, eviction } =
-        manifest.node;
+    let Node {
+        backoff_base_ms,
+        backoff_cap_ms,
+        backoff_reset_ms,
+        pod_pids_limit,
+        shutdown_grace_seconds,
+        eviction,
+        memory_reserve,
+    } = manifest.node;
     writeln!(
         out,
         "# node: back-off from {} s to {} s, forgotten after {} s; {pod_pids_limit} processes a pod; {shutdown_grace_seconds} s to shut down",
@@ -106,6 +114,17 @@ fn manifest(out: &mut String, manifest: &Manifest<'_>, secrets: bool) -> fmt::Re
         }
     }
     writeln!(out, "for {} s", eviction.transition_seconds)?;
+    for ClaimOwner { namespace, name, retention } in manifest.claim_owners {
+        let ClaimRetention { when_deleted, when_scaled } = retention;
+        if retention != ClaimRetention::default() {
+            let (deleted, scaled) = (when_deleted.as_str(), when_scaled.as_str());
+            writeln!(out, "# claims of StatefulSet {namespace}/{name}: whenDeleted: {deleted}, whenScaled: {scaled}")?;
+        }
+    }
+    match memory_reserve {
+        None => writeln!(out, "# system reserved: memory by the board's size")?,
+        Some(bytes) => writeln!(out, "# system reserved: memory {}", Bytes(bytes))?,
+    }
     for pod in manifest.pods {
         out.push_str("---\n");
         object::pod(&pod, None, Format::Yaml, Options { secrets, files: true }, out)?;

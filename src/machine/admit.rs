@@ -1,15 +1,16 @@
 //! Whether there is room for one more pod (spec 96): what it asks for, against what the node has and the pods on it have been promised.
 //!
 //! As with kube-scheduler, what counts is what pods request, not what they use; one that requests nothing of a kind always has room
-//! for it. What a node has for pods is its memory less a reserve, its processors, and [`limits::PODS`] places.
+//! for it. What a node has for pods is its processors, [`limits::PODS`] places, and of its memory and disk what is neither reserved nor
+//! below the border of eviction.
 
 use super::effect::{self, Effects};
-use super::evict::Pressure;
+use super::evict::{Evict, Pressure};
 use super::storage;
-use crate::manifest::eviction::Threshold;
+use crate::manifest::eviction::Signal;
 use crate::manifest::huge::{HugePages, PageSize};
 use crate::manifest::limits;
-use crate::manifest::pod::{ContainerKind, Pod};
+use crate::manifest::pod::{ContainerKind, Node, Pod};
 use crate::manifest::status::Message;
 use core::fmt::{self, Write};
 
@@ -29,13 +30,18 @@ pub struct Amount {
 }
 
 impl Amount {
-    /// What a node with that much memory, so many processors and so many bytes of disk has for pods. Of its memory these are huge pages.
-    pub fn of_node(memory: u64, cpus: u32, disk: u64, huge_pages: HugePages) -> Amount {
-        let reserve = limits::MEMORY_RESERVE.min(memory / limits::MEMORY_RESERVE_PART);
-        let (cpu_milli, pods) = (u64::from(cpus) * 1000, limits::PODS as u64);
-        let storage = disk - Threshold::Share(limits::EVICT_NODEFS_SHARE).of(disk);
-        let memory = memory.saturating_sub(reserve).saturating_sub(huge_pages.all_bytes());
-        Amount { memory, cpu_milli, pods, storage, huge_pages }
+    /// What a node with that much memory, so many processors and so many bytes of disk has for pods: kubelet's "Allocatable". Of its
+    /// memory these are huge pages.
+    pub fn of_node(settings: &Node, memory: u64, cpus: u32, disk: u64, huge_pages: HugePages) -> Amount {
+        let evict = Evict::new(settings.eviction);
+        let above = |signal, all: u64, capacity| all.saturating_sub(evict.threshold(signal, capacity));
+        Amount {
+            memory: above(Signal::MemoryAvailable, bound(settings, memory, huge_pages), memory),
+            cpu_milli: u64::from(cpus) * 1000,
+            pods: limits::PODS as u64,
+            storage: above(Signal::NodefsAvailable, disk, disk),
+            huge_pages,
+        }
     }
 
     /// What a pod requests at its highest: that of its init containers one by one, or of all others together, and its overhead.
@@ -76,6 +82,14 @@ impl Amount {
         };
         (lacks != Lacks::default()).then_some(lacks)
     }
+}
+
+/// Bytes that all pods together can have at most of a node's memory: what is neither reserved (kubelet's `systemReserved`) nor huge
+/// pages. They are under pressure as soon as they have more than [`Amount::of_node`] says, and the kernel ends who wants more than this.
+pub fn bound(settings: &Node, memory: u64, huge_pages: HugePages) -> u64 {
+    let own = limits::MEMORY_RESERVE + memory / limits::MEMORY_RESERVE_PART;
+    let own = own.min(memory / limits::MEMORY_RESERVE_MOST_PART);
+    memory.saturating_sub(settings.memory_reserve.unwrap_or(own)).saturating_sub(huge_pages.all_bytes())
 }
 
 /// What containers, in start order, need together at their highest: init containers run one after another, each beside the sidecars
@@ -178,11 +192,20 @@ mod tests {
 
     #[test]
     fn spec_96_a_part_of_the_memory_is_not_for_pods() {
-        let node = |memory| Amount::of_node(memory, 4, 0, HugePages::NONE).memory;
-        assert_eq!((node(8 << 30), node(256 << 20)), ((8 << 30) - (100 << 20), 240 << 20));
+        let mib = |memory: u64, settings: &Node| {
+            let (memory, huge_pages) = (memory << 20, HugePages::NONE);
+            let room = Amount::of_node(settings, memory, 4, 0, huge_pages);
+            [bound(settings, memory, huge_pages), room.memory].map(|it| it >> 20)
+        };
+        let own = Node::default();
+        assert_eq!((mib(8192, &own), mib(256, &own)), ([7904, 7804], [216, 208]));
+        assert_eq!(mib(64, &own), [32, 30], "of a small board not more than a half");
+        let told = |reserve: u64| Node { memory_reserve: Some(reserve << 20), ..own };
+        assert_eq!((mib(256, &told(0)), mib(256, &told(255))), ([256, 248], [1, 0]));
+        assert_eq!(mib(256, &told(257)), [0, 0]);
         let huge_pages = HugePages::NONE;
         let node = Amount { memory: 0, cpu_milli: 4000, pods: limits::PODS as u64, storage: 900, huge_pages };
-        assert_eq!(Amount::of_node(0, 4, 1000, huge_pages), node);
+        assert_eq!(Amount::of_node(&own, 0, 4, 1000, huge_pages), node);
         let asks = Amount { storage: 901, memory: 1, cpu_milli: 4001, pods: 1, huge_pages };
         let all = node.lacks(Amount::default(), asks).unwrap();
         let said = "1 Insufficient cpu, 1 Insufficient ephemeral-storage, 1 Insufficient memory.";
@@ -198,7 +221,7 @@ mod tests {
         assert_eq!(said(two, 2), "0/1 nodes are available: 1 Insufficient hugepages-2Mi.");
         assert_eq!(said(one, 1), "0/1 nodes are available: 1 Insufficient hugepages-1Gi.");
         assert_eq!(NODE.lacks(asks(two, 9), asks(two, 0)), None, "who asks for none has room");
-        let node = Amount::of_node(64 << 20, 1, 0, HugePages::NONE.with(two, 8));
-        assert_eq!(node.memory, (64 << 20) - (4 << 20) - (16 << 20));
+        let node = Amount::of_node(&Node::default(), 64 << 20, 1, 0, HugePages::NONE.with(two, 8));
+        assert_eq!(node.memory, (64 << 20) - (34 << 20) - (16 << 20));
     }
 }

@@ -20,6 +20,8 @@ pub const VOLUME_DEPTH: usize = 128;
 pub const FILES: usize = 64;
 /// Environment variables of one container, the image's not counted.
 pub const ENV: usize = 256;
+/// `mountOptions` of one PersistentVolume.
+pub const MOUNT_OPTIONS: usize = 32;
 /// Bytes of a file of environment variables, as Kubernetes has it.
 pub const ENV_FILE: usize = 64 * 1024;
 /// Words of one command, args or hook.
@@ -62,10 +64,12 @@ pub const BYTES: u64 = 1 << 50;
 pub const ID: u32 = i32::MAX as u32;
 /// Processes that a pod may ask for: the kernel's own bound on process numbers.
 pub const PIDS: u32 = 4_194_304;
-/// Bytes of memory that are not for pods, however large the board.
-pub const MEMORY_RESERVE: u64 = 100 << 20;
-/// The part of a small board's memory that is not for pods: one in this many.
-pub const MEMORY_RESERVE_PART: u64 = 16;
+/// Bytes of memory that are the kernel's and the agent's: what a Debian kernel with a small board's modules has taken before the first pod.
+pub const MEMORY_RESERVE: u64 = 32 << 20;
+/// The part of the memory that is theirs besides, since they need more where there is more: one in this many.
+pub const MEMORY_RESERVE_PART: u64 = 32;
+/// The most that is theirs on a small board: one part in this many.
+pub const MEMORY_RESERVE_MOST_PART: u64 = 2;
 /// Bytes of memory below which the node is under pressure, however large the board: kubelet's `memory.available`.
 pub const EVICT_MEMORY: u64 = 100 << 20;
 /// The part of a small board's memory that is so: one in this many.
@@ -94,6 +98,10 @@ pub const RESTART_RULES: usize = 20;
 pub const EXIT_CODES: usize = 255;
 /// Rules of one `podFailurePolicy` or `successPolicy`, and conditions of one of them.
 pub const JOB_RULES: usize = 20;
+/// StatefulSets of one manifest: those without pods are there too.
+pub const CLAIM_OWNERS: usize = 64;
+/// Claims that a board remembers as their StatefulSets'; what it does not remember it keeps for ever.
+pub const KEPT_CLAIMS: usize = 1024;
 /// Runs of one CronJob with `concurrencyPolicy: Allow` that there may be at once, ended ones that are kept among them.
 pub const CRON_RUNS: usize = 3;
 /// The longest grace period that a manifest may ask for, in seconds (one day).

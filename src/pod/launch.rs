@@ -7,6 +7,7 @@ use crate::sys::namespace::Namespaces;
 use crate::sys::raw::exit_now;
 use crate::sys::spawn::{Cgroup, Child, Fork, SingleThreaded, fork_child};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::format;
 
@@ -41,9 +42,10 @@ impl Launch {
         cgroup: Cgroup<'_>,
         body: impl FnOnce(&Teller) -> Failure,
     ) -> Result<Launch, Failure> {
-        let failed = |errno: rustix::io::Errno| Failure::new(Step::Clone, errno.raw_os_error(), "");
-        let (pipe, told) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(failed)?;
-        match fork_child(proof, namespaces, cgroup).map_err(failed)? {
+        let failed = |subject| move |errno: Errno| Failure::new(Step::Clone, errno.raw_os_error(), subject);
+        let place = if let Cgroup::Into(_) = cgroup { "(in the container's cgroup)" } else { "(a copy of pod-init)" };
+        let (pipe, told) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(failed("(its pipe)"))?;
+        match fork_child(proof, namespaces, cgroup).map_err(failed(place))? {
             Fork::Parent(child) => Ok(Launch { child, pipe, told: None }),
             Fork::Child => become_it(Teller(told), body),
         }

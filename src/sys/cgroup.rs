@@ -322,10 +322,20 @@ impl Group<'_> {
 
     /// Bytes of its memory that cannot be had back at once: without what it read from files and has not looked at of late.
     pub fn working_set(&self) -> Option<u64> {
+        self.without(&["inactive_file"])
+    }
+
+    /// Bytes of its memory that cannot be had back at all: without what it read from files.
+    pub fn held(&self) -> Option<u64> {
+        self.without(&["inactive_file", "active_file"])
+    }
+
+    fn without(&self, caches: &[&str]) -> Option<u64> {
         let (tree, dir) = self.dirs().find(|(tree, _)| tree.carries("memory"))?;
-        let idle = if tree.v2 { "inactive_file" } else { "total_inactive_file" };
-        let idle = keyed(&fs::read_to_string(dir.join("memory.stat")).ok()?, idle)?;
-        Some(self.usage().memory?.saturating_sub(idle))
+        let stat = fs::read_to_string(dir.join("memory.stat")).ok()?;
+        let all = if tree.v2 { "" } else { "total_" };
+        let cached = caches.iter().filter_map(|cache| keyed(&stat, &format!("{all}{cache}")));
+        Some(self.usage().memory?.saturating_sub(cached.sum()))
     }
 
     /// Removes it and all groups below it. Err(EBUSY) while a process is in one.

@@ -83,6 +83,8 @@ fn spec_44_47_status_column() {
         ),
         (Succeeded, vec![view(Sidecar, ended(0)), view(App, ended(0))], "0/2 Completed"),
     ];
+    let unknown = columns(Phase::Unknown, &[view(Init, waiting(ContainerStatusUnknown)), unready(running())]);
+    assert_eq!(unknown, "0/1 Unknown", "whatever was known before");
     for (n, (phase, containers, expected)) in table.into_iter().enumerate() {
         assert_eq!(columns(phase, &containers), expected, "row {n}");
     }
@@ -92,6 +94,9 @@ fn spec_44_47_status_column() {
 #[test]
 fn spec_68_terminating() {
     let mut pod = status(Phase::Running, &[view(App, running())]);
+    pod.terminating = true;
+    assert_eq!(pod.summary().status, "Terminating");
+    let mut pod = status(Phase::Unknown, &[view(App, waiting(Reason::ContainerStatusUnknown))]);
     pod.terminating = true;
     assert_eq!(pod.summary().status, "Terminating");
     let mut pod = status(Phase::Succeeded, &[view(App, ended(0))]);

@@ -7,7 +7,7 @@ use podling::manifest::List;
 use podling::manifest::eviction::Evicted;
 use podling::manifest::huge::HugePages;
 use podling::manifest::pod::ContainerKind::{App, Init, Sidecar};
-use podling::manifest::pod::{Container, ContainerKind, Medium, Pod, Qos, Resources, Source, Volume};
+use podling::manifest::pod::{Container, ContainerKind, Medium, Node, Pod, Qos, Resources, Source, Volume};
 use podling::manifest::status::Verdict;
 use podling::manifest::time::Instant;
 use serde::Serialize;
@@ -74,7 +74,7 @@ fn spec_93_nothing_is_measured_where_nothing_is_limited() {
 fn spec_93_96_ephemeral_storage_is_requested_and_makes_no_quality_of_service() {
     let it = pod(&[], &[(Init, 7, None), (App, 3, Some(5)), (App, 3, None)]);
     assert_eq!((Amount::of(&it).storage, it.qos()), (7, Qos::BestEffort));
-    let node = Amount { storage: 10, ..Amount::of_node(0, 1, 0, HugePages::NONE) };
+    let node = Amount { storage: 10, ..Amount::of_node(&Node::default(), 0, 1, 0, HugePages::NONE) };
     assert_eq!(node.lacks(Amount { storage: 3, ..Amount::default() }, Amount::of(&it)), None);
     let lacks = node.lacks(Amount { storage: 4, ..Amount::default() }, Amount::of(&it)).unwrap();
     assert_eq!(lacks.to_string(), "0/1 nodes are available: 1 Insufficient ephemeral-storage.");

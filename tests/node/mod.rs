@@ -38,6 +38,7 @@ pub const SETTINGS: Settings = Settings {
     backoff_reset_ms: 60_000,
     pod_pids_limit: 64,
     shutdown_grace_seconds: 20,
+    memory_reserve: None,
     eviction: Eviction::DEFAULT,
 };
 

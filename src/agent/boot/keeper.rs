@@ -50,6 +50,7 @@ const RESTARTS: Backoff = Backoff::new(&Node {
     pod_pids_limit: 1,
     eviction: Eviction::DEFAULT,
     shutdown_grace_seconds: 0,
+    memory_reserve: None,
 });
 
 #[derive(Clone, Copy, Debug)]

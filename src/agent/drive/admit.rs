@@ -157,7 +157,7 @@ impl Agent {
 
     /// What the node has not enough of for one more pod like this.
     fn lacks(&self, pod: &Pod<'_>) -> Option<Lacks> {
-        let room = Amount::of_node(self.node().memory, self.node().cpus, self.node().disk, self.node().huge_pages);
+        let room = self.node().room;
         // Its room is a pod's own until nothing of it runs any more, also where its name is free already.
         let holds = |entry: &&Entry| entry.machine.lacks().is_none() && !entry.machine.phase().is_terminal();
         let promised = self.pods().iter().filter(holds).fold(Amount::default(), |sum, e| sum.and(Amount::of(&e.pod)));

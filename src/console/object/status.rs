@@ -35,7 +35,7 @@ pub(super) fn status(emit: &mut dyn Emit, pod: &Pod<'_>, status: &StatusView<'_>
     }
     status.gates.iter().try_for_each(|it| gate(emit, it, status))?;
     emit.close()?;
-    if status.lacks.is_none() {
+    if status.knows_containers() {
         containers(emit, "containerStatuses", pod, status, false)?;
     }
     if !status.ephemeral.is_empty() {
@@ -47,7 +47,7 @@ pub(super) fn status(emit: &mut dyn Emit, pod: &Pod<'_>, status: &StatusView<'_>
     if let Some(ip) = status.scene.node_ip {
         address(emit, "hostIP", ip)?;
     }
-    if status.lacks.is_none() {
+    if status.knows_containers() {
         containers(emit, "initContainerStatuses", pod, status, true)?;
     }
     if let Some(verdict) = status.verdict {

@@ -146,7 +146,7 @@ fn container(
             }
         }
     }
-    if status.lacks.is_none() {
+    if status.knows_containers() {
         state(sheet, view, status);
     }
     if let Some(last) = &view.last {

@@ -228,12 +228,24 @@ pub struct NodeFile {
     pub pod_pids_limit: Option<u32>,
     /// The time that all pods together get to end when the node shuts down.
     pub shutdown_grace_seconds: Option<u32>,
+    /// What is the kernel's and the agent's, as the kubelet's `systemReserved`.
+    #[serde(default)]
+    pub system_reserved: Reserved,
     /// Containers that say nothing of seccomp get RuntimeDefault, as with the kubelet's `seccompDefault`.
     #[serde(default)]
     pub seccomp_default: bool,
     /// Sysctls beside the safe ones that pods may set, each a name or a beginning with `*`, as the kubelet's `allowedUnsafeSysctls`.
     #[serde(default)]
     pub allowed_unsafe_sysctls: Vec<String>,
+}
+
+/// What is not for pods.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reserved {
+    /// Bytes of memory; without it 32Mi and a 32nd of the board's, and half of it at most.
+    #[serde(default, deserialize_with = "some_quantity")]
+    pub memory: Option<u64>,
 }
 
 /// kubelet's `evictionHard`: what is left of the node when it is under pressure, as an amount or a percentage of what it has.

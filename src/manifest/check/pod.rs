@@ -17,10 +17,15 @@ pub(super) fn manifest<'a>(at: &At<'_, 'a>, manifest: &Manifest<'a>) -> Checked 
             false => pod(at, &one, filters),
         })
     })?;
+    at.field("claim_owners").list(manifest.claim_owners, limits::CLAIM_OWNERS, |at, one| {
+        at.field("namespace").text(one.namespace, rule::LABEL)?;
+        at.field("name").text(one.name, rule::SUBDOMAIN)
+    })?;
     Ok(())
 }
 
 fn node(at: &At<'_, '_>, node: &Node) -> Checked {
+    const MORE: &str = "is more than any node has";
     let says = "is not a delay of 1 ms to one day that is at least the one before it (base, cap)";
     let day = u64::from(limits::GRACE_SECONDS) * 1000;
     at.field("backoff_base_ms").number(node.backoff_base_ms.into(), 1..=day, says)?;
@@ -28,6 +33,7 @@ fn node(at: &At<'_, '_>, node: &Node) -> Checked {
     at.field("backoff_reset_ms").number(node.backoff_reset_ms.into(), 1..=day, says)?;
     pids(&at.field("pod_pids_limit"), node.pod_pids_limit)?;
     grace(&at.field("shutdown_grace_seconds"), node.shutdown_grace_seconds)?;
+    at.field("memory_reserve").number(node.memory_reserve.unwrap_or(0), 0..=limits::BYTES, MORE)?;
     let at = at.field("eviction");
     for (signal, threshold) in Signal::ALL.into_iter().zip(node.eviction.thresholds) {
         let (number, most) = match threshold {
@@ -35,7 +41,7 @@ fn node(at: &At<'_, '_>, node: &Node) -> Checked {
             Some(Threshold::Amount(amount)) => (amount, limits::BYTES),
             Some(Threshold::Share(parts)) => (parts.into(), Threshold::WHOLE.into()),
         };
-        at.field(signal.as_str()).number(number, 0..=most, "is more than any node has")?;
+        at.field(signal.as_str()).number(number, 0..=most, MORE)?;
     }
     grace(&at.field("transition_seconds"), node.eviction.transition_seconds)
 }
@@ -229,7 +235,11 @@ fn volume<'a>(at: &At<'_, 'a>, volume: &Volume<'a>) -> Checked {
         Source::Image { reference } => at.field("image.reference").text(reference, rule::IMAGE),
         Source::HostPath { path, .. } => at.field("hostPath.path").text(path, rule::ABSOLUTE_PATH),
         Source::Claim { name, .. } => at.field("persistentVolumeClaim.claimName").text(name, rule::SUBDOMAIN),
-        Source::Local { claim, path, fs_type, .. } => {
+        Source::Local { claim, path, fs_type, options, .. } => {
+            at.field("mountOptions").list(options, limits::MOUNT_OPTIONS, |at, one| {
+                at.length(one, limits::PATH)?;
+                at.text(one, rule::MOUNT_OPTION)
+            })?;
             at.field("persistentVolumeClaim.claimName").text(claim, rule::SUBDOMAIN)?;
             at.field("local.path").text(path, rule::ABSOLUTE_PATH)?;
             if fs_type.is_empty() { Ok(()) } else { at.field("local.fsType").text(fs_type, rule::KERNEL_NAME) }

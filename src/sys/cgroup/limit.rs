@@ -22,6 +22,8 @@ const CPU_PERIOD_US: u64 = 100_000;
 pub struct Limits {
     /// Bytes of memory, with no swap beside them.
     pub memory: Option<u64>,
+    /// Bytes of memory above which it is slowed down, and has to give back what it can (v2).
+    pub memory_high: Option<u64>,
     /// Kill the whole group where one of it must die for memory (v2).
     pub memory_group: bool,
     /// Thousandths of a processor.
@@ -54,6 +56,11 @@ pub(super) fn limit(tree: &Tree, dir: &Path, limits: &Limits) -> Result<(), Erro
             memory.set_memswap_limit(if v2 { 0 } else { signed }).map_err(|e| refused("swap", bytes, e))?;
             holds(&swap, &[if v2 { 0 } else { bytes / page * page }])?;
         }
+    }
+    if let (Some(bytes), true) = (limits.memory_high, tree.v2 && tree.carries("memory")) {
+        let (high, page) = (dir.join("memory.high"), rustix::param::page_size() as u64);
+        fs::write(&high, format!("{bytes}")).map_err(failed("write", &high))?;
+        holds(&high, &[bytes / page * page])?;
     }
     let group = dir.join("memory.oom.group");
     if limits.memory_group && tree.v2 && tree.carries("memory") && group.exists() {
@@ -104,7 +111,7 @@ pub(super) fn huge(tree: &Tree, dir: &Path, pages: HugePages) -> Result<(), Erro
 /// alone above that for memory and swap.
 pub(super) fn lift(tree: &Tree, dir: &Path) -> Result<(), Error> {
     let (memory, cpu): (&[&str], &str) = match tree.v2 {
-        true => (&["memory.swap.max", "memory.max"], "cpu.max"),
+        true => (&["memory.swap.max", "memory.high", "memory.max"], "cpu.max"),
         false => (&["memory.memsw.limit_in_bytes", "memory.limit_in_bytes"], "cpu.cfs_quota_us"),
     };
     let (memory, cpu) =
