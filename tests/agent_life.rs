@@ -108,3 +108,46 @@ fn spec_51_a_pod_that_takes_too_long_fails_and_stays() {
         assert_eq!(postcard::from_bytes(&record), Ok(Verdict::DeadlineExceeded));
     });
 }
+
+/// The sandbox, the volumes and the pod itself stay; the preStop hook of who is killed does not run.
+#[test]
+fn spec_36_43_all_containers_begin_anew_by_the_exit_of_one() {
+    let node = Node::new();
+    let busybox = |name: &str, script: &str| {
+        format!(
+            "{{name: {name}, image: busybox, volumeMounts: [{{name: v, mountPath: /v}}], command: [/bin/sh, -c, '{script}']"
+        )
+    };
+    let more = format!(
+        "volumes: [{{name: v, emptyDir: {{}}}}]\ninitContainers:\n- {}}}\n- {}, restartPolicy: Always}}",
+        busybox("prepare", "echo x >> /v/prepared"),
+        busybox("side", "exec sleep 1000"),
+    );
+    let hook = "lifecycle: {preStop: {exec: {command: [/bin/sh, -c, \"echo x > /v/hook\"]}}}\n\
+                volumeMounts: [{name: v, mountPath: /v}]";
+    let yaml = pod("anew", "exec sleep 1000", &more, hook)
+        + &format!(
+            "  - {}, restartPolicy: Never, restartPolicyRules: [{{action: RestartAllContainers, exitCodes: {{operator: In, values: [88]}}}}]}}\n",
+            busybox(
+                "cause",
+                "test -e /v/once && exec sleep 1000; while ! test -e /v/go; do sleep 1; done; echo x > /v/once; exit 88"
+            ),
+        );
+    node.run(&yaml, async |board| {
+        for name in ["side", "main", "cause"] {
+            board.running("anew", name).await;
+        }
+        let uid = board.uid("anew");
+        assert_eq!(board.shell("anew", "main", "echo x > /v/go").await.0, 0);
+        let names = ["prepare", "side", "main", "cause"];
+        board.until("anew", |_| names.iter().all(|name| board.restarts("anew", name) == 1).then_some(())).await;
+        for name in ["side", "main", "cause"] {
+            board.running("anew", name).await;
+        }
+        assert_eq!(
+            (board.uid("anew"), board.event("AllContainersRestarting").await),
+            (uid, "Container cause exited with code 88, triggering pod restart".into())
+        );
+        assert_eq!(board.shell("anew", "main", "cat /v/prepared; test -e /v/hook; echo $?").await.1, "x\nx\n1\n");
+    });
+}

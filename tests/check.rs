@@ -268,7 +268,11 @@ fn what_decides_about_a_life_makes_sense() {
     for message_path in ["", "/", "words", "/a/../words"] {
         says(container_error(Container { message_path, ..app("a") }), &["terminationMessagePath: "]);
     }
-    let rule = RestartRule { operator: Operator::In, codes: list([0u8; limits::EXIT_CODES + 1]) };
+    let rule = RestartRule {
+        operator: Operator::In,
+        codes: list([0u8; limits::EXIT_CODES + 1]),
+        action: RestartAction::Restart,
+    };
     says(
         container_error(Container { restart_rules: list([rule]), ..app("a") }),
         &["restartPolicyRules[0].exitCodes.values: more than 255 elements"],

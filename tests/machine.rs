@@ -7,14 +7,15 @@ use podling::machine::pod::{ContainerRules, Pod, Rules};
 use podling::machine::probe::Outcome;
 use podling::machine::restart::Restart;
 use podling::manifest::eviction::{Evicted, Signal};
-use podling::manifest::limits;
-use podling::manifest::pod::{ContainerKind, Node, RestartPolicy};
+use podling::manifest::pod::{ContainerKind, Node, Operator, RestartAction, RestartPolicy, RestartRule};
 use podling::manifest::probe::{ProbeKind, Timing};
 use podling::manifest::record::{ContainerRecord, Ending, Life, Memo, PodRecord, Stage};
 use podling::manifest::status::{ContainerState, Exit, Phase, Reason, Verdict, message};
 use podling::manifest::time::{Duration, Instant};
+use podling::manifest::{List, limits};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use std::sync::LazyLock;
 
 /// What the world does next. The numbers choose among whatever there is to choose from.
 #[derive(Clone, Debug)]
@@ -67,7 +68,7 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         12 => any::<usize>().prop_map(Deed::Answer),
         3 => any::<usize>().prop_map(Deed::Echo),
         8 => prop_oneof![Just(0), -50_000..1_000_000i32].prop_map(|late| Deed::Wake { late }),
-        6 => (0..16u8, prop_oneof![Just(0), 0..=255u8], any::<bool>()).prop_map(|(container, code, oom)| Deed::Exit { container, code, oom }),
+        6 => (0..16u8, prop_oneof![Just(0), Just(ANEW_CODE), 0..=255u8], any::<bool>()).prop_map(|(container, code, oom)| Deed::Exit { container, code, oom }),
         1 => Just(Deed::Lose),
         2 => any::<bool>().prop_map(|deaf| Deed::Adopt { deaf }),
         1 => (prop::option::of(moment()), any::<bool>(), any::<bool>()).prop_map(|(grace, force, replace)| Deed::Delete { grace, force, replace }),
@@ -98,24 +99,40 @@ fn rules() -> impl Strategy<Value = Rules> {
     let deadline = prop_oneof![3 => Just(None), 1 => moment().prop_map(|at| Some(Duration(at)))];
     let probes =
         [ProbeKind::Startup, ProbeKind::Liveness, ProbeKind::Readiness].map(|kind| prop::option::of(timing(kind)));
-    let parts = (policy, (moment(), deadline), node, before, apps, probes);
-    parts.prop_map(|(restart_policy, (grace, active_deadline), (base, cap, reset), before, apps, probes)| Rules {
-        grace: Duration(grace),
-        node: Node { backoff_base_ms: base, backoff_cap_ms: cap, backoff_reset_ms: reset, ..Node::default() },
-        containers: (before.into_iter().chain(apps.into_iter().map(|hook| (ContainerKind::App, hook))))
-            .map(|(kind, pre_stop)| ContainerRules {
-                kind,
-                pre_stop,
-                post_start: pre_stop,
-                probes: if kind == ContainerKind::Init { [None; 3] } else { probes },
-                restart: Restart::by(restart_policy),
-                edition: 0,
-            })
-            .collect(),
-        active_deadline,
-        gates: Gates::default(),
+    let parts = (policy, (moment(), deadline), node, before, apps, (probes, 0..64u8));
+    parts.prop_map(|(restart_policy, (grace, active_deadline), (base, cap, reset), before, apps, (probes, anew))| {
+        Rules {
+            grace: Duration(grace),
+            node: Node { backoff_base_ms: base, backoff_cap_ms: cap, backoff_reset_ms: reset, ..Node::default() },
+            containers: (before.into_iter().chain(apps.into_iter().map(|hook| (ContainerKind::App, hook))))
+                .enumerate()
+                .map(|(n, (kind, pre_stop))| ContainerRules {
+                    kind,
+                    pre_stop,
+                    post_start: pre_stop,
+                    probes: if kind == ContainerKind::Init { [None; 3] } else { probes },
+                    restart: Restart {
+                        policy: restart_policy,
+                        // With some of the containers all begin anew.
+                        rules: if anew >> (n % 6) & 1 == 1 { *ANEW } else { List::EMPTY },
+                    },
+                    edition: 0,
+                })
+                .collect(),
+            active_deadline,
+            gates: Gates::default(),
+        }
     })
 }
+
+/// The exit code for which all containers begin anew.
+const ANEW_CODE: u8 = 7;
+
+static ANEW: LazyLock<List<'static, RestartRule<'static>>> = LazyLock::new(|| {
+    let codes = List::from_bytes(vec![ANEW_CODE].leak());
+    let rule = RestartRule { operator: Operator::In, codes, action: RestartAction::RestartAllContainers };
+    List::from_bytes(postcard::to_stdvec(&rule).unwrap().leak())
+});
 
 /// The numbers of a probe, as small as they can be and at their bounds.
 fn timing(kind: ProbeKind) -> impl Strategy<Value = Timing> {

@@ -312,7 +312,7 @@ fn manifest_mark(agent: &Agent) -> String {
 }
 
 /// The directories that are named by a pod's UID.
-fn uids(directory: &Path) -> Vec<Uid> {
+pub(super) fn uids(directory: &Path) -> Vec<Uid> {
     let names = fs::read_dir(directory).into_iter().flatten().flatten();
     names.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }

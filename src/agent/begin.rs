@@ -131,8 +131,18 @@ pub(super) fn prepare(mut config: Config) -> Result<Parts, Error> {
     Ok(Parts { config, facts, file, manifest, cgroups, program, _lock: lock })
 }
 
-/// Only one agent lives (failure F4): the lock goes with the process that holds it.
-fn lock(path: &Path) -> Result<OwnedFd, Error> {
+/// That there is only one agent (failure F4), for as long as it lives.
+pub(super) struct Lock(OwnedFd);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A process that was just forked, and has not executed its program yet, has the same lock.
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+/// Only one agent lives: the lock goes with the process that holds it.
+fn lock(path: &Path) -> Result<Lock, Error> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)
         .map_err(|e| failed(format!("open {}: {e}", path.display())))?;
@@ -142,7 +152,7 @@ fn lock(path: &Path) -> Result<OwnedFd, Error> {
             Ok(()) => {
                 let told = format!("{:<10}\n", rustix::process::getpid().as_raw_nonzero());
                 let _ = rustix::io::pwrite(&file, told.as_bytes(), 0);
-                return Ok(file);
+                return Ok(Lock(file));
             }
             Err(Errno::WOULDBLOCK) => {}
             Err(errno) => return Err(failed(format!("lock {}: {errno}", path.display()))),

@@ -8,7 +8,7 @@ use super::kept::Filters;
 use super::paths::Paths;
 use super::queue::Queue;
 use super::sandbox::Sandbox;
-use super::{adopt, begin, effect, evict, fail, jobs};
+use super::{adopt, begin, claims, effect, evict, fail, jobs};
 use crate::machine::effect::{Effects, Event};
 use crate::machine::shutdown::{Left, Next, Wave};
 use crate::machine::{self, shutdown};
@@ -103,7 +103,7 @@ pub(super) struct Parts {
     pub(super) cgroups: Hierarchy,
     pub(super) program: OwnedFd,
     /// Held for as long as the agent lives.
-    pub(super) _lock: OwnedFd,
+    pub(super) _lock: begin::Lock,
 }
 
 struct Inner {
@@ -479,6 +479,7 @@ pub fn run(config: Config, attach: impl FnOnce(&Agent)) -> Result<Outcome, Error
         evict::begin(&agent);
         attach(&agent);
         jobs::begin(&agent);
+        claims::begin(&agent);
         agent.spawn(signals.attend(agent.clone()));
         let outcome = agent.drive().await;
         if outcome.shutdown != Shutdown::Again {

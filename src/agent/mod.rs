@@ -6,6 +6,7 @@ mod adopt;
 mod begin;
 mod blocks;
 pub mod boot;
+mod claims;
 pub mod config;
 mod confine;
 mod connect;

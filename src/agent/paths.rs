@@ -16,7 +16,9 @@
 //! RUN/pods/UID/logs/         the output of its containers
 //! DATA/images/               packed images and their records
 //! DATA/pods/UID/volumes/NAME an emptyDir on disk
-//! DATA/volumes/NS/CLAIM      a claim: kept for ever
+//! DATA/volumes/NS/CLAIM      a claim: kept for ever, or as its StatefulSet has it
+//! DATA/claims                which claims are those of StatefulSets that have them go
+//! DATA/condemned/UID         a claim that goes
 //! ```
 
 use super::config::Config;
@@ -93,6 +95,16 @@ impl Paths {
     /// What pods have on disk for as long as they live.
     pub fn pods_on_disk(&self) -> PathBuf {
         self.data.join("pods")
+    }
+
+    /// Which claims go with their StatefulSets.
+    pub fn kept_claims(&self) -> PathBuf {
+        self.data.join("claims")
+    }
+
+    /// Claims that go.
+    pub fn condemned(&self) -> PathBuf {
+        self.data.join("condemned")
     }
 
     /// The directory of a claim (spec 35).

@@ -42,7 +42,7 @@ pub struct StatusView<'a> {
     /// `status.phase`.
     pub phase: Phase,
     /// `status.conditions`.
-    pub conditions: Vec<Condition, 6>,
+    pub conditions: Vec<Condition, 7>,
     /// The containers, in the order of the manifest.
     pub containers: Vec<ContainerView<'a>, { limits::CONTAINERS }>,
     /// `status.reason` and `status.message`: why it has failed as a whole.

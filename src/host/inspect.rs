@@ -4,6 +4,7 @@ use crate::console::object::{self, Bytes, Format, Options};
 use crate::manifest::codec::{self, Header, Kind};
 use crate::manifest::eviction::{Signal, Threshold};
 use crate::manifest::image::{Image, squashfs_name};
+use crate::manifest::owner::{ClaimOwner, ClaimRetention};
 use crate::manifest::pod::{Manifest, Node};
 use crate::manifest::{List, board, check, limits};
 use anyhow::{Context, anyhow, ensure};
@@ -113,6 +114,13 @@ fn manifest(out: &mut String, manifest: &Manifest<'_>, secrets: bool) -> fmt::Re
         }
     }
     writeln!(out, "for {} s", eviction.transition_seconds)?;
+    for ClaimOwner { namespace, name, retention } in manifest.claim_owners {
+        let ClaimRetention { when_deleted, when_scaled } = retention;
+        if retention != ClaimRetention::default() {
+            let (deleted, scaled) = (when_deleted.as_str(), when_scaled.as_str());
+            writeln!(out, "# claims of StatefulSet {namespace}/{name}: whenDeleted: {deleted}, whenScaled: {scaled}")?;
+        }
+    }
     match memory_reserve {
         None => writeln!(out, "# system reserved: memory by the board's size")?,
         Some(bytes) => writeln!(out, "# system reserved: memory {}", Bytes(bytes))?,

@@ -106,7 +106,9 @@ impl<'a> Context<'a> {
         }
         let containers = pods.iter().map(|pod| pod.containers.len()).sum();
         let filters = self.filters.list(self.arena);
-        let manifest = Manifest { node: self.board.node(), pods: self.arena.list(pods.iter().copied()), filters };
+        let claim_owners = self.arena.list(self.objects.claim_owners.iter().copied());
+        let manifest =
+            Manifest { node: self.board.node(), pods: self.arena.list(pods.iter().copied()), filters, claim_owners };
         let body = postcard::to_stdvec(&manifest).expect("a manifest serializes into memory");
         self.accept(&body).then_some(Compiled { body, pods: pods.len(), containers })
     }

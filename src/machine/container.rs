@@ -353,11 +353,8 @@ impl Container {
         if !ill && !self.rules.restart.follows(self.rules.kind, ended.exit) {
             return;
         }
-        if let Some(started) = ended.started {
-            self.memo.failures = backoff.counted(self.memo.failures, ended.finished.since(started));
-        }
+        let due = self.back_off(now, backoff);
         let wait = backoff.after_end(self.memo.failures);
-        let due = ended.finished.after(wait);
         let reason = if self.has_failed_hook() { Reason::PostStartHookError } else { Reason::CrashLoopBackOff };
         self.state = State::BackOff { reason, due, after: Some(ended) };
         if due > now {
@@ -365,6 +362,15 @@ impl Container {
             self.say(&text);
             effect::warn(effects, "BackOff", Some(me), &text);
         }
+    }
+
+    /// When it may start again after its end, which counts towards its back-off.
+    pub(super) fn back_off(&mut self, now: Instant, backoff: &Backoff) -> Instant {
+        let Some(ended) = self.ended() else { return now };
+        if let Some(started) = ended.started {
+            self.memo.failures = backoff.counted(self.memo.failures, ended.finished.since(started));
+        }
+        ended.finished.after(backoff.after_end(self.memo.failures))
     }
 
     /// Its pod begins anew in a new sandbox: what is not over waits for its turn again, and init containers run again.

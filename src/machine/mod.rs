@@ -3,6 +3,7 @@
 pub use crate::manifest::time;
 
 pub mod admit;
+mod anew;
 pub mod backoff;
 pub mod change;
 pub mod container;
@@ -13,11 +14,13 @@ mod ephemeral;
 pub mod evict;
 pub mod failure;
 pub mod gates;
+mod hear;
 pub mod job;
 pub mod pod;
 pub mod probe;
 mod recall;
 pub mod restart;
+pub mod retention;
 pub mod rollout;
 pub mod shutdown;
 mod silent;

@@ -99,7 +99,7 @@ impl Probes {
                     self.schedule(rules, started, now, ProbeKind::Readiness);
                 }
             }
-            Stage::HookFailed | Stage::ProbeFailed(_) | Stage::Renewed | Stage::Earlier => {
+            Stage::HookFailed | Stage::ProbeFailed(_) | Stage::Renewed | Stage::Earlier | Stage::Anew => {
                 self.runs.iter_mut().for_each(|(run, _)| *run = Run::Idle)
             }
         }

@@ -29,6 +29,11 @@ impl Container {
                 container.state = State::Running { started };
                 container.probes = Probes::begin(&rules, started, record.stage);
             }
+            Life::Ended { started, finished, exit } if record.stage == Stage::Anew => {
+                let after = (started.is_some() || exit == NOT_EXECUTED).then(|| terminated(exit, started, finished));
+                container.memo.failures = 0;
+                container.state = State::Queued { reason, due: finished, after };
+            }
             Life::Ended { started, finished, exit } if record.stage == Stage::Earlier => {
                 let after = (started.is_some() || exit == NOT_EXECUTED).then(|| terminated(exit, started, finished));
                 let failures = container.memo.failures;

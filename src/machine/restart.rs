@@ -1,7 +1,7 @@
 //! Whether a container that has ended is started again (spec 43): its rules by exit code, its own policy, the pod's.
 
 use crate::manifest::List;
-use crate::manifest::pod::{Container, ContainerKind, Operator, RestartPolicy, RestartRule};
+use crate::manifest::pod::{Container, ContainerKind, Operator, RestartAction, RestartPolicy, RestartRule};
 use crate::manifest::status::Exit;
 
 /// What decides about one container's restarts. The rules stay where they are in the manifest, which is read in place.
@@ -30,11 +30,24 @@ impl Restart {
         match (kind, self.policy) {
             (ContainerKind::Sidecar, _) => true,
             (ContainerKind::Init, _) if exit.success() => false,
-            _ if self.rules.iter().any(|rule| matches(rule, exit.code)) => true,
+            _ if self.action(exit).is_some() => true,
             (_, RestartPolicy::Always) => true,
             (_, RestartPolicy::OnFailure) => !exit.success(),
             (_, RestartPolicy::Never) => false,
         }
+    }
+}
+
+impl Restart {
+    /// Whether all containers of the pod begin anew after such an end of one of that kind.
+    pub(super) fn is_for_all(&self, kind: ContainerKind, exit: Exit) -> bool {
+        let is_done = kind == ContainerKind::Init && exit.success();
+        !is_done && self.action(exit) == Some(RestartAction::RestartAllContainers)
+    }
+
+    /// What the first rule says that speaks of that exit code.
+    fn action(&self, exit: Exit) -> Option<RestartAction> {
+        self.rules.iter().find(|rule| matches(*rule, exit.code)).map(|rule| rule.action)
     }
 }
 
@@ -68,19 +81,32 @@ mod tests {
     #[test]
     fn spec_43_a_rule_that_matches_decides_before_any_policy() {
         let rules = [
-            RestartRule { operator: Operator::In, codes: List::leaked(&[0, 42, 255]) },
-            RestartRule { operator: Operator::In, codes: List::leaked(&[7]) },
+            RestartRule { operator: Operator::In, codes: List::leaked(&[0, 42, 255]), action: RestartAction::Restart },
+            RestartRule { operator: Operator::In, codes: List::leaked(&[7]), action: RestartAction::Restart },
         ];
         let container = Container { restart_rules: List::leaked(&rules), ..Container::default() };
         let restart = Restart::new(&container, Never);
         let followed: Vec<u8> = (0..=255).filter(|code| restart.follows(App, exit(*code))).collect();
         assert_eq!(followed, [0, 7, 42, 255]);
         assert!(!restart.follows(Init, exit(0)), "an init container that has succeeded is done");
-        let rules = [RestartRule { operator: Operator::NotIn, codes: List::leaked(&[0, 64]) }];
+        let (operator, action) = (Operator::NotIn, RestartAction::Restart);
+        let rules = [RestartRule { operator, codes: List::leaked(&[0, 64]), action }];
         let container = Container { restart_rules: List::leaked(&rules), ..Container::default() };
         let restart = Restart::new(&container, Never);
         let left: Vec<u8> = (0..=255).filter(|code| !restart.follows(App, exit(*code))).collect();
         assert_eq!(left, [0, 64]);
+    }
+
+    #[test]
+    fn spec_43_the_first_rule_that_matches_says_whom_it_is_for() {
+        let rule = |codes: &[u8], action| RestartRule { operator: Operator::In, codes: List::leaked(codes), action };
+        let rules = [rule(&[1], RestartAction::Restart), rule(&[0, 1, 2], RestartAction::RestartAllContainers)];
+        let container = Container { restart_rules: List::leaked(&rules), ..Container::default() };
+        let restart = Restart::new(&container, Never);
+        let of = |kind| [0, 1, 2, 3].map(|code| restart.is_for_all(kind, exit(code)));
+        assert_eq!((of(App), of(Sidecar)), ([true, false, true, false], [true, false, true, false]));
+        assert_eq!(of(Init), [false, false, true, false], "one that has succeeded is done");
+        assert_eq!([0, 1, 2, 3].map(|code| restart.follows(App, exit(code))), [true, true, true, false]);
     }
 
     #[test]

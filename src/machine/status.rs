@@ -1,5 +1,6 @@
 //! What people are told of a pod: its phase and its conditions, computed from the states of its containers (spec 45–53).
 
+use super::anew::Anew;
 use super::container::Container;
 use super::pod::{Pod, Sandbox};
 use super::terminate::Life;
@@ -66,9 +67,12 @@ impl Pod {
         let apps = || self.of(ContainerKind::App);
         if self.is_silent() {
             Phase::Unknown
-        } else if self.verdict().is_some() || self.init_failed() {
+        } else if self.verdict().is_some() || !self.is_emptied() && self.init_failed() {
             Phase::Failed
-        } else if !self.of(ContainerKind::Init).all(Container::succeeded) || apps().any(Container::is_new) {
+        } else if self.is_emptied()
+            || !self.of(ContainerKind::Init).all(Container::succeeded)
+            || apps().any(Container::is_new)
+        {
             Phase::Pending
         } else if !self.apps_ended() || self.of(ContainerKind::Sidecar).any(Container::is_live) {
             Phase::Running
@@ -92,7 +96,7 @@ impl Pod {
     }
 
     /// All conditions, in Kubernetes' order.
-    pub(super) fn conditions_at(&self, times: &Times) -> heapless::Vec<Condition, 6> {
+    pub(super) fn conditions_at(&self, times: &Times) -> heapless::Vec<Condition, 7> {
         let truths = self.truths();
         let unready = match self.phase_now() {
             Phase::Succeeded => "PodCompleted",
@@ -107,11 +111,16 @@ impl Pod {
         let mut all = heapless::Vec::new();
         let mut put = |kind, status, otherwise, since| {
             let condition = Condition { kind, status, reason: if status { kind.reason() } else { otherwise }, since };
-            // There are six kinds.
+            // There are seven kinds.
             let _ = all.push(condition);
         };
         if let Some(since) = self.life.disrupted() {
             put(ConditionKind::DisruptionTarget, true, "", since);
+        }
+        match self.anew {
+            Anew::Never => {}
+            Anew::Emptied { since, .. } => put(ConditionKind::AllContainersRestarting, true, "", since),
+            Anew::Begun { since } => put(ConditionKind::AllContainersRestarting, false, "", since),
         }
         put(ConditionKind::PodReadyToStartContainers, truths.stands, "", times.stands);
         put(ConditionKind::Initialized, truths.initialized, "ContainersNotInitialized", times.initialized);

@@ -236,6 +236,19 @@ impl Container {
         }
     }
 
+    /// Kill it, if it is there and is not being killed already.
+    pub(super) fn kill_at_once(&mut self, now: Instant, me: u8, effects: &mut Effects) {
+        let started = match self.state {
+            State::Starting => None,
+            State::Running { started } | State::PreStop { started, .. } | State::Stopping { started, .. } => {
+                Some(started)
+            }
+            State::Queued { .. } | State::BackOff { .. } | State::Killing { .. } | State::Ended(_) => return,
+        };
+        effect::tell(effects, "Killing", Some(me), "Stopping container");
+        self.kill(now, started, me, effects);
+    }
+
     fn kill(&mut self, now: Instant, started: Option<Instant>, me: u8, effects: &mut Effects) {
         self.state = State::Killing { started, report_at: now.after(KILL_PATIENCE), pause: REPORT_PAUSE };
         effect::give(effects, Effect::Kill { container: me });

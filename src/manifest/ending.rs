@@ -3,7 +3,7 @@
 use super::List;
 use serde::{Deserialize, Serialize};
 
-/// `restartPolicyRules[*]`, whose action is `Restart`: a container that ends with one of these exit codes is started again.
+/// `restartPolicyRules[*]`: what is started again after a container has ended with one of these exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestartRule<'a> {
     /// `exitCodes.operator`.
@@ -11,6 +11,30 @@ pub struct RestartRule<'a> {
     /// `exitCodes.values`.
     #[serde(borrow)]
     pub codes: List<'a, u8>,
+    /// `action`.
+    pub action: RestartAction,
+}
+
+/// `restartPolicyRules[*].action`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RestartAction {
+    /// The container.
+    Restart,
+    /// All containers of its pod, init containers included.
+    RestartAllContainers,
+}
+
+impl RestartAction {
+    /// Both.
+    pub const ALL: [RestartAction; 2] = [RestartAction::Restart, RestartAction::RestartAllContainers];
+
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            RestartAction::Restart => "Restart",
+            RestartAction::RestartAllContainers => "RestartAllContainers",
+        }
+    }
 }
 
 /// `exitCodes.operator`.

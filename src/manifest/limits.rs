@@ -96,6 +96,10 @@ pub const RESTART_RULES: usize = 20;
 pub const EXIT_CODES: usize = 255;
 /// Rules of one `podFailurePolicy` or `successPolicy`, and conditions of one of them.
 pub const JOB_RULES: usize = 20;
+/// StatefulSets of one manifest: those without pods are there too.
+pub const CLAIM_OWNERS: usize = 64;
+/// Claims that a board remembers as their StatefulSets'; what it does not remember it keeps for ever.
+pub const KEPT_CLAIMS: usize = 1024;
 /// Runs of one CronJob with `concurrencyPolicy: Allow` that there may be at once, ended ones that are kept among them.
 pub const CRON_RUNS: usize = 3;
 /// The longest grace period that a manifest may ask for, in seconds (one day).

@@ -15,6 +15,46 @@ pub struct Owner<'a> {
     pub name: &'a str,
 }
 
+/// A StatefulSet, whether or not it has pods now, and what becomes of the claims that it has made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimOwner<'a> {
+    /// `metadata.namespace`.
+    pub namespace: &'a str,
+    /// `metadata.name`.
+    pub name: &'a str,
+    /// `persistentVolumeClaimRetentionPolicy`.
+    pub retention: ClaimRetention,
+}
+
+/// `persistentVolumeClaimRetentionPolicy`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimRetention {
+    /// `whenDeleted`: when the StatefulSet is not there any more.
+    pub when_deleted: Retention,
+    /// `whenScaled`: when the pod that a claim was for is beyond `replicas`.
+    pub when_scaled: Retention,
+}
+
+/// What becomes of a claim.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Retention {
+    /// It stays.
+    #[default]
+    Retain,
+    /// It goes, with all that is in it.
+    Delete,
+}
+
+impl Retention {
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Retention::Retain => "Retain",
+            Retention::Delete => "Delete",
+        }
+    }
+}
+
 /// The kinds of controllers, each with what it asks of the board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Controller<'a> {

@@ -7,11 +7,11 @@ pub use super::volume::*;
 
 use super::List;
 pub use super::dns::{Dns, DnsPolicy};
-pub use super::ending::{MessagePolicy, Operator, RestartRule, StopSignal};
+pub use super::ending::{MessagePolicy, Operator, RestartAction, RestartRule, StopSignal};
 use super::eviction::Eviction;
 use super::fact::Fact;
 use super::huge::HugePages;
-use super::owner::Owner;
+use super::owner::{ClaimOwner, Owner};
 use super::probe::{HttpGet, Probe};
 pub use super::resize::{Resize, ResizePolicy};
 pub use super::security::{Confinement, Device, ProcMount, Seccomp};
@@ -29,12 +29,15 @@ pub struct Manifest<'a> {
     /// The seccomp filters that containers name by their index here: instructions of eight bytes, for the board's CPU.
     #[serde(borrow)]
     pub filters: List<'a, &'a [u8]>,
+    /// The StatefulSets.
+    #[serde(borrow)]
+    pub claim_owners: List<'a, ClaimOwner<'a>>,
 }
 
 impl Default for Manifest<'_> {
     /// No pods, and a node with its own defaults.
     fn default() -> Self {
-        Manifest { node: Node::default(), pods: List::EMPTY, filters: List::EMPTY }
+        Manifest { node: Node::default(), pods: List::EMPTY, filters: List::EMPTY, claim_owners: List::EMPTY }
     }
 }
 

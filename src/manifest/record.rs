@@ -64,6 +64,8 @@ pub enum Stage {
     Renewed,
     /// It was of a sandbox before this one, and in this one its container waits for its turn.
     Earlier,
+    /// It ended, or was ended, for all containers of its pod to begin anew: its container waits for its turn without back-off.
+    Anew,
 }
 
 /// The life of one instance.

@@ -203,6 +203,8 @@ pub enum ConditionKind {
     Ready,
     /// The pod is being ended from outside.
     DisruptionTarget,
+    /// All containers are being killed, to begin anew.
+    AllContainersRestarting,
 }
 
 impl ConditionKind {
@@ -215,6 +217,7 @@ impl ConditionKind {
             ConditionKind::ContainersReady => "ContainersReady",
             ConditionKind::Ready => "Ready",
             ConditionKind::DisruptionTarget => "DisruptionTarget",
+            ConditionKind::AllContainersRestarting => "AllContainersRestarting",
         }
     }
 
@@ -222,6 +225,7 @@ impl ConditionKind {
     pub const fn reason(self) -> &'static str {
         match self {
             ConditionKind::DisruptionTarget => "TerminationByKubelet",
+            ConditionKind::AllContainersRestarting => "ContainerExited",
             _ => "",
         }
     }

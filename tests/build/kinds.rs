@@ -233,7 +233,10 @@ fn what_is_wrong_with_a_controller_is_said() {
             "spec.template.spec.restartPolicy: \"Never\" is not",
         ),
         (controller("v1", "Deployment", "", ""), "write apps/v1"),
-        (apps("StatefulSet", "persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete}"), "only Retain is"),
+        (
+            apps("StatefulSet", "persistentVolumeClaimRetentionPolicy: {whenDeleted: Keep}"),
+            "Retain or Delete is possible",
+        ),
     ];
     for (text, part) in cases {
         compile(&text).refused(part);

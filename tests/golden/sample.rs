@@ -5,7 +5,9 @@ use podling::manifest::board::{Board, Network};
 use podling::manifest::huge::{HugePages, PageSize};
 use podling::manifest::image::Image;
 use podling::manifest::job::{ConditionPattern, FailureAction, FailurePattern, FailureRule, SuccessRule};
-use podling::manifest::owner::{Concurrency, Controller, Goal, JobRules, Owner, Schedule, Strategy, Update};
+use podling::manifest::owner::{
+    ClaimOwner, ClaimRetention, Concurrency, Controller, Goal, JobRules, Owner, Retention, Schedule, Strategy, Update,
+};
 use podling::manifest::pod::*;
 use podling::manifest::probe::{Action, HttpGet, Probe, ProbeKind, Scheme, Timing};
 use podling::manifest::terminal::Stdin;
@@ -47,6 +49,11 @@ pub fn manifest() -> Manifest<'static> {
         node: Node::default(),
         pods: list([full(), small()]),
         filters: list([&[6u8, 0, 0, 0, 0, 0, 0xff, 0x7f][..], &[6, 0, 0, 0, 1, 0, 5, 0]]),
+        claim_owners: list([ClaimOwner {
+            namespace: "shop",
+            name: "db",
+            retention: ClaimRetention { when_deleted: Retention::Retain, when_scaled: Retention::Delete },
+        }]),
     }
 }
 
@@ -246,8 +253,12 @@ pub fn full() -> Pod<'static> {
                 message_policy: MessagePolicy::FallbackToLogsOnError,
                 restart_policy: Some(RestartPolicy::Never),
                 restart_rules: list([
-                    RestartRule { operator: Operator::In, codes: list([42u8, 0]) },
-                    RestartRule { operator: Operator::NotIn, codes: list([255u8]) },
+                    RestartRule {
+                        operator: Operator::In,
+                        codes: list([42u8, 0]),
+                        action: RestartAction::RestartAllContainers,
+                    },
+                    RestartRule { operator: Operator::NotIn, codes: list([255u8]), action: RestartAction::Restart },
                 ]),
                 resize: ResizePolicy { cpu: Resize::InPlace, memory: Resize::Restart },
                 stop_signal: Some(StopSignal { name: "SIGUSR1", number: 10 }),

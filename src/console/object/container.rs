@@ -154,7 +154,7 @@ fn restart_rules(emit: &mut dyn Emit, container: &Container<'_>) -> fmt::Result 
     emit.begin("restartPolicyRules", Kind::List)?;
     for rule in container.restart_rules {
         emit.open(Kind::Map)?;
-        emit.pair("action", "Restart")?;
+        emit.pair("action", rule.action.as_str())?;
         emit.begin("exitCodes", Kind::Map)?;
         emit.pair("operator", if rule.operator == Operator::In { "In" } else { "NotIn" })?;
         emit.begin("values", Kind::List)?;

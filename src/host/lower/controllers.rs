@@ -8,7 +8,7 @@ use crate::host::diagnostic::quote;
 use crate::host::read::{Object, Place};
 use crate::host::schema::{self, Table};
 use crate::manifest::limits;
-use crate::manifest::owner::{Controller, Owner};
+use crate::manifest::owner::{ClaimOwner, Controller, Owner};
 use crate::manifest::pod::{Disk, EnvVar, Pair, Source, Volume};
 use std::format;
 use std::prelude::v1::*;
@@ -65,8 +65,13 @@ impl<'a> Given<'a> {
     }
 }
 
-/// The pods of a controller's document.
-pub(super) fn lower<'a>(kind: &str, root: &Place<'a>, arena: &'a Arena) -> Vec<PodObject<'a>> {
+/// The pods of a controller's document; a StatefulSet is put among `owners`.
+pub(super) fn lower<'a>(
+    kind: &str,
+    root: &Place<'a>,
+    arena: &'a Arena,
+    owners: &mut Vec<ClaimOwner<'a>>,
+) -> Vec<PodObject<'a>> {
     let (table, spec) = match kind {
         "Deployment" => (&schema::DEPLOYMENT, &schema::DEPLOYMENT_SPEC),
         "ReplicaSet" => (&schema::REPLICA_SET, &schema::REPLICA_SET_SPEC),
@@ -85,7 +90,10 @@ pub(super) fn lower<'a>(kind: &str, root: &Place<'a>, arena: &'a Arena) -> Vec<P
         "ReplicationController" => workloads::replication_controller(&document),
         "DaemonSet" => workloads::daemon_set(&document),
         "Job" => job::pods(&document, None, |_| {}),
-        _ => workloads::stateful_set(&document),
+        _ => {
+            owners.push(workloads::claim_owner(&document));
+            workloads::stateful_set(&document)
+        }
     }
 }
 

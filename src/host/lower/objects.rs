@@ -10,6 +10,7 @@ use crate::host::read::{Object, Place, did_you_mean};
 use crate::host::schema;
 use crate::host::suggest::nearest;
 use crate::manifest::limits;
+use crate::manifest::owner::ClaimOwner;
 use crate::manifest::pod::Pair;
 use base64::Engine;
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ pub(super) struct Objects<'a> {
     pub(super) persistent: BTreeMap<&'a str, Persistent<'a>>,
     pub(super) priorities: BTreeMap<&'a str, PriorityClass>,
     pub(super) ranges: Vec<LimitRange<'a>>,
+    pub(super) claim_owners: Vec<ClaimOwner<'a>>,
     /// Controllers' documents, those that have no pods (`replicas: 0`) among them.
     pub(super) controllers: usize,
 }
@@ -102,7 +104,7 @@ impl<'a> Objects<'a> {
             }
             _ => {
                 self.controllers += 1;
-                for pod in controllers::lower(kind, &root, arena) {
+                for pod in controllers::lower(kind, &root, arena, &mut self.claim_owners) {
                     self.add(pod, sources);
                 }
             }

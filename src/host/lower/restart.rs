@@ -4,7 +4,7 @@ use super::Context;
 use super::pod::policy_of;
 use crate::host::read::{Object, Place};
 use crate::host::schema;
-use crate::manifest::pod::{ContainerKind, Operator, Resize, ResizePolicy, RestartPolicy, RestartRule};
+use crate::manifest::pod::{ContainerKind, Operator, Resize, ResizePolicy, RestartAction, RestartPolicy, RestartRule};
 use crate::manifest::{List, limits};
 use std::format;
 use std::prelude::v1::*;
@@ -33,13 +33,10 @@ pub(super) fn rules<'c>(cx: &'c Context<'_>, object: &Object<'_>) -> List<'c, Re
 
 fn rule<'c>(cx: &'c Context<'_>, place: &Place<'_>) -> Option<RestartRule<'c>> {
     let rule = place.object(&schema::RESTART_RULE)?;
-    if let Some(action) = rule.require("action")
-        && action.one_of(&["Restart", "RestartAllContainers"]) == Some("RestartAllContainers")
-    {
-        action.error("RestartAllContainers is not supported on the board yet: Restart restarts the one container");
-    }
+    let action = rule.require("action").and_then(|place| place.one_of(&RestartAction::ALL.map(RestartAction::as_str)));
     let (operator, values) = exit_codes(&rule.require("exitCodes")?.object(&schema::EXIT_CODES)?)?;
-    Some(RestartRule { operator, codes: cx.arena.list(values) })
+    let action = RestartAction::ALL.into_iter().find(|known| action == Some(known.as_str()))?;
+    Some(RestartRule { operator, codes: cx.arena.list(values), action })
 }
 
 /// `operator` and `values`, of exit codes.

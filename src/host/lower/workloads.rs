@@ -7,7 +7,7 @@ use super::update;
 use crate::host::read::Object;
 use crate::host::schema;
 use crate::manifest::limits;
-use crate::manifest::owner::{Controller, Owner, Start, Update};
+use crate::manifest::owner::{ClaimOwner, ClaimRetention, Controller, Owner, Retention, Start, Update};
 use std::format;
 use std::prelude::v1::*;
 
@@ -57,7 +57,6 @@ pub(super) fn stateful_set<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
     let spec = &document.spec;
     document.selects(false);
     let _ = document.restarts(&["Always"]);
-    let _ = spec.get("persistentVolumeClaimRetentionPolicy").and_then(|place| place.object(&schema::RETENTION));
     let policy = spec.get("podManagementPolicy").and_then(|word| word.choice(&["OrderedReady", "Parallel"]));
     let start = if policy == Some("Parallel") { Start::Parallel } else { Start::OrderedReady };
     let service =
@@ -98,6 +97,18 @@ pub(super) fn stateful_set<'a>(document: &Document<'a>) -> Vec<PodObject<'a>> {
         document.pod(&name, &labels, given)
     };
     (first..first + document.replicas()).map(pod).collect()
+}
+
+/// What a StatefulSet does with its claims.
+pub(super) fn claim_owner<'a>(document: &Document<'a>) -> ClaimOwner<'a> {
+    let policy = document.spec.get("persistentVolumeClaimRetentionPolicy").and_then(|it| it.object(&schema::RETENTION));
+    let word = |name| match policy.as_ref()?.get(name)?.choice(&["Retain", "Delete"])? {
+        "Delete" => Some(Retention::Delete),
+        _ => Some(Retention::Retain),
+    };
+    let [when_deleted, when_scaled] = ["whenDeleted", "whenScaled"].map(|name| word(name).unwrap_or_default());
+    let retention = ClaimRetention { when_deleted, when_scaled };
+    ClaimOwner { namespace: document.meta.namespace, name: document.meta.name, retention }
 }
 
 /// As many pods as there are replicas.

@@ -32,7 +32,7 @@ table!(STATEFUL_STRATEGY "StatefulSetUpdateStrategy" { rollingUpdate: Read, r#ty
 table!(STATEFUL_ROLLING "RollingUpdateStatefulSetStrategy" { maxUnavailable: Read, partition: Read });
 table!(ORDINALS "StatefulSetOrdinals" { start: Read });
 table!(RETENTION "StatefulSetPersistentVolumeClaimRetentionPolicy" {
-    whenDeleted: Only(&["Retain"]), whenScaled: Only(&["Retain"]),
+    whenDeleted: Read, whenScaled: Read,
 });
 table!(CLAIM_TEMPLATE "PersistentVolumeClaimTemplate" {
     apiVersion: Only(&["v1"]), kind: Only(&["PersistentVolumeClaim"]), metadata: Read, spec: Read, status: Cluster,

@@ -17,6 +17,10 @@ pub(super) fn manifest<'a>(at: &At<'_, 'a>, manifest: &Manifest<'a>) -> Checked 
             false => pod(at, &one, filters),
         })
     })?;
+    at.field("claim_owners").list(manifest.claim_owners, limits::CLAIM_OWNERS, |at, one| {
+        at.field("namespace").text(one.namespace, rule::LABEL)?;
+        at.field("name").text(one.name, rule::SUBDOMAIN)
+    })?;
     Ok(())
 }
 
