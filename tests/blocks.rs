@@ -163,3 +163,35 @@ fn a_local_directory_is_given_to_the_group_and_anything_else_refused() {
         assert!(why.contains("is neither a directory nor a block device"), "{why}");
     });
 }
+
+#[test]
+fn spec_35_mount_options_are_the_mounts_and_the_file_systems() {
+    let node = Node::new();
+    let disk = Disk::new(true);
+    let options = |options: &str| {
+        local("c", "Filesystem", &disk.device, &format!("}}, mountOptions: [{options}]")).replace("]}}", "]}")
+    };
+    let mounts = "volumeMounts: [{name: v, mountPath: /data}]";
+    let yaml = claim("c", "Filesystem")
+        + &options("noatime, noexec, sync, commit=7")
+        + &pod("disk", "exec sleep 1000", &volume("c", false), mounts);
+    node.run(&yaml, async |board| {
+        board.running("disk", "main").await;
+        let (_, said) = board.shell("disk", "main", "grep ' /data ext4 ' /proc/mounts").await;
+        for word in ["rw", "noatime", "noexec", "nosuid", "nodev", "sync", "commit=7"] {
+            assert!(said.split([' ', ',']).any(|it| it == word), "{word}: {said}");
+        }
+    });
+    let yaml = claim("c", "Filesystem") + &options("ro") + &pod("disk", "exec sleep 1000", &volume("c", false), mounts);
+    Node::new().run(&yaml, async |board| {
+        board.running("disk", "main").await;
+        let (_, said) = board.shell("disk", "main", "grep ' /data ext4 ' /proc/mounts; echo x > /data/x").await;
+        assert!(said.contains(" ro,") && said.contains("Read-only file system"), "{said}");
+    });
+    let yaml =
+        claim("c", "Filesystem") + &options("nonsense") + &pod("disk", "exec sleep 1000", &volume("c", false), mounts);
+    Node::new().run(&yaml, async |board| {
+        let why = board.event("FailedCreatePodSandBox").await;
+        assert!(why.contains(" with nonsense (") && why.contains("Invalid argument"), "{why}");
+    });
+}

@@ -4,12 +4,14 @@ use super::mounts::{self, Tmpfs};
 use super::paths::{Paths, PodPaths};
 use super::trouble::Trouble;
 use super::volumes::in_memory;
+use crate::manifest::List;
 use crate::manifest::pod::{Disk, Pod};
 use crate::manifest::units::Bytes;
 use crate::sys::device::{self, Use};
 use crate::sys::error::Attempt;
-use crate::sys::mount::{self, NODEV, NOSUID, RDONLY};
+use crate::sys::mount::{self, NODEV, NOEXEC, NOSUID, RDONLY};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, chmodat, chownat, mknodat};
+use rustix::mount::MountAttrFlags;
 use std::ffi::CString;
 use std::format;
 use std::fs;
@@ -117,11 +119,13 @@ pub(super) fn make_local(
     own: &PodPaths,
     volume: &str,
     path: &Path,
-    fs_type: &str,
-    read_only: bool,
+    (fs_type, read_only, words): (&str, bool, List<'_, &str>),
 ) -> Result<(), Trouble> {
     let found = fs::metadata(path).map_err(Trouble::at("find the local volume", path))?.file_type();
     let place = own.memory_volume(volume);
+    if found.is_dir() && !words.is_empty() {
+        return Err(format!("{} is a directory: mountOptions are for a block device", path.display()).into());
+    }
     if found.is_dir() || place.exists() && mounts::is_mounted(&place) {
         return Ok(());
     }
@@ -137,11 +141,39 @@ pub(super) fn make_local(
         options.push((c"ro", c""));
         attributes |= RDONLY;
     }
-    let subject = format!("{fs_type} of {} (does it hold one? a board makes none)", path.display());
+    let words: Vec<&str> = words.iter().collect();
+    let mut given = Vec::new();
+    for word in &words {
+        match attribute(word) {
+            Some(attribute) => attributes |= attribute,
+            None => {
+                let (name, value) = word.split_once('=').unwrap_or((word, ""));
+                given.push((text(name.as_bytes())?, text(value.as_bytes())?));
+            }
+        }
+    }
+    options.extend(given.iter().map(|(name, value)| (name.as_c_str(), value.as_c_str())));
+    let with = if words.is_empty() { String::new() } else { format!(" with {}", words.join(",")) };
+    let subject = format!("{fs_type} of {}{with} (does it hold one? a board makes none)", path.display());
     let made = mount::new_mount(&kind, &options, attributes).attempt("mount", &subject)?;
     fs::create_dir_all(&place).map_err(Trouble::at("make", &place))?;
     mounts::attach(made, &place)?;
     Ok(())
+}
+
+/// What an option asks of the mount; `None` where it is for the file system.
+fn attribute(word: &str) -> Option<MountAttrFlags> {
+    Some(match word {
+        "nosuid" => NOSUID,
+        "nodev" => NODEV,
+        "noexec" => NOEXEC,
+        "noatime" => MountAttrFlags::MOUNT_ATTR_NOATIME,
+        "strictatime" => MountAttrFlags::MOUNT_ATTR_STRICTATIME,
+        "nodiratime" => MountAttrFlags::MOUNT_ATTR_NODIRATIME,
+        // What a mount is anyway.
+        "exec" | "relatime" | "diratime" => MountAttrFlags::empty(),
+        _ => return None,
+    })
 }
 
 /// Where the files of a `local` PersistentVolume are.

@@ -56,8 +56,8 @@ pub(super) fn make(teller: &Teller<'_>) -> Result<(), Trouble> {
             // Mounted with the first container that asks for it.
             Source::Image { .. } => Ok(()),
             Source::Block { disk, read_only } => blocks::make(paths, &own, pod, volume.name, (disk, read_only)),
-            Source::Local { path, fs_type, read_only, .. } => {
-                blocks::make_local(&own, volume.name, Path::new(path), fs_type, read_only)
+            Source::Local { path, fs_type, read_only, options, .. } => {
+                blocks::make_local(&own, volume.name, Path::new(path), (fs_type, read_only, options))
             }
         };
         super::fail::point("volume made");

@@ -82,7 +82,7 @@ table!(CLAIM_SPEC "PersistentVolumeClaimSpec" {
 table!(CLAIM_RESOURCES "VolumeResourceRequirements" { limits: Read, requests: Read });
 table!(PERSISTENT_VOLUME "PersistentVolume" { apiVersion: Read, kind: Read, metadata: Read, spec: Read, status: Cluster });
 table!(PERSISTENT_VOLUME_SPEC "PersistentVolumeSpec" {
-    accessModes: Read, capacity: Read, claimRef: Read, hostPath: Read, local: Read, mountOptions: NotYet, nodeAffinity: Cluster,
+    accessModes: Read, capacity: Read, claimRef: Read, hostPath: Read, local: Read, mountOptions: Read, nodeAffinity: Cluster,
     persistentVolumeReclaimPolicy: Only(&["Retain", "Delete", "Recycle"]), storageClassName: Read, volumeAttributesClassName: Cluster,
     volumeMode: Read, awsElasticBlockStore: NotYet, azureDisk: NotYet, azureFile: NotYet, cephfs: NotYet,
     cinder: NotYet, csi: NotYet, fc: NotYet, flexVolume: NotYet, flocker: NotYet, gcePersistentDisk: NotYet, glusterfs: NotYet,

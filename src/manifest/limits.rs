@@ -20,6 +20,8 @@ pub const VOLUME_DEPTH: usize = 128;
 pub const FILES: usize = 64;
 /// Environment variables of one container, the image's not counted.
 pub const ENV: usize = 256;
+/// `mountOptions` of one PersistentVolume.
+pub const MOUNT_OPTIONS: usize = 32;
 /// Bytes of a file of environment variables, as Kubernetes has it.
 pub const ENV_FILE: usize = 64 * 1024;
 /// Words of one command, args or hook.

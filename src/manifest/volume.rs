@@ -145,6 +145,9 @@ pub enum Source<'a> {
         fs_type: &'a str,
         /// `readOnly`.
         read_only: bool,
+        /// `mountOptions`, for a block device: names, or `NAME=VALUE`. `ro` is told by `read_only`.
+        #[serde(borrow)]
+        options: List<'a, &'a str>,
     },
 }
 

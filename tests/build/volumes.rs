@@ -2,12 +2,12 @@
 
 use super::{compile, compile_for, pod};
 use podling::host::boards::BoardFile;
-use podling::manifest::check;
 use podling::manifest::fact::{Fact, FileKey};
 use podling::manifest::huge::PageSize;
 use podling::manifest::pod::{
     Disk, FsGroup, FsGroupChange, GroupsPolicy, HostPathKind, Medium, Mount, Pod, Propagation, Qos, Source,
 };
+use podling::manifest::{List, check};
 
 /// Calls `look` with the first pod of `text`.
 #[track_caller]
@@ -335,8 +335,20 @@ fn spec_35_volume_modes_decide_between_devices_and_file_systems() {
     compile(&(files.clone() + &claim(sized) + &user(device))).refused("have a different volumeMode");
     let mounted = user("volumeMounts: [{name: v, mountPath: /v}]");
     first(&(files + &claim(sized).replace("Block", "Filesystem") + &mounted), |pod| {
-        let source = Source::Local { claim: "c", path: "/dev/sda", fs_type: "xfs", read_only: false };
+        let source =
+            Source::Local { claim: "c", path: "/dev/sda", fs_type: "xfs", read_only: false, options: List::EMPTY };
         assert_eq!(pod.volumes.get(0).unwrap().source, source);
     });
+    let with = |options: &str, of: &str, mode: &str| {
+        volume(mode, &format!("mountOptions: [{options}], {of}")) + &claim(sized).replace("Block", mode) + &mounted
+    };
+    let device = "local: {path: /dev/sda}";
+    first(&with("defaults, ro, noatime, errors=remount-ro", device, "Filesystem"), |pod| {
+        let Source::Local { read_only, options, .. } = pod.volumes.get(0).unwrap().source else { panic!("not local") };
+        assert!(read_only && options.iter().eq(["noatime", "errors=remount-ro"]));
+    });
+    compile(&with("'noatime,sync'", device, "Filesystem")).refused("is not one option of a mount");
+    compile(&with("suid", device, "Filesystem")).refused("suid is not possible");
+    compile(&with("sync", "hostPath: {path: /srv}", "Filesystem")).refused("are for the file system on a block device");
     compile(&(volume("Block", "hostPath: {path: /dev/sda}") + &pod("", ""))).refused("volumeMode: Block is for local");
 }

@@ -332,7 +332,16 @@ fn volumes() -> List<'static, Volume<'static>> {
         ("memory", Source::EmptyDir { medium: Medium::Memory, size_limit: Some(1 << 20) }),
         ("huge", Source::EmptyDir { medium: Medium::HugePages(PageSize::Mi2), size_limit: None }),
         ("claim", Source::Claim { name: "www.data", read_only: true }),
-        ("local", Source::Local { claim: "local", path: "/dev/sda1", fs_type: "ext4", read_only: false }),
+        (
+            "local",
+            Source::Local {
+                claim: "local",
+                path: "/dev/sda1",
+                fs_type: "ext4",
+                read_only: false,
+                options: list(["noatime", "commit=7"]),
+            },
+        ),
         ("device", Source::Block { disk: Disk::Device { claim: "device", path: "/dev/sdb" }, read_only: true }),
         ("disk", Source::Block { disk: Disk::Claim { claim: "disk", bytes: 1 << 20 }, read_only: false }),
         ("own", Source::Block { disk: Disk::Own { bytes: 1 << 16 }, read_only: false }),

@@ -38,6 +38,10 @@ pub(super) struct Persistent<'a> {
     pub(super) path: String,
     pub(super) kind: PersistentKind<'a>,
     class: &'a str,
+    /// `ro` is one of its `mountOptions`.
+    pub(super) read_only: bool,
+    /// The others.
+    pub(super) options: Vec<&'a str>,
     /// `claimRef`, or the claim that was bound to it.
     claim: RefCell<Option<(String, String)>>,
 }
@@ -139,7 +143,33 @@ pub(super) fn persistent<'a>(object: &Object<'a>, meta: &Metadata<'a>) -> Option
         Some((String::from(text("namespace").unwrap_or("default")), String::from(text("name")?)))
     });
     let class = spec.get("storageClassName").and_then(|place| place.text()).unwrap_or_default();
-    Some(Persistent { at: meta.at, path, kind, class, claim: RefCell::new(claim) })
+    let mut options = mount_options(&spec, kind);
+    let before = options.len();
+    options.retain(|word| *word != "ro");
+    let read_only = options.len() < before;
+    Some(Persistent { at: meta.at, path, kind, class, read_only, options, claim: RefCell::new(claim) })
+}
+
+/// `mountOptions`, but for those that say what is so anyway.
+fn mount_options<'a>(spec: &Object<'a>, kind: PersistentKind<'_>) -> Vec<&'a str> {
+    /// What mount(8) itself heeds, and what is so on a board.
+    const IDLE: [&str; 7] = ["defaults", "rw", "auto", "noauto", "nofail", "_netdev", "nouser"];
+    const AGAINST: [&str; 10] = ["suid", "dev", "bind", "rbind", "move", "remount", "loop", "user", "users", "owner"];
+    let Some(list) = spec.get("mountOptions") else { return Vec::new() };
+    let places = list.list(limits::MOUNT_OPTIONS);
+    if !places.is_empty() && !matches!(kind, PersistentKind::Local(_)) {
+        list.error("are for the file system on a block device (local): leave them out");
+    }
+    let word = |place: &Place<'a>| {
+        let word = place.text()?;
+        if !(rule::MOUNT_OPTION.holds)(word) {
+            place.error(format!("{} {}", quote(word), rule::MOUNT_OPTION.says));
+        } else if AGAINST.contains(&word) {
+            place.error(format!("{word} is not possible: a board mounts a device as it is, without set-user-ID programs and device nodes"));
+        }
+        Some(word).filter(|word| !IDLE.contains(word))
+    };
+    places.iter().filter_map(word).collect()
 }
 
 impl Claim<'_> {

@@ -192,7 +192,9 @@ fn claim<'c, 'a: 'c>(cx: &'c Context<'a>, meta: &Metadata<'a>, object: &Object<'
                     return Some(Source::Block { disk: Disk::Device { claim: name, path }, read_only });
                 }
                 (PersistentKind::Local(fs_type), None) => {
-                    return Some(Source::Local { claim: name, path, fs_type, read_only });
+                    let (read_only, options) =
+                        (read_only || volume.read_only, cx.arena.list(volume.options.iter().copied()));
+                    return Some(Source::Local { claim: name, path, fs_type, read_only, options });
                 }
                 (PersistentKind::HostPath(kind), None) => return Some(Source::HostPath { path, kind }),
                 _ => place.error("the claim and its PersistentVolume have a different volumeMode"),

@@ -237,7 +237,11 @@ fn volume<'a>(at: &At<'_, 'a>, volume: &Volume<'a>) -> Checked {
         Source::Image { reference } => at.field("image.reference").text(reference, rule::IMAGE),
         Source::HostPath { path, .. } => at.field("hostPath.path").text(path, rule::ABSOLUTE_PATH),
         Source::Claim { name, .. } => at.field("persistentVolumeClaim.claimName").text(name, rule::SUBDOMAIN),
-        Source::Local { claim, path, fs_type, .. } => {
+        Source::Local { claim, path, fs_type, options, .. } => {
+            at.field("mountOptions").list(options, limits::MOUNT_OPTIONS, |at, one| {
+                at.length(one, limits::PATH)?;
+                at.text(one, rule::MOUNT_OPTION)
+            })?;
             at.field("persistentVolumeClaim.claimName").text(claim, rule::SUBDOMAIN)?;
             at.field("local.path").text(path, rule::ABSOLUTE_PATH)?;
             if fs_type.is_empty() { Ok(()) } else { at.field("local.fsType").text(fs_type, rule::KERNEL_NAME) }

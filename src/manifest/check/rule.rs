@@ -11,6 +11,12 @@ pub struct Rule {
     pub says: &'static str,
 }
 
+/// One of `mountOptions`.
+pub const MOUNT_OPTION: Rule = Rule {
+    holds: |text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b','),
+    says: "is not one option of a mount: printable ASCII without spaces and commas",
+};
+
 /// Container, volume and namespace names (spec 7).
 pub const LABEL: Rule = Rule {
     holds: is_label,
@@ -256,6 +262,7 @@ mod tests {
             (HTTP_PATH, &["/", "/a?b=c%20d"], &["", "a", "/a b", "/a\r\n", "/ä"]),
             (HTTP_NAME, &["Host", "X-1"], &["", "A:", "a b"]),
             (HTTP_VALUE, &["", "a: b", "größer"], &["a\r\nb", "\0"]),
+            (MOUNT_OPTION, &["noatime", "errors=remount-ro"], &["", "a,b", "a b", "ä", "a\0"]),
             (KERNEL_NAME, &["eth0", "ttyAMA0"], &["", ".", "..", "a/b", "a b", "sixteen-letters-"]),
         ];
         for (rule, good, bad) in table {
