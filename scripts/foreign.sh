@@ -8,13 +8,15 @@ foreign() {
     local arch=$1 suite=$2 tool=$3 home uri base=${2%-backports}
     shift 3
     home=$CACHE/apt/$suite-$arch
+    # The firmware of boards is in non-free-firmware. An index from before it was asked for does not know it.
+    grep -qs non-free-firmware "$home/sources/debian.sources" || rm -f "$home/updated"
     if [ ! -e "$home/updated" ]; then
         uri=$(mirror "$suite")
         uri=${uri:-$(mirror "$base")}
         [ -n "$uri" ] || { echo "no apt source on this machine names the suite $base" >&2; return 1; }
         mkdir -p "$home"/{state/lists/partial,cache/archives/partial,sources,preferences}
         : >"$home/status"
-        printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n' \
+        printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main non-free-firmware\nSigned-By: %s\n' \
             "$uri" "$suite" /usr/share/keyrings/debian-archive-keyring.gpg >"$home/sources/debian.sources"
     fi
     local options=(

@@ -24,6 +24,8 @@ enum Verb {
     Pack(host::pack::Args),
     /// Fetch images from registries, and pack them
     Pull(host::pull::Args),
+    /// List the boards that there are
+    Boards,
     /// Lay out a board's flash
     Image(host::image::Args),
     /// Write a flash onto a card, and read it back
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Verb::Inspect(args) => args.run(),
         Verb::Pack(args) => args.run(),
         Verb::Pull(args) => args.run(),
+        Verb::Boards => host::boards::list(),
         Verb::Image(args) => args.run(),
         Verb::Flash(args) => args.run(),
         #[cfg(feature = "agent")]

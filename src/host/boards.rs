@@ -3,8 +3,8 @@
 mod file;
 
 pub use file::{
-    Arch, BoardFile, Console, Devices, EvictionFile, Flash, Kernel, NetworkFile, NodeFile, Partition, PartitionKind,
-    Reserved,
+    Arch, BoardFile, Console, Devices, EvictionFile, Firmware, Flash, Kernel, NetworkFile, NodeFile, Partition,
+    PartitionKind, Reserved,
 };
 
 use crate::host::units;
@@ -117,6 +117,11 @@ impl BoardFile {
         if let Some(bad) = self.kernel.modules.iter().find(|m| !module(m)) {
             bail!("kernel.modules: `{bad}` is not the name of a module");
         }
+        let texts = self.firmware.iter().flat_map(|firmware| firmware.files.iter().chain(firmware.texts.keys()));
+        let plain = |name: &&String| name.is_empty() || name.contains(['/', '\\', ':']) || name.starts_with('.');
+        if let Some(bad) = self.kernel.dtbs.iter().chain(texts).find(plain) {
+            bail!("kernel.dtbs, firmware: `{bad}` is not the name of a file");
+        }
         ensure!(u32::try_from(self.flash.slot_bytes).is_ok(), "flash.slot_bytes: at most 4 GiB");
         ensure!(
             self.flash.slot_bytes >= limits::MANIFEST as u64,
@@ -194,8 +199,8 @@ fn folders() -> Vec<PathBuf> {
     [PathBuf::from("boards")].into_iter().chain(above).filter(|p| p.is_dir()).collect()
 }
 
-/// The error that names the boards there are.
-fn unknown(board: &str, folders: &[PathBuf]) -> anyhow::Error {
+/// The names of the boards in these folders.
+fn known(folders: &[PathBuf]) -> Vec<String> {
     let entries = folders.iter().filter_map(|f| fs::read_dir(f).ok()).flatten().flatten();
     let mut known: Vec<String> = entries
         .filter(|e| e.path().join("board.toml").is_file())
@@ -203,6 +208,24 @@ fn unknown(board: &str, folders: &[PathBuf]) -> anyhow::Error {
         .collect();
     known.sort_unstable();
     known.dedup();
+    known
+}
+
+/// `podling boards`: a line for each board that there is.
+pub fn list() -> anyhow::Result<()> {
+    let bytes = |n: u64| units::from_bytes(n);
+    std::println!("{:<20}{:<9}{:<8}{:<8}DESCRIPTION", "BOARD", "ARCH", "MEMORY", "FLASH");
+    for name in known(&folders()) {
+        let board = load(&name)?;
+        let (memory, flash) = (bytes(board.memory_bytes), bytes(board.flash.size));
+        std::println!("{name:<20}{:<9}{memory:<8}{flash:<8}{}", board.arch.oci(), board.description);
+    }
+    Ok(())
+}
+
+/// The error that names the boards there are.
+fn unknown(board: &str, folders: &[PathBuf]) -> anyhow::Error {
+    let known = known(folders);
     if known.is_empty() {
         return anyhow!(
             "unknown board `{board}`, and no folder of boards was found: run in the repository, set PODLING_BOARDS, or give the path of a board.toml"

@@ -1,8 +1,8 @@
-//! A board's flash as one sparse file: an MBR, the slots with the first manifest, the data partition with the images.
+//! A board's flash as one sparse file: an MBR, the boot partitions, the slots with the first manifest, the data partition with the images.
 
 use super::boards::{BoardFile, PartitionKind};
-use super::ext4;
-use anyhow::{Context, Result, bail, ensure};
+use super::{ext4, fat};
+use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -33,12 +33,6 @@ pub fn layout(board: &BoardFile) -> Result<Vec<Extent>> {
     let mut offset = MIB;
     let mut extents = vec![];
     for (partition, size) in board.flash.partitions.iter().zip(board.partition_sizes()?) {
-        if partition.kind == PartitionKind::Fat {
-            bail!(
-                "flash.partitions: {} is FAT, which this podling does not write: boot files are laid beside the image",
-                partition.name
-            );
-        }
         extents.push(Extent { kind: partition.kind, offset, size });
         offset += size;
     }
@@ -66,12 +60,26 @@ pub fn mbr(board: &BoardFile, extents: &[Extent]) -> Result<[u8; SECTOR as usize
     Ok(sector)
 }
 
-/// Lays out the empty file `disk`, which stands at `path`: `manifest` in slot A, `images` on the data partition.
-pub fn write(board: &BoardFile, disk: &File, path: &Path, manifest: &[u8], images: &[ext4::Source<'_>]) -> Result<()> {
+/// What goes onto the flash.
+pub struct Contents<'a> {
+    /// Into slot A.
+    pub manifest: &'a [u8],
+    /// Onto the data partition.
+    pub images: &'a [ext4::Source<'a>],
+    /// Onto each boot partition.
+    pub boot: &'a [fat::Entry],
+}
+
+/// Lays out the empty file `disk`, which stands at `path`.
+pub fn write(board: &BoardFile, disk: &File, path: &Path, contents: &Contents<'_>) -> Result<()> {
+    let manifest = contents.manifest;
+    let directory = super::atomic::directory_of(path);
+    let name = path.file_name().and_then(|name| name.to_str()).context("the disk image has no name")?;
     let extents = layout(board)?;
     disk.set_len(board.flash.size).context("cannot size the disk image")?;
     disk.write_all_at(&mbr(board, &extents)?, 0).context("cannot write the partition table")?;
     for (extent, partition) in extents.iter().zip(&board.flash.partitions) {
+        let place = ext4::Place { directory: &directory, disk: name, offset: extent.offset, size: extent.size };
         match extent.kind {
             PartitionKind::Slots => {
                 ensure!(
@@ -83,13 +91,14 @@ pub fn write(board: &BoardFile, disk: &File, path: &Path, manifest: &[u8], image
                 disk.write_all_at(manifest, extent.offset).context("cannot write the manifest into its slot")?;
             }
             PartitionKind::Ext4 => {
-                let directory = super::atomic::directory_of(path);
-                let disk = path.file_name().and_then(|name| name.to_str()).context("the disk image has no name")?;
-                let place = ext4::Place { directory: &directory, disk, offset: extent.offset, size: extent.size };
-                ext4::make(&place, &partition.name, &uuid(board), "images", images)
+                ext4::make(&place, &partition.name, &uuid(board), "images", contents.images)
                     .with_context(|| format!("the partition {}", partition.name))?;
             }
-            PartitionKind::Fat => {}
+            PartitionKind::Fat => {
+                let [a, b, c, d, ..] = identity(board, &partition.name);
+                fat::make(&place, &partition.name, u32::from_be_bytes([a, b, c, d]), contents.boot)
+                    .with_context(|| format!("the partition {}", partition.name))?;
+            }
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ use super::boards::{self, BoardFile};
 use super::initramfs::{self, Contents};
 use super::modules::{self, Kernel};
 use super::progress::Step;
-use super::{ext4, flash, units};
+use super::{bootfiles, ext4, flash, units};
 use crate::manifest::board::Board;
 use crate::manifest::codec::{self, Kind};
 use crate::manifest::image::{self, Image};
@@ -37,6 +37,9 @@ pub struct Args {
     /// The board's program, built for the board
     #[arg(long, value_name = "FILE")]
     podlingd: PathBuf,
+    /// The unpacked package of the board's firmware, where it has one
+    #[arg(long, value_name = "DIR")]
+    firmware: Option<PathBuf>,
     /// The disk image to write
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
@@ -58,6 +61,8 @@ impl Args {
         let initramfs = make_initramfs(&board, &kernel, &self.podlingd)?;
         let image = fs::read(&kernel.image).with_context(|| format!("cannot read {}", kernel.image.display()))?;
 
+        let boot_files = bootfiles::files(&board, &kernel, &image, &initramfs, self.firmware.as_deref())?;
+
         let directory = atomic::directory_of(&self.output);
         atomic::ensure_directory(&directory)?;
         let boot = self.boot.unwrap_or(directory.clone());
@@ -67,7 +72,8 @@ impl Args {
         let drafts = [Draft::of(&places[0], &initramfs)?, Draft::of(&places[1], &image)?];
         let draft = Draft::new(&directory)?;
         let step = Step::new("laying out the flash", images.bytes);
-        flash::write(&board, draft.file(), draft.path(), &manifest, &images.sources())
+        let contents = flash::Contents { manifest: &manifest, images: &images.sources(), boot: &boot_files };
+        flash::write(&board, draft.file(), draft.path(), &contents)
             .and_then(|()| Ok(draft.file().sync_all()?))
             .with_context(|| format!("cannot write {}", self.output.display()))?;
         drop(step);

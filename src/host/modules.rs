@@ -67,6 +67,19 @@ impl Kernel {
         Ok(Kernel { image, modules, files, builtin, soft, aliases })
     }
 
+    /// The device tree called `name`, wherever the package has it.
+    pub fn device_tree(&self, name: &str) -> Result<Vec<u8>> {
+        let version = self.modules.file_name().unwrap_or_default().to_string_lossy();
+        let root = self.image.parent().and_then(Path::parent).unwrap_or(Path::new("."));
+        let folder = root.join(format!("usr/lib/linux-image-{version}"));
+        // With a 64-bit kernel, a folder for each maker.
+        let makers = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut places = [folder.clone()].into_iter().chain(makers).map(|place| place.join(name));
+        let path = places.find(|path| path.is_file());
+        let path = path.with_context(|| format!("the kernel has no device tree {name} in {}", folder.display()))?;
+        fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+    }
+
     /// The files of `wanted` and of all that they need, each after what it needs. Built-in ones need no file.
     pub fn load_order<'a>(&self, wanted: impl IntoIterator<Item = &'a str>) -> Result<Vec<PathBuf>> {
         let (mut order, mut seen, mut missing) = (vec![], BTreeSet::new(), vec![]);

@@ -1,7 +1,7 @@
 //! An emulated board from YAML: its flash laid out as people do it, its console asked and answered.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use super::qemu::{Guest, Machine, directory, run};
+use super::qemu::{Guest, Hardware, Machine, directory, run};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -55,34 +55,17 @@ fn parts() -> &'static Parts {
 
 /// A board whose flash holds the pods of `yaml`. `adapt` changes the board's file.
 pub fn board(name: &'static str, yaml: &str, adapt: impl Fn(String) -> String) -> Machine {
-    let parts = parts();
     let dir = directory().join(name);
     fs::create_dir_all(&dir).unwrap();
     let original = fs::read_to_string(clone().join("boards/qemu-virt-aarch64/board.toml")).unwrap();
     let board = dir.join("board.toml");
     fs::write(&board, adapt(original.clone())).unwrap();
-    let (pods, manifest, disk) = (dir.join("pods.yaml"), dir.join("manifest"), directory().join(format!("{name}.img")));
-    fs::write(&pods, yaml).unwrap();
-    run(podling().arg("build").arg(&pods).arg("--board").arg(&board).arg("-o").arg(&manifest));
-    run(podling()
-        .arg("image")
-        .arg("--board")
-        .arg(&board)
-        .arg("--manifest")
-        .arg(&manifest)
-        .arg("--images")
-        .arg(&parts.images)
-        .arg("--kernel")
-        .arg(&parts.kernel)
-        .arg("--podlingd")
-        .arg(&parts.podlingd)
-        .arg("-o")
-        .arg(&disk)
-        .arg("--boot")
-        .arg(&dir));
+    let disk = lay_out(name, &board, yaml, &[]);
     let cmdline = original.lines().find_map(|line| line.strip_prefix("cmdline = \"")?.strip_suffix('"'));
     Machine {
         name,
+        hardware: Hardware::Virt,
+        prompt: PROMPT,
         kernel: dir.join("kernel"),
         initramfs: dir.join("initramfs.zst"),
         cmdline: cmdline.expect("the board's file has a command line").into(),
@@ -92,6 +75,24 @@ pub fn board(name: &'static str, yaml: &str, adapt: impl Fn(String) -> String) -
         reboots: false,
         extra: vec![],
     }
+}
+
+/// The flash of that board with the pods of `yaml`; its boot files in target/qemu/NAME as well.
+pub fn lay_out(name: &str, board: &Path, yaml: &str, more: &[&str]) -> PathBuf {
+    let parts = parts();
+    let dir = directory().join(name);
+    fs::create_dir_all(&dir).unwrap();
+    let (pods, manifest, disk) = (dir.join("pods.yaml"), dir.join("manifest"), directory().join(format!("{name}.img")));
+    fs::write(&pods, yaml).unwrap();
+    run(podling().arg("build").arg(&pods).arg("--board").arg(board).arg("-o").arg(&manifest));
+    let [board, manifest, images, kernel, podlingd, flash, boot] =
+        [board, &manifest, &parts.images, &parts.kernel, &parts.podlingd, &disk, &dir]
+            .map(|path| path.to_str().unwrap());
+    run(podling()
+        .args(["image", "--board", board, "--manifest", manifest, "--images", images, "--kernel", kernel])
+        .args(["--podlingd", podlingd, "-o", flash, "--boot", boot])
+        .args(more));
+    disk
 }
 
 pub fn as_it_is(board: String) -> String {
@@ -117,7 +118,7 @@ pub fn pod(name: &str, spec: &str, container: &str, script: &str) -> String {
 impl Guest {
     /// Types a command; gives its answer.
     pub fn ask(&mut self, command: &str) -> String {
-        self.command(command, PROMPT, ANSWER)
+        self.command(command, self.prompt, ANSWER)
     }
 
     /// Asks again and again until the answer is as wanted.
@@ -145,7 +146,7 @@ impl Guest {
 
     pub fn booted(machine: &Machine) -> Guest {
         let mut guest = machine.start();
-        guest.expect(PROMPT, BOOT);
+        guest.expect(machine.prompt, BOOT);
         guest
     }
 

@@ -23,6 +23,10 @@ const GLANCE: Duration = Duration::from_millis(200);
 pub struct Machine {
     /// Names its log.
     pub name: &'static str,
+    /// What is emulated.
+    pub hardware: Hardware,
+    /// What its console shows when it takes a command.
+    pub prompt: &'static str,
     pub kernel: PathBuf,
     pub initramfs: PathBuf,
     pub cmdline: String,
@@ -35,6 +39,17 @@ pub struct Machine {
     pub reboots: bool,
     /// Further arguments.
     pub extra: Vec<String>,
+}
+
+/// A machine of QEMU's.
+pub enum Hardware {
+    /// Its own, with virtio.
+    Virt,
+    /// A Raspberry Pi 3 with 1 GiB, whatever is said of its memory, and its disk in the slot for SD cards.
+    Raspi3b {
+        /// Its device tree.
+        dtb: PathBuf,
+    },
 }
 
 /// What the console said so far, filled by a thread of its own so that the guest never waits for a reader.
@@ -55,6 +70,7 @@ struct Said {
 /// A machine that runs. Dropping it ends it.
 pub struct Guest {
     name: &'static str,
+    pub prompt: &'static str,
     qemu: Child,
     line: UnixStream,
     console: Arc<Console>,
@@ -75,20 +91,7 @@ impl Machine {
 
         let mut command = Command::new("timeout");
         command.args(["--kill-after=2", &LIFE.as_secs().to_string(), "qemu-system-aarch64"]);
-        command.args([
-            "-M",
-            "virt",
-            "-cpu",
-            "cortex-a53",
-            "-accel",
-            "tcg",
-            "-nodefaults",
-            "-display",
-            "none",
-            "-monitor",
-            "none",
-        ]);
-        command.args(["-m", &self.memory_mib.to_string()]);
+        command.args(["-accel", "tcg", "-nodefaults", "-display", "none", "-monitor", "none"]);
         command.arg("-kernel").arg(&self.kernel).arg("-initrd").arg(&self.initramfs).args(["-append", &self.cmdline]);
         let log = dir.join(format!("{}.log", self.name));
         command.arg("-chardev").arg(format!(
@@ -96,20 +99,33 @@ impl Machine {
             socket.display(),
             log.display()
         ));
-        command.args(["-serial", "chardev:console"]);
         if !self.reboots {
             command.arg("-no-reboot");
         }
-        if let Some(disk) = &self.disk {
-            command.arg("-drive").arg(format!("if=none,id=disk,format=raw,file={}", disk.display()));
-            command.args(["-device", "virtio-blk-device,drive=disk"]);
+        let disk =
+            |interface: &str| self.disk.as_ref().map(|disk| format!("{interface},format=raw,file={}", disk.display()));
+        match &self.hardware {
+            Hardware::Virt => {
+                command.args(["-M", "virt", "-cpu", "cortex-a53", "-m", &self.memory_mib.to_string()]);
+                command.args(["-serial", "chardev:console"]);
+                if let Some(drive) = disk("if=none,id=disk") {
+                    command.args(["-drive", &drive, "-device", "virtio-blk-device,drive=disk"]);
+                }
+                let forward = match (self.port, port) {
+                    (Some(guest), Some(here)) => format!(",hostfwd=tcp:127.0.0.1:{here}-10.0.2.15:{guest}"),
+                    _ => String::new(),
+                };
+                command.args(["-netdev", &format!("user,id=net,restrict=on{forward}")]);
+                command.args(["-device", "virtio-net-device,netdev=net"]);
+            }
+            Hardware::Raspi3b { dtb } => {
+                // The console is the second of its serial lines.
+                command.args(["-M", "raspi3b", "-serial", "null", "-serial", "chardev:console", "-dtb"]).arg(dtb);
+                if let Some(drive) = disk("if=sd,index=0") {
+                    command.args(["-drive", &drive]);
+                }
+            }
         }
-        let forward = match (self.port, port) {
-            (Some(guest), Some(here)) => format!(",hostfwd=tcp:127.0.0.1:{here}-10.0.2.15:{guest}"),
-            _ => String::new(),
-        };
-        command.args(["-netdev", &format!("user,id=net,restrict=on{forward}")]);
-        command.args(["-device", "virtio-net-device,netdev=net"]);
         command.args(&self.extra);
         let errors = fs::File::create(dir.join(format!("{}.err", self.name))).expect("target/ can be written");
         let mut qemu = command
@@ -146,7 +162,7 @@ impl Machine {
                 }
             }
         });
-        Guest { name: self.name, qemu, line, console, port }
+        Guest { name: self.name, prompt: self.prompt, qemu, line, console, port }
     }
 }
 

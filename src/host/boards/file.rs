@@ -31,6 +31,8 @@ pub struct BoardFile {
     pub console: Console,
     /// What it boots.
     pub kernel: Kernel,
+    /// What its boot partitions hold beside the kernel.
+    pub firmware: Option<Firmware>,
     /// How its flash is laid out.
     pub flash: Flash,
     /// What the running board calls the parts of that flash.
@@ -126,6 +128,25 @@ pub struct Kernel {
     pub modules: Vec<String>,
     /// The kernel's command line.
     pub cmdline: String,
+    /// Device trees of that package which the boot partitions hold.
+    #[serde(default)]
+    pub dtbs: Vec<String>,
+}
+
+/// What the board's firmware wants on a boot partition.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Firmware {
+    /// The Debian package that brings it.
+    pub package: String,
+    /// Its folder in there.
+    pub folder: String,
+    /// Files of that folder.
+    #[serde(default)]
+    pub files: Vec<String>,
+    /// Files with what is in them.
+    #[serde(default)]
+    pub texts: BTreeMap<String, String>,
 }
 
 /// The layout of the flash: an MBR and its partitions, one after the other.
