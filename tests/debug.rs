@@ -43,6 +43,19 @@ fn why(result: Result<String, Refusal>) -> String {
 }
 
 #[test]
+fn spec_37_it_runs_as_whom_the_pod_says() {
+    let node = Node::new();
+    let who = "securityContext: {runAsUser: 1234, runAsGroup: 4321}";
+    node.run(&pod("web", "exec sleep 1000", who, "securityContext: {runAsUser: 0}"), async |board| {
+        board.running("web", "main").await;
+        board.0.debug(&ASKED).unwrap();
+        until(&board, "look", runs).await;
+        let who = "id -u; id -g";
+        assert_eq!(board.shell("web", "look", who).await.1, "1234\n4321\n", "the pod's, not the container's");
+    });
+}
+
+#[test]
 fn spec_37_a_container_is_put_into_a_running_pod() {
     let node = Node::new();
     node.run(&pod("web", "echo secret > /tmp/f; touch /ready; exec sleep 1000", "", ""), async |board| {

@@ -12,7 +12,7 @@ use crate::manifest::check::rule;
 use crate::manifest::ephemeral::Ephemeral;
 use crate::manifest::image::normalise;
 use crate::manifest::limits;
-use crate::manifest::pod::{Confinement, Container, ContainerKind, Security};
+use crate::manifest::pod::{Confinement, Container, ContainerKind, RunAs, Security};
 use crate::manifest::status::Uid;
 use crate::manifest::terminal::Stdin;
 use std::format;
@@ -132,13 +132,20 @@ impl Agent {
             let Some(index) = entry.machine().room() else { return Err(no_room(&entry)) };
             let first_app = || entry.manifest().containers.iter().find(|it| it.kind == ContainerKind::App);
             let like = target.and_then(|at| entry.container(at.into())).or_else(first_app).unwrap_or_default();
+            let RunAs { user, group, non_root } = entry.manifest().run_as;
             let words: Bytes = asked.argv.iter().collect();
             let container = Container {
                 name: &name,
                 kind: ContainerKind::Ephemeral,
                 image: &image,
                 command: (!asked.argv.is_empty()).then(|| words.list()),
-                security: Security { capabilities: Security::DEFAULT_CAPABILITIES | SYS_PTRACE, ..Security::default() },
+                security: Security {
+                    run_as_user: user,
+                    run_as_group: group,
+                    run_as_non_root: non_root,
+                    capabilities: Security::DEFAULT_CAPABILITIES | SYS_PTRACE,
+                    ..Security::default()
+                },
                 confinement: Confinement { seccomp: like.confinement.seccomp, ..Confinement::default() },
                 stdin: if asked.stdin { Stdin::Kept } else { Stdin::None },
                 tty: asked.tty,

@@ -14,7 +14,7 @@ use super::huge::HugePages;
 use super::owner::{ClaimOwner, Owner};
 use super::probe::{HttpGet, Probe};
 pub use super::resize::{Resize, ResizePolicy};
-pub use super::security::{Confinement, Device, ProcMount, Seccomp};
+pub use super::security::{Confinement, Device, ProcMount, RunAs, Seccomp};
 use super::terminal::Stdin;
 use serde::{Deserialize, Serialize};
 
@@ -144,6 +144,8 @@ pub struct Pod<'a> {
     pub dns: Dns<'a>,
     /// `spec.overhead`: what it takes beside its containers. Requests only.
     pub overhead: Resources,
+    /// `spec.securityContext`: who runs it.
+    pub run_as: RunAs,
 }
 
 impl Default for Pod<'_> {
@@ -174,6 +176,7 @@ impl Default for Pod<'_> {
             groups_policy: GroupsPolicy::Merge,
             dns: Dns::default(),
             overhead: Resources::default(),
+            run_as: RunAs::default(),
         }
     }
 }

@@ -18,6 +18,18 @@ pub struct Confinement<'a> {
     pub devices: List<'a, Device<'a>>,
 }
 
+/// Who the containers of a pod run as that do not say so themselves. It is part of each of them already; this is for those that are put
+/// into the pod while it runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunAs {
+    /// `runAsUser`.
+    pub user: Option<u32>,
+    /// `runAsGroup`.
+    pub group: Option<u32>,
+    /// `runAsNonRoot`.
+    pub non_root: bool,
+}
+
 /// `securityContext.seccompProfile`. A filter is an index in [`super::pod::Manifest::filters`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Seccomp<'a> {

@@ -81,6 +81,7 @@ pub fn small() -> Pod<'static> {
         readiness_gates: List::EMPTY,
         priority: -5,
         fs_group: None,
+        run_as: RunAs::default(),
         groups_policy: GroupsPolicy::Merge,
         dns: Dns::default(),
         overhead: Resources::default(),
@@ -191,6 +192,7 @@ pub fn full() -> Pod<'static> {
         critical: true,
         sysctls: list([Pair { key: "kernel.shm_rmid_forced", value: "1" }]),
         fs_group: Some(FsGroup { id: 4242, change: FsGroupChange::OnRootMismatch }),
+        run_as: RunAs { user: Some(33), group: None, non_root: true },
         groups_policy: GroupsPolicy::Strict,
         dns: Dns {
             policy: DnsPolicy::None,

@@ -20,7 +20,7 @@ use super::emit::{Emit, Json, Kind, Yaml};
 use crate::manifest::List;
 use crate::manifest::limits;
 use crate::manifest::pod::{
-    Dns, DnsPolicy, FsGroupChange, GroupsPolicy, HostPathKind, Medium, Pair, Pod, RestartPolicy, Source, Volume,
+    Dns, DnsPolicy, FsGroupChange, GroupsPolicy, HostPathKind, Medium, Pair, Pod, RestartPolicy, RunAs, Source, Volume,
 };
 use crate::manifest::volume::Disk;
 use alloc::boxed::Box;
@@ -232,7 +232,8 @@ fn spec(emit: &mut dyn Emit, pod: &Pod<'_>, status: Option<&StatusView<'_>>, opt
 
 fn pod_security(emit: &mut dyn Emit, pod: &Pod<'_>) -> fmt::Result {
     let strict = pod.groups_policy == GroupsPolicy::Strict;
-    if pod.supplemental_groups.is_empty() && pod.sysctls.is_empty() && pod.fs_group.is_none() && !strict {
+    let says_who = pod.run_as != RunAs::default() || pod.fs_group.is_some() || !pod.supplemental_groups.is_empty();
+    if !says_who && pod.sysctls.is_empty() && !strict {
         return Ok(());
     }
     emit.begin("securityContext", Kind::Map)?;
@@ -241,6 +242,13 @@ fn pod_security(emit: &mut dyn Emit, pod: &Pod<'_>) -> fmt::Result {
         if group.change == FsGroupChange::OnRootMismatch {
             emit.pair("fsGroupChangePolicy", "OnRootMismatch")?;
         }
+    }
+    if let Some(group) = pod.run_as.group {
+        emit.number("runAsGroup", &group)?;
+    }
+    flag(emit, "runAsNonRoot", pod.run_as.non_root)?;
+    if let Some(user) = pod.run_as.user {
+        emit.number("runAsUser", &user)?;
     }
     if !pod.supplemental_groups.is_empty() {
         emit.begin("supplementalGroups", Kind::List)?;

@@ -78,6 +78,7 @@ pub(super) fn lower<'c, 'a: 'c>(cx: &'c Context<'a>, found: &'c PodObject<'a>) -
         host_aliases: cx.arena.list(host_aliases(cx, spec)),
         resources,
         overhead,
+        run_as: shared.security.run_as,
         pids_limit: pids_limit(&found.meta),
         critical: priority >= limits::CLUSTER_CRITICAL,
         priority,

@@ -6,7 +6,7 @@ use super::pod::Shared;
 use crate::host::read::{Object, Place, did_you_mean};
 use crate::host::schema;
 use crate::host::suggest::nearest;
-use crate::manifest::pod::Security;
+use crate::manifest::pod::{RunAs, Security};
 use crate::manifest::{List, limits};
 use std::format;
 use std::prelude::v1::*;
@@ -17,9 +17,7 @@ const ALL: u64 = (1 << Security::CAPABILITIES.len()) - 1;
 /// What a pod sets for its containers.
 #[derive(Default)]
 pub(super) struct PodDefaults {
-    user: Option<u32>,
-    group: Option<u32>,
-    non_root: Option<bool>,
+    pub(super) run_as: RunAs,
     pub(super) seccomp: Option<confine::Profile>,
 }
 
@@ -31,19 +29,15 @@ pub(super) fn pod<'c>(cx: &'c Context<'_>, spec: &Object<'_>) -> (PodDefaults, L
     let seccomp = confine::profile(cx, &object);
     let places = object.get("supplementalGroups").map(|list| list.list(limits::GROUPS)).unwrap_or_default();
     let groups: Vec<u32> = places.iter().filter_map(id).collect();
-    let defaults =
-        PodDefaults { user: user(&object), group: group(&object), non_root: object.flag("runAsNonRoot"), seccomp };
-    (defaults, cx.arena.list(groups))
+    let run_as =
+        RunAs { user: user(&object), group: group(&object), non_root: object.flag("runAsNonRoot").unwrap_or(false) };
+    (PodDefaults { run_as, seccomp }, cx.arena.list(groups))
 }
 
 /// A container's security, over the pod's.
 pub(super) fn container(pod: &Shared<'_>, container: &Object<'_>) -> Security {
-    let base = Security {
-        run_as_user: pod.security.user,
-        run_as_group: pod.security.group,
-        run_as_non_root: pod.security.non_root.unwrap_or(false),
-        ..Security::default()
-    };
+    let RunAs { user: run_as_user, group: run_as_group, non_root: run_as_non_root } = pod.security.run_as;
+    let base = Security { run_as_user, run_as_group, run_as_non_root, ..Security::default() };
     let Some(object) = container.get("securityContext").and_then(|s| s.object(&schema::SECURITY)) else {
         return non_root(&container.place, base);
     };

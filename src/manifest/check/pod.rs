@@ -65,6 +65,8 @@ fn pod<'a>(at: &At<'_, 'a>, pod: &Pod<'a>, filters: usize) -> Checked {
     }
     field("supplementalGroups").list(pod.supplemental_groups, limits::GROUPS, |at, group| at.id(group))?;
     pod.fs_group.map_or(Ok(()), |group| field("fsGroup").id(group.id))?;
+    pod.run_as.user.map_or(Ok(()), |user| field("runAsUser").id(user))?;
+    pod.run_as.group.map_or(Ok(()), |group| field("runAsGroup").id(group))?;
     field("hostAliases").list(pod.host_aliases, limits::PAIRS, |at, alias| {
         at.field("ip").text(alias.key, rule::ADDRESS)?;
         at.length(alias.value, limits::PATH)?;
