@@ -7,7 +7,7 @@ mod board;
 #[path = "common/qemu.rs"]
 mod qemu;
 
-use board::{as_it_is, board, pod};
+use board::{board, pod};
 use qemu::Guest;
 
 /// A pod with a network of its own.
@@ -88,7 +88,7 @@ fn spec_83_what_confines_a_container_holds_on_the_board() {
     guest.power_off();
 }
 
-/// Probes of a pod's own network and programs; volumes on ext4, of images, and of what is compiled in.
+/// Probes of a pod's own network and programs; volumes on ext4, of images, of what is compiled in, and of huge pages.
 #[test]
 fn spec_31_42_probes_and_volumes_are_what_they_are_elsewhere() {
     let web = "ports: [{name: http, containerPort: 8080}]\n\
@@ -132,11 +132,19 @@ df -k /memory | awk 'NR==2 {print \"size\", $2}'
 test -s /image/etc/nginx/nginx.conf && echo image; touch /image/file 2>&1
 echo done
 exec sleep 100000";
+    let huge = "resources: {limits: {memory: 8Mi, hugepages-2Mi: 4Mi}}\nvolumeMounts: [{name: h, mountPath: /h}]\n";
+    let take = "grep HugePages_Total /proc/meminfo
+fallocate -l 4194304 /h/all && echo taken; fallocate -l 2097152 /h/more 2>&1
+echo done
+exec sleep 100000";
     let yaml = apart("web", "", web, httpd)
+        + &apart("huge", "volumes: [{name: h, emptyDir: {medium: HugePages}}]\n", huge, take)
+        + &apart("late", "", "resources: {limits: {memory: 8Mi, hugepages-2Mi: 2Mi}}\n", "exec sleep 100000")
         + &apart("sick", "", sick, "exec sleep 100000")
         + &apart("volumes", spec, mounts, look)
         + objects;
-    let mut guest = Guest::booted(&board("api", &yaml, as_it_is));
+    let pages = |board: String| board + "\n[hugepages]\n2Mi = 2\n";
+    let mut guest = Guest::booted(&board("api", &yaml, pages));
     guest.pod_is("web", &["1/1", "Running"]);
     let said = guest.ask("exec web -- cat /hooked");
     assert!(said.contains("hooked"), "{said}");
@@ -169,5 +177,12 @@ exec sleep 100000";
         assert!(said.lines().any(|it| it == line), "{line} in {said}");
     }
     assert!(said.contains("Read-only file system"), "{said}");
+    // Huge pages, which process 1 has set aside (spec 93, 96).
+    let said = guest.said("huge");
+    assert!(said.lines().next().is_some_and(|line| line.ends_with(" 2")), "{said}");
+    assert!(said.contains("taken") && said.contains("No space left"), "{said}");
+    guest.pod_is("late", &["Pending"]);
+    let about = guest.ask("describe pod late");
+    assert!(about.contains("1 Insufficient hugepages-2Mi"), "{about}");
     guest.power_off();
 }
