@@ -105,6 +105,47 @@ fn spec_64_a_deployment_makes_the_new_pod_ready_before_the_old_one_ends() {
 }
 
 #[test]
+fn spec_64_a_deployment_tells_how_it_scales() {
+    let node = Node::new();
+    ["one", "two"].iter().for_each(|word| open_gate(&node, word));
+    let spec = |replicas: usize| {
+        format!("replicas: {replicas}\nstrategy: {{rollingUpdate: {{maxSurge: 1, maxUnavailable: 0}}}}")
+    };
+    let scaled = |agent: &Agent| -> Vec<(String, String)> {
+        let events = agent.events();
+        let all = events.iter().filter(|it| it.reason == "ScalingReplicaSet");
+        let set = |text: &str| text.split(' ').nth(4).unwrap_or_default().to_string();
+        all.map(|it| (set(&it.message), it.message.replace(&set(&it.message), "SET"))).collect()
+    };
+    let told = Arc::new(Mutex::new(String::new()));
+    let old = told.clone();
+    node.run_first(&workload(&node, "Deployment", "one", &spec(2)), async move |board| {
+        all(&board, 2, "one").await;
+        let said = scaled(&board.0);
+        assert_eq!((said.len(), said[0].1.as_str()), (1, "Scaled up replica set SET from 0 to 2"), "{said:?}");
+        assert_eq!(
+            board.0.events().iter().find(|it| it.reason == "ScalingReplicaSet").unwrap().object.as_ref(),
+            "deployment/web"
+        );
+        *told.lock().unwrap() = said[0].0.clone();
+    });
+    node.run_first(&workload(&node, "Deployment", "two", &spec(2)), async move |board| {
+        all(&board, 2, "two").await;
+        let (said, old) = (scaled(&board.0), old.lock().unwrap().clone());
+        let of = |is_old: bool| -> Vec<String> {
+            said.iter().filter(|(set, _)| (*set == old) == is_old).map(|(_, text)| text.clone()).collect()
+        };
+        assert_eq!(of(true), ["Scaled down replica set SET from 2 to 1", "Scaled down replica set SET from 1 to 0"]);
+        assert_eq!(of(false), ["Scaled up replica set SET from 0 to 1", "Scaled up replica set SET from 1 to 2"]);
+    });
+    node.run(&workload(&node, "Deployment", "two", &spec(1)), async move |board| {
+        all(&board, 1, "two").await;
+        let said = scaled(&board.0);
+        assert_eq!((said.len(), said[0].1.as_str()), (1, "Scaled down replica set SET from 2 to 1"), "{said:?}");
+    });
+}
+
+#[test]
 fn spec_64_recreate_and_a_daemon_set_end_the_old_pods_first() {
     for (kind, spec, count) in [("Deployment", "replicas: 2\nstrategy: {type: Recreate}", 2), ("DaemonSet", "", 1)] {
         let seen = update(&Node::new(), kind, spec, count);

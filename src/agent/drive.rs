@@ -8,6 +8,7 @@ use super::kept::Filters;
 use super::paths::Paths;
 use super::queue::Queue;
 use super::sandbox::Sandbox;
+use super::scales::Scales;
 use super::{adopt, begin, claims, effect, evict, fail, jobs};
 use crate::machine::effect::{Effects, Event};
 use crate::machine::shutdown::{Left, Next, Wave};
@@ -115,6 +116,7 @@ struct Inner {
     images: RefCell<Images>,
     events: RefCell<Events>,
     entries: RefCell<Vec<Entry>>,
+    scales: RefCell<Scales>,
     /// What a machine asks for in one step: borrowed for that step. Not on the stack, of which it would touch every page.
     effects: RefCell<Box<Effects>>,
     /// One packet to or from a pod-init: borrowed for one system call.
@@ -233,6 +235,7 @@ impl Agent {
             images: RefCell::new(Images::new(parts.manifest)),
             events: RefCell::default(),
             entries: RefCell::default(),
+            scales: RefCell::default(),
             effects: RefCell::default(),
             buffer: RefCell::new(std::vec![0; crate::manifest::limits::POD_MESSAGE]),
             news: Queue::default(),
@@ -289,6 +292,10 @@ impl Agent {
 
     pub(super) fn facts_mut(&self) -> RefMut<'_, Facts> {
         self.0.facts.borrow_mut()
+    }
+
+    pub(super) fn scales(&self) -> RefMut<'_, Scales> {
+        self.0.scales.borrow_mut()
     }
 
     pub(super) fn buffer(&self) -> &RefCell<Vec<u8>> {

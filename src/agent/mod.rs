@@ -40,6 +40,7 @@ mod reload;
 mod resize;
 mod resolv;
 mod sandbox;
+mod scales;
 mod start;
 pub mod store;
 mod subpath;

@@ -180,6 +180,12 @@ fn is_deployment((kind, _): (&str, &str)) -> bool {
     kind == "Deployment"
 }
 
+/// Of a Deployment's pod: its namespace, the Deployment and the ReplicaSet.
+pub(super) fn replica_set<'a>(pod: &Pod<'a>) -> Option<(&'a str, &'a str, &'a str)> {
+    let (_, deployment) = controller(pod).filter(|it| is_deployment(*it))?;
+    Some((pod.namespace, deployment, pod.owner?.name))
+}
+
 /// The kind and name of the controller that people have declared.
 fn controller<'a>(pod: &Pod<'a>) -> Option<(&'static str, &'a str)> {
     let owner = pod.owner?;

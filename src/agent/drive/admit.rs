@@ -2,7 +2,7 @@
 
 use super::{Agent, Entry};
 use crate::agent::kept::Filters;
-use crate::agent::{adopt, begin, gates, owners};
+use crate::agent::{adopt, begin, gates, owners, scales};
 use crate::machine;
 use crate::machine::admit::{Amount, Lacks};
 use crate::machine::effect::{Effects, Event};
@@ -134,6 +134,7 @@ impl Agent {
         let mut missing: Vec<(usize, Pod<'static>)> =
             self.manifest().pods.iter().enumerate().filter(is_missing).collect();
         missing.sort_by_key(|(_, pod)| Reverse(pod.priority));
+        scales::tell(self, &missing);
         for (index, pod) in missing {
             owners::tell_created(self, &pod);
             self.accept(index, pod);
