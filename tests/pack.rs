@@ -199,7 +199,7 @@ fn what_cannot_be_read_says_what_to_do() {
     assert!(said(&bench.source()).contains("which image? name one as oci:DIR:NAME of: one, two"));
     assert!(said(&format!("{}:three", bench.source())).contains("no image called three; there is: one, two"));
     assert!(said("oci:/nowhere/at/all").contains("there is no image at /nowhere/at/all"));
-    assert!(said("docker://alpine").contains("skopeo copy docker://alpine"));
+    assert!(said("docker://alpine").contains("podling pull docker://alpine"));
     assert!(said(bench.directory.path().to_str().unwrap()).contains("is no image"));
     let done = pack(&format!("{}:two", bench.source()), None, None, &bench.output(), Limits::default()).unwrap();
     assert_eq!(names(&done.squashfs), ["/2"]);
