@@ -65,7 +65,8 @@ impl State {
         let refused = || State::Refused(field.reason.unwrap_or(NOT_THERE));
         match schema::tables().find(|table| table.name == of.name) {
             Some(table) => match table.field(field.name).map(|f| f.support) {
-                Some(Support::Read) => State::Honoured,
+                // It is read to be refused, unless it says nothing.
+                Some(Support::Read) => field.reason.map_or(State::Honoured, State::Refused),
                 Some(Support::Only(values)) => State::Only(values),
                 Some(Support::Cluster) => State::Cluster,
                 Some(Support::NotYet) | None => refused(),

@@ -46,6 +46,8 @@ fn a_field_is_explained_with_type_default_and_state() {
     };
     assert_eq!(state("po.spec.tolerations"), "accepted with a warning: it means nothing on a single board");
     assert_eq!(state("pod.spec.volumes[0].nfs"), "refused: mount it on the board and use hostPath");
+    let label = "pod.spec.securityContext.seLinuxOptions";
+    assert_eq!(state(label), "refused: no board's kernel enforces SELinux");
     let version = "pod.spec.containers.env.valueFrom.fieldRef.apiVersion";
     assert_eq!(state(version), "honoured: v1; any other value is refused");
     // What only a cluster's fields hold is as they are; what only refused ones hold is refused.
