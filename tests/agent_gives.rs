@@ -3,6 +3,7 @@
 mod node;
 
 use node::{Node, pod};
+use podling::agent::Refusal;
 use podling::manifest::limits;
 use podling::manifest::status::{ContainerState, Reason};
 use std::fs;
@@ -179,6 +180,8 @@ fn spec_36_a_file_that_is_none_of_variables_is_refused() {
             });
             let why = refused.await;
             assert!(why.starts_with("file d/env of volume v: ") && why.contains(says), "{name}: {why}");
+            let logs = board.0.logs("default", name, "main", false);
+            assert!(matches!(logs, Err(Refusal::NotRunning(_))), "it has written nothing yet");
         }
     });
 }

@@ -20,7 +20,9 @@ struct Desk {
 
 impl Desk {
     fn new(bytes: usize) -> Desk {
-        let desk = Desk { directory: tempfile::tempdir().unwrap(), image: noise(bytes) };
+        let mut image = noise(bytes);
+        image[510..512].copy_from_slice(&[0x55, 0xaa]);
+        let desk = Desk { directory: tempfile::tempdir().unwrap(), image };
         fs::write(desk.at("image"), &desk.image).unwrap();
         desk
     }
@@ -120,6 +122,9 @@ fn what_must_not_be_written_is_not() {
     refused(Path::new("/dev/nowhere"), "No such file");
     refused(desk.directory.path(), "neither a disk nor a file");
     refused(Path::new("/dev/null"), "neither a disk nor a file");
+
+    let junk = flash(&desk.file("junk", MIB), &desk.at("new"), None).unwrap_err().to_string();
+    assert!(junk.contains("no partition table") && !desk.at("new").exists(), "{junk}");
 
     let file = desk.file("mounted", 4 * MIB);
     tool("mke2fs", &["-q", "-F", file.to_str().unwrap()]);

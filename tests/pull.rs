@@ -254,6 +254,11 @@ fn archives_and_layouts_are_pulled_as_they_are_packed() {
     assert!(copy.status.success(), "{copy:?}");
     let said = user.pulls(&["containers-storage:localhost/mine:2", "--arch", "arm64"]);
     assert!(said.starts_with("localhost/mine:2: "), "{said}");
+    let own = user.pull(&["localhost/mine:2"]);
+    assert!(
+        String::from_utf8_lossy(&own.stderr).contains("podling pull containers-storage:localhost/mine:2"),
+        "{own:?}"
+    );
     // Whoever has one image that cannot be had still gets the others.
     let both = user.pull(&["oci:/nowhere", &user.bench.source()]);
     assert!(!both.status.success() && String::from_utf8_lossy(&both.stdout).contains("test/image"), "{both:?}");

@@ -10,7 +10,9 @@ use crate::machine::pod::Container;
 use crate::manifest::status::{ContainerState, Exit, Message, Uid, message};
 use crate::manifest::time::Duration;
 use crate::pod::wire::Order;
+
 pub use crate::sys::cgroup::Usage;
+use rustix::io::Errno;
 use std::cell::Ref;
 use std::fmt;
 use std::format;
@@ -165,7 +167,11 @@ impl Agent {
         match wanted {
             0 if previous => Err(Refusal::NoPrevious(container.into())),
             0 => Err(Refusal::NotRunning(container.into())),
-            wanted => logs::open(self.paths(), entry.uid(), container, wanted).map_err(failed),
+            wanted => logs::open(self.paths(), entry.uid(), container, wanted).map_err(|error| match error.errno {
+                // It has failed before there was anything to write to.
+                Errno::NOENT => Refusal::NotRunning(container.into()),
+                _ => failed(error),
+            }),
         }
     }
 

@@ -95,7 +95,7 @@ mod local {
         /// Files of Kubernetes YAML; `-` is standard input
         #[arg(required = true)]
         files: Vec<PathBuf>,
-        /// Directories with packed images (`podling pack … -o DIR`)
+        /// Directories with packed images (`podling pull … -o DIR`, `podling pack … -o DIR`)
         #[arg(long, default_value = "images")]
         images: Vec<PathBuf>,
         /// The board whose settings to compile for
@@ -109,6 +109,12 @@ mod local {
     impl Run {
         pub(super) fn run(self) -> anyhow::Result<()> {
             anyhow::ensure!(rustix::process::geteuid().is_root(), "namespaces and mounts need root: run it with sudo");
+            if let Some(missing) = self.images.iter().find(|images| !images.is_dir()) {
+                let (missing, arch) = (missing.display(), boards::Arch::host().map_or("amd64", boards::Arch::oci));
+                anyhow::bail!(
+                    "there is no directory {missing}: `podling pull IMAGE --arch {arch} -o {missing}` makes it"
+                );
+            }
             let (files, board) = (self.files, self.board);
             let manifest = match local::handed_over() {
                 Some(manifest) => manifest,

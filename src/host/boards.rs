@@ -199,6 +199,9 @@ fn folders() -> Vec<PathBuf> {
     [PathBuf::from("boards")].into_iter().chain(above).filter(|p| p.is_dir()).collect()
 }
 
+const NO_FOLDER: &str =
+    "no folder of boards was found: run in the repository, set PODLING_BOARDS, or give the path of a board.toml";
+
 /// The names of the boards in these folders.
 fn known(folders: &[PathBuf]) -> Vec<String> {
     let entries = folders.iter().filter_map(|f| fs::read_dir(f).ok()).flatten().flatten();
@@ -214,8 +217,10 @@ fn known(folders: &[PathBuf]) -> Vec<String> {
 /// `podling boards`: a line for each board that there is.
 pub fn list() -> anyhow::Result<()> {
     let bytes = |n: u64| units::from_bytes(n);
+    let known = known(&folders());
+    ensure!(!known.is_empty(), "{NO_FOLDER}");
     std::println!("{:<20}{:<9}{:<8}{:<8}DESCRIPTION", "BOARD", "ARCH", "MEMORY", "FLASH");
-    for name in known(&folders()) {
+    for name in known {
         let board = load(&name)?;
         let (memory, flash) = (bytes(board.memory_bytes), bytes(board.flash.size));
         std::println!("{name:<20}{:<9}{memory:<8}{flash:<8}{}", board.arch.oci(), board.description);
@@ -227,9 +232,7 @@ pub fn list() -> anyhow::Result<()> {
 fn unknown(board: &str, folders: &[PathBuf]) -> anyhow::Error {
     let known = known(folders);
     if known.is_empty() {
-        return anyhow!(
-            "unknown board `{board}`, and no folder of boards was found: run in the repository, set PODLING_BOARDS, or give the path of a board.toml"
-        );
+        return anyhow!("unknown board `{board}`, and {NO_FOLDER}");
     }
     let hint = crate::host::suggest::nearest(board, known.iter().map(String::as_str));
     let hint = hint.map_or(String::new(), |name| format!("; did you mean `{name}`?"));

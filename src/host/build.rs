@@ -34,7 +34,7 @@ impl Args {
     /// Does it.
     pub fn run(self) -> anyhow::Result<()> {
         let board = boards::load(&self.board)?;
-        let (compiled, warnings) = compile(&self.files, &board)?;
+        let (compiled, warnings) = compile(&self.files, &board).context("nothing was written")?;
         let sequence = self.sequence.unwrap_or_else(now);
         let header = codec::seal(Kind::Manifest, &board.class, sequence, &compiled.body)
             .map_err(|e| anyhow::anyhow!("cannot make a manifest of this: {e}"))?;
@@ -61,8 +61,18 @@ pub fn compile(files: &[PathBuf], board: &BoardFile) -> anyhow::Result<(Compiled
     eprint!("{}", diagnostics.render(&sources));
     match compiled {
         Some(compiled) => Ok((compiled, diagnostics.count(Severity::Warning))),
-        None => bail!("{}: nothing was written", count(diagnostics.count(Severity::Error), "error")),
+        None => bail!("{} in {}", count(diagnostics.count(Severity::Error), "error"), names(files)),
     }
+}
+
+/// What errors call a file.
+fn name(file: &Path) -> String {
+    if file == Path::new("-") { "<stdin>".into() } else { file.display().to_string() }
+}
+
+/// `web.yaml, db.yaml`.
+fn names(files: &[PathBuf]) -> String {
+    files.iter().map(|file| name(file)).collect::<Vec<_>>().join(", ")
 }
 
 /// `1 pod`, `2 pods`.
@@ -82,9 +92,8 @@ fn read(files: &[PathBuf]) -> anyhow::Result<Sources> {
     ensure!(files.len() <= usize::from(u16::MAX), "too many files");
     let mut sources = Sources::default();
     for path in files {
-        let stdin = path == Path::new("-");
-        let name = if stdin { "<stdin>".into() } else { path.display().to_string() };
-        let input: Box<dyn Read> = if stdin {
+        let name = name(path);
+        let input: Box<dyn Read> = if path == Path::new("-") {
             Box::new(io::stdin())
         } else {
             Box::new(File::open(path).with_context(|| format!("cannot open {name}"))?)

@@ -67,7 +67,12 @@ fn choice() -> String {
 pub fn flash(image: &Path, device: &Path, fixed: Option<&str>) -> Result<Done> {
     let source = File::open(image)?;
     let bytes = source.metadata()?.len();
-    ensure!(source.metadata()?.is_file() && bytes > 0, "the image is no file with something in it");
+    let mut sector = [0; 512];
+    let whole = source.metadata()?.is_file() && source.read_exact_at(&mut sector, 0).is_ok();
+    ensure!(
+        whole && sector[510..] == [0x55, 0xaa],
+        "the image has no partition table: `podling image` makes one that has"
+    );
     let card = open(device, bytes, fixed)?;
     let written = write(&source, &card, bytes)?;
     // What is read back comes from the card, not from memory.

@@ -134,14 +134,15 @@ impl Images {
 /// Finds the image of each reference in `directory`, whole and undamaged; says all that is wrong at once.
 fn find_images(board: &BoardFile, references: &BTreeSet<String>, directory: &Path) -> Result<Images> {
     let mut images = Images { records: BTreeMap::new(), squashes: BTreeMap::new(), bytes: 0 };
-    let mut wrong = vec![];
+    let (mut wrong, arch) = (vec![], board.arch);
     for reference in references {
         if let Err(error) = find_image(board, reference, directory, &mut images) {
-            wrong.push(format!(
-                "  {error:#}\n    podling pull {reference} --board {} -o {}",
-                board.class,
-                directory.display()
-            ));
+            let (board, images) = (&board.class, directory.display());
+            let way = match reference.starts_with("localhost/") {
+                true => format!("pack SOURCE --name {reference} --arch {} -o {images}", arch.oci()),
+                false => format!("pull {reference} --board {board} -o {images}"),
+            };
+            wrong.push(format!("  {error:#}\n    podling {way}"));
         }
     }
     if wrong.is_empty() {

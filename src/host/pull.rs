@@ -5,7 +5,7 @@ use super::layers::Limits;
 use super::pack::{self, Outcome, Size};
 use super::registry::Registry;
 use super::{atomic, boards, oci};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::prelude::v1::*;
 use std::process::Command;
@@ -70,6 +70,11 @@ pub fn pull(image: &str, arch: Option<&str>, output: &Path, limits: Limits, plai
         Some((store @ ("containers-storage" | "docker-daemon"), name)) => {
             from_engine(image, name, arch, output, limits).with_context(|| format!("{store} is read by skopeo"))
         }
+        // What engines call the images that were built on this machine.
+        _ if image.starts_with("localhost/") => Err(anyhow!(
+            "no registry has it: `podling pull containers-storage:{image}` takes it from podman's store, `podling pack SOURCE --name {image}` \
+             from a layout or an archive"
+        )),
         _ => {
             let reference = image.strip_prefix("docker://").unwrap_or(image);
             Registry::open(reference, plain_http, limits.bytes)

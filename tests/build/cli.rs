@@ -67,7 +67,7 @@ fn an_error_leaves_the_old_manifest_alone() {
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
     assert!(said.starts_with("<stdin>:4:"), "{said}");
-    assert!(said.ends_with("podling: 1 error: nothing was written\n"), "{said}");
+    assert!(said.ends_with("podling: nothing was written: 1 error in <stdin>\n"), "{said}");
     assert_eq!(fs::read_to_string(folder.path().join("out")).unwrap(), "the old one");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file is left");
 }

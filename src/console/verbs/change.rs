@@ -9,7 +9,7 @@ use std::format;
 use std::prelude::v1::*;
 
 const FORCE_WARNING: &str = "Warning: Immediate deletion does not wait for confirmation that the running resource has been \
-                             terminated. The resource may continue to run on the cluster indefinitely.\n";
+                             terminated. The resource may continue to run on the board indefinitely.\n";
 
 /// Spec 78–82: what has been accepted is said at once; then, unless told otherwise, its end is waited for (spec 77).
 pub(super) async fn delete(board: &dyn Board, delete: &Delete, io: &Io) -> Done {
