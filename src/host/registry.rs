@@ -98,6 +98,8 @@ impl Registry {
 
     /// Has all these parts in the cache, whole and undamaged.
     pub fn obtain(&self, parts: &[Descriptor]) -> Result<()> {
+        // One at a time: the next one finds what this one has fetched.
+        let _lock = self.lock()?;
         let mut missing = vec![];
         for part in parts {
             let digest = sha256_of(part.digest().as_ref())?;
@@ -105,13 +107,8 @@ impl Registry {
                 missing.push((digest, part));
             }
         }
-        if missing.is_empty() {
-            return Ok(());
-        }
         let bytes = missing.iter().map(|(_, part)| part.size()).fold(0, u64::saturating_add);
         ensure!(bytes <= self.limit, "it has {bytes} bytes to fetch; at most {} are (see --max-size)", self.limit);
-        // One at a time goes on with the parts that another one has begun.
-        let _lock = self.lock()?;
         let steps = Steps::default();
         let each = stream::iter(missing).map(|(digest, part)| {
             let step = steps.step(&format!("fetching {}", &digest[..12]), part.size());
