@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn the_longest_part_of_a_registry_comes_first() {
-        assert_eq!(keys("quay.io", "team/app"), ["quay.io/team/app", "quay.io/team", "quay.io"]);
+        assert_eq!(keys("here.test", "team/app"), ["here.test/team/app", "here.test/team", "here.test"]);
         let docker = keys("docker.io", "library/nginx");
         assert_eq!(docker.last().unwrap(), "https://index.docker.io/v1/");
     }

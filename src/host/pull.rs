@@ -15,7 +15,7 @@ use std::{eprintln, format, fs, vec};
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("what").required(true).multiple(true).args(["images", "manifest"])))]
 pub struct Args {
-    /// Images as pods name them (nginx:1.27, ghcr.io/me/app@sha256:…), or oci:…, oci-archive:…, docker-archive:…, and with skopeo
+    /// Images as pods name them (nginx:1.27, registry.example/me/app@sha256:…), or oci:…, oci-archive:…, docker-archive:…, and by skopeo
     /// containers-storage:… and docker-daemon:…
     images: Vec<String>,
     /// All images of a manifest that `podling build` wrote; needs --board
