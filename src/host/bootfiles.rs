@@ -9,11 +9,11 @@ use std::prelude::v1::*;
 use std::{format, fs, vec};
 
 /// The name of the kernel among them.
-pub const KERNEL: &str = "kernel.img";
+const KERNEL: &str = "kernel.img";
 /// The name of the initramfs.
-pub const INITRAMFS: &str = "initramfs.zst";
+const INITRAMFS: &str = "initramfs.zst";
 /// The kernel's command line, as the firmware of a Raspberry Pi reads it.
-pub const CMDLINE: &str = "cmdline.txt";
+const CMDLINE: &str = "cmdline.txt";
 
 /// The boot files of `board`; none where it has no partition for them. `firmware` is the unpacked package of its firmware.
 pub fn files(
@@ -46,9 +46,10 @@ pub fn files(
         }
         files.extend(wanted.texts.iter().map(|(name, text)| (name.clone(), text.clone().into_bytes())));
     }
-    let mut names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    // To FAT, capitals are the same letters.
+    let mut names: Vec<String> = files.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
     names.sort_unstable();
-    let twice = names.windows(2).find(|pair| pair[0].eq_ignore_ascii_case(pair[1]));
+    let twice = names.windows(2).find(|pair| pair[0] == pair[1]);
     ensure!(twice.is_none(), "the boot partition would have {} twice", twice.unwrap_or_default()[0]);
     Ok(files)
 }

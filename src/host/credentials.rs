@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use docker_credential::{CredentialRetrievalError as Missing, DockerCredential, get_credential_from_reader};
 use oci_client::secrets::RegistryAuth;
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::prelude::v1::*;
 use std::{format, vec};
 
@@ -34,16 +34,24 @@ pub fn find(registry: &str, repository: &str) -> Result<RegistryAuth> {
     Ok(RegistryAuth::Anonymous)
 }
 
+/// The path that a variable of the environment holds; an empty one is none.
+fn path_in(variable: &str) -> Option<PathBuf> {
+    env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// The directory that `variable` names, else the one called `under` in the user's home.
+pub fn directory(variable: &str, under: &str) -> Option<PathBuf> {
+    path_in(variable).or_else(|| path_in("HOME").map(|home| home.join(under)))
+}
+
 fn files() -> Vec<PathBuf> {
-    let of = |variable: &str| env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(file) = of("REGISTRY_AUTH_FILE") {
+    if let Some(file) = path_in("REGISTRY_AUTH_FILE") {
         return vec![file];
     }
-    let in_home = |under: &str| of("HOME").map(|home| home.join(under));
     [
-        of("XDG_RUNTIME_DIR").map(|run| run.join("containers/auth.json")),
-        of("XDG_CONFIG_HOME").or_else(|| in_home(".config")).map(|config| config.join("containers/auth.json")),
-        of("DOCKER_CONFIG").or_else(|| in_home(".docker")).map(|docker| docker.join("config.json")),
+        path_in("XDG_RUNTIME_DIR").map(|run| run.join("containers/auth.json")),
+        directory("XDG_CONFIG_HOME", ".config").map(|config| config.join("containers/auth.json")),
+        directory("DOCKER_CONFIG", ".docker").map(|docker| docker.join("config.json")),
     ]
     .into_iter()
     .flatten()
@@ -64,7 +72,7 @@ fn keys(registry: &str, repository: &str) -> Vec<String> {
 
 /// The certificates that the user trusts for `registry`: `*.crt` in podman's and docker's directories of that name.
 pub fn authorities(registry: &str) -> Result<Vec<Vec<u8>>> {
-    let home = env::var_os("HOME").map(|home| Path::new(&home).join(".config/containers/certs.d"));
+    let home = path_in("HOME").map(|home| home.join(".config/containers/certs.d"));
     let places = ["/etc/containers/certs.d", "/etc/docker/certs.d"].map(PathBuf::from).into_iter().chain(home);
     let mut found = vec![];
     for directory in places.map(|place| place.join(registry)) {

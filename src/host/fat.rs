@@ -14,7 +14,7 @@ const SECTOR: u64 = 512;
 /// The time of every file, in seconds: FAT knows none before 1980.
 const TIME: Duration = Duration::from_secs(315_532_800);
 
-/// One file: its path in the file system, and what is in it.
+/// One file of the root directory: its name, and what is in it.
 pub type Entry = (String, Vec<u8>);
 
 /// Makes a FAT32 called `label`, of the serial number `serial`, with those files.
@@ -22,31 +22,31 @@ pub fn make(place: &Place<'_>, label: &str, serial: u32, files: &[Entry]) -> Res
     let bytes: u64 = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
     ensure!(bytes <= place.size, "{bytes} bytes of files do not fit: it has {} bytes", place.size);
     let stage = tempfile::Builder::new().prefix(".podling-").tempdir_in(place.directory)?;
+    let mut staged = vec![];
     for (name, bytes) in files {
-        stage_file(&stage.path().join(name), bytes).with_context(|| format!("cannot lay {name} aside"))?;
+        let path = stage.path().join(name);
+        lay_aside(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        staged.push(
+            path.into_os_string()
+                .into_string()
+                .ok()
+                .with_context(|| format!("mcopy cannot be told the path of {name}"))?,
+        );
     }
+    staged.sort();
     let image = format!("{}@@{}", place.disk, place.offset);
     let [sectors, before, serial] =
         [(place.size / SECTOR).to_string(), (place.offset / SECTOR).to_string(), format!("{serial:08x}")];
     // Heads and sectors of a track are numbers that nobody asks for any more, but must be there.
     let geometry = ["-F", "-h", "64", "-s", "32", "-T", &sectors, "-H", &before, "-N", &serial];
     run(place.directory, "mformat", &[&["-i", &image, "-v", &label.to_uppercase()], &geometry[..], &["::"]].concat())?;
-    let mut entries: Vec<String> = vec![];
-    for entry in fs::read_dir(stage.path())?.flatten() {
-        entries.push(entry.path().to_str().context("a file of the boot partition has no proper name")?.into());
-    }
-    entries.sort();
-    let names: Vec<&str> = entries.iter().map(String::as_str).collect();
-    run(place.directory, "mcopy", &[&["-i", &image, "-s", "-m", "-Q"], &names[..], &["::"]].concat())
+    let staged: Vec<&str> = staged.iter().map(String::as_str).collect();
+    run(place.directory, "mcopy", &[&["-i", &image, "-m", "-Q"], &staged[..], &["::"]].concat())
 }
 
-fn stage_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or(path);
-    fs::create_dir_all(folder)?;
+fn lay_aside(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     fs::write(path, bytes)?;
-    let time = SystemTime::UNIX_EPOCH + TIME;
-    File::open(path)?.set_modified(time)?;
-    File::open(folder)?.set_modified(time)
+    File::open(path)?.set_modified(SystemTime::UNIX_EPOCH + TIME)
 }
 
 /// Runs one of the tools where the image is.

@@ -316,7 +316,6 @@ fn kind_of(manifest: &[u8]) -> Result<&'static str> {
 
 /// `$XDG_CACHE_HOME/podling/oci`.
 fn cache() -> Result<PathBuf> {
-    let of = |variable: &str| env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = of("XDG_CACHE_HOME").or_else(|| of("HOME").map(|home| home.join(".cache")));
+    let cache = credentials::directory("XDG_CACHE_HOME", ".cache");
     Ok(cache.context("neither XDG_CACHE_HOME nor HOME says where the cache is")?.join("podling/oci"))
 }
